@@ -1,0 +1,1 @@
+"""The provable audit log: one process, one folder."""

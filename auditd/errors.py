@@ -1,0 +1,115 @@
+"""Every error that auditd raises on purpose, by what the caller should do next.
+
+AuditdError
+├── RequestError                 fix the request
+│   ├── InvalidRequestError      a field is wrong: `violations` names it
+│   ├── NotFoundError            no such log, entry or page
+│   ├── ConflictError            the event name is taken by another event
+│   └── PreconditionError        the log's state does not allow it
+├── CallerError                  get another token, or another permission
+│   ├── UnauthenticatedError
+│   └── PermissionDeniedError
+├── RetryError                   the same call may succeed later
+│   ├── ExhaustedError           slow down; `retry_after_s` says how long
+│   └── UnavailableError         `recorded` says what became of an append
+├── DamagedError                 stop: the evidence contradicts itself; `facts` hold both sides
+└── FolderError                  the operator must act: a server folder or its configuration is unfit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field that breaks a rule.
+
+    `field` is a path such as `events[3].actor.id`; `description` gives rule and value.
+    """
+
+    field: str
+    description: str
+
+
+class AuditdError(Exception):
+    """An error with a stable machine-readable `reason` (`[A-Z][A-Z0-9_]+`) and string `facts`."""
+
+    def __init__(self, reason: str, message: str, facts: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.facts: dict[str, str] = dict(facts or {})
+
+
+class RequestError(AuditdError):
+    """The request must change."""
+
+
+class InvalidRequestError(RequestError):
+    """Fields of the request break rules."""
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        violations: Sequence[Violation] = (),
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, message, facts)
+        self.violations = tuple(violations)
+
+
+class NotFoundError(RequestError):
+    """What the request names does not exist."""
+
+
+class ConflictError(RequestError):
+    """The event name is taken by another event."""
+
+
+class PreconditionError(RequestError):
+    """The log's state does not allow the request."""
+
+
+class CallerError(AuditdError):
+    """The caller is not known, or not allowed."""
+
+
+class UnauthenticatedError(CallerError):
+    """The token is missing or does not verify."""
+
+
+class PermissionDeniedError(CallerError):
+    """The token verifies, but grants no permission for this."""
+
+
+class RetryError(AuditdError):
+    """The same call may succeed later, after `retry_after_s` seconds."""
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        retry_after_s: float = 1.0,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, message, facts)
+        self.retry_after_s = retry_after_s
+
+
+class ExhaustedError(RetryError):
+    """A queue or a limit is full."""
+
+
+class UnavailableError(RetryError):
+    """The service cannot answer now; `facts["recorded"]` is `no` or `unknown` for an append."""
+
+
+class DamagedError(AuditdError):
+    """The evidence contradicts itself or what was signed."""
+
+
+class FolderError(AuditdError):
+    """A server folder, its keys or its configuration are unfit; the message says what to do."""

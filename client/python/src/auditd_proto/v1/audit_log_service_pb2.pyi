@@ -1,0 +1,221 @@
+import datetime
+
+from auditd_proto.v1 import event_pb2 as _event_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ORDER_UNSPECIFIED: _ClassVar[Order]
+    ORDER_NEWEST_FIRST: _ClassVar[Order]
+    ORDER_OLDEST_FIRST: _ClassVar[Order]
+ORDER_UNSPECIFIED: Order
+ORDER_NEWEST_FIRST: Order
+ORDER_OLDEST_FIRST: Order
+
+class AppendRequest(_message.Message):
+    __slots__ = ("log", "events", "return_leaves", "include_proofs", "known_size")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    RETURN_LEAVES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_PROOFS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_SIZE_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
+    return_leaves: bool
+    include_proofs: bool
+    known_size: int
+    def __init__(self, log: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., return_leaves: _Optional[bool] = ..., include_proofs: _Optional[bool] = ..., known_size: _Optional[int] = ...) -> None: ...
+
+class AppendResponse(_message.Message):
+    __slots__ = ("receipts", "checkpoint", "consistency_proof")
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_PROOF_FIELD_NUMBER: _ClassVar[int]
+    receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
+    checkpoint: str
+    consistency_proof: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("index", "recorded_at", "leaf_hash", "duplicate", "leaf", "inclusion_proof")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
+    LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    LEAF_FIELD_NUMBER: _ClassVar[int]
+    INCLUSION_PROOF_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    recorded_at: _timestamp_pb2.Timestamp
+    leaf_hash: bytes
+    duplicate: bool
+    leaf: bytes
+    inclusion_proof: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, index: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaf_hash: _Optional[bytes] = ..., duplicate: _Optional[bool] = ..., leaf: _Optional[bytes] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetRequest(_message.Message):
+    __slots__ = ("log", "index")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    index: int
+    def __init__(self, log: _Optional[str] = ..., index: _Optional[int] = ...) -> None: ...
+
+class GetResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: Entry
+    def __init__(self, entry: _Optional[_Union[Entry, _Mapping]] = ...) -> None: ...
+
+class Entry(_message.Message):
+    __slots__ = ("index", "leaf")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEAF_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    leaf: bytes
+    def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ...) -> None: ...
+
+class QueryRequest(_message.Message):
+    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    NO_INDEX_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    filter: str
+    page_size: int
+    page_token: str
+    order: Order
+    no_index: bool
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ...) -> None: ...
+
+class QueryResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token", "tree_size")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    next_page_token: str
+    tree_size: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., tree_size: _Optional[int] = ...) -> None: ...
+
+class ProveRequest(_message.Message):
+    __slots__ = ("log", "inclusion", "event_name", "consistency")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    INCLUSION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    inclusion: InclusionTarget
+    event_name: EventNameTarget
+    consistency: ConsistencyTarget
+    def __init__(self, log: _Optional[str] = ..., inclusion: _Optional[_Union[InclusionTarget, _Mapping]] = ..., event_name: _Optional[_Union[EventNameTarget, _Mapping]] = ..., consistency: _Optional[_Union[ConsistencyTarget, _Mapping]] = ...) -> None: ...
+
+class InclusionTarget(_message.Message):
+    __slots__ = ("index", "tree_size")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    tree_size: int
+    def __init__(self, index: _Optional[int] = ..., tree_size: _Optional[int] = ...) -> None: ...
+
+class EventNameTarget(_message.Message):
+    __slots__ = ("issuer", "subject", "id", "time", "tree_size")
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    issuer: str
+    subject: str
+    id: str
+    time: _timestamp_pb2.Timestamp
+    tree_size: int
+    def __init__(self, issuer: _Optional[str] = ..., subject: _Optional[str] = ..., id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tree_size: _Optional[int] = ...) -> None: ...
+
+class ConsistencyTarget(_message.Message):
+    __slots__ = ("from_size", "to_size")
+    FROM_SIZE_FIELD_NUMBER: _ClassVar[int]
+    TO_SIZE_FIELD_NUMBER: _ClassVar[int]
+    from_size: int
+    to_size: int
+    def __init__(self, from_size: _Optional[int] = ..., to_size: _Optional[int] = ...) -> None: ...
+
+class ProveResponse(_message.Message):
+    __slots__ = ("inclusion", "consistency", "checkpoint")
+    INCLUSION_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    inclusion: InclusionProof
+    consistency: ConsistencyProof
+    checkpoint: str
+    def __init__(self, inclusion: _Optional[_Union[InclusionProof, _Mapping]] = ..., consistency: _Optional[_Union[ConsistencyProof, _Mapping]] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+
+class InclusionProof(_message.Message):
+    __slots__ = ("index", "tree_size", "hashes", "leaf")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    LEAF_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    tree_size: int
+    hashes: _containers.RepeatedScalarFieldContainer[bytes]
+    leaf: bytes
+    def __init__(self, index: _Optional[int] = ..., tree_size: _Optional[int] = ..., hashes: _Optional[_Iterable[bytes]] = ..., leaf: _Optional[bytes] = ...) -> None: ...
+
+class ConsistencyProof(_message.Message):
+    __slots__ = ("from_size", "to_size", "hashes")
+    FROM_SIZE_FIELD_NUMBER: _ClassVar[int]
+    TO_SIZE_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    from_size: int
+    to_size: int
+    hashes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, from_size: _Optional[int] = ..., to_size: _Optional[int] = ..., hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetCheckpointRequest(_message.Message):
+    __slots__ = ("log", "known_size")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_SIZE_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    known_size: int
+    def __init__(self, log: _Optional[str] = ..., known_size: _Optional[int] = ...) -> None: ...
+
+class GetCheckpointResponse(_message.Message):
+    __slots__ = ("checkpoint", "consistency_proof")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_PROOF_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    consistency_proof: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ListLogsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListLogsResponse(_message.Message):
+    __slots__ = ("logs",)
+    LOGS_FIELD_NUMBER: _ClassVar[int]
+    logs: _containers.RepeatedCompositeFieldContainer[Log]
+    def __init__(self, logs: _Optional[_Iterable[_Union[Log, _Mapping]]] = ...) -> None: ...
+
+class Log(_message.Message):
+    __slots__ = ("name", "origin", "verifier_key", "tree_size")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    origin: str
+    verifier_key: str
+    tree_size: int
+    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., verifier_key: _Optional[str] = ..., tree_size: _Optional[int] = ...) -> None: ...
