@@ -3,8 +3,8 @@
 AuditdError
 ├── RequestError                 fix the request
 │   ├── InvalidRequestError      a field is wrong: `violations` names it
-│   ├── NotFoundError            no such log, entry or page
-│   ├── ConflictError            the event name is taken by another event
+│   │   └── ConflictError        the event name is taken by another event
+│   ├── NotFoundError            no such log or entry
 │   └── PreconditionError        the log's state does not allow it
 ├── CallerError                  get another token, or another permission
 │   ├── UnauthenticatedError
@@ -65,8 +65,8 @@ class NotFoundError(RequestError):
     """What the request names does not exist."""
 
 
-class ConflictError(RequestError):
-    """The event name is taken by another event."""
+class ConflictError(InvalidRequestError):
+    """The event name is taken by another event; `facts["index"]` is where that one stands."""
 
 
 class PreconditionError(RequestError):

@@ -1,1 +1,44 @@
-"""The entry room."""
+"""The event model, its limits and checks, and the encoding of leaves."""
+
+from ._attributes import AttributesError, encode_attributes
+from ._bounds import time_violations
+from ._caller import CallerKind, encode_caller
+from ._duplicate import difference
+from ._encode import EncodedEvent, encode_event, encode_events
+from ._key import KEY_BYTES, KeyMaker, event_key
+from ._leaf import LeafTemplate, attributes_text, event_text, parse_leaf
+from ._limits import MAX_LEAF_BYTES, SALT_BYTES, Limits
+from ._model import Actor, Event, EventLike, Origin, Producer, Resource, Time
+from ._time import parse_time, recorded_at_text, time_text
+
+__all__ = [
+    "KEY_BYTES",
+    "MAX_LEAF_BYTES",
+    "SALT_BYTES",
+    "Actor",
+    "AttributesError",
+    "CallerKind",
+    "EncodedEvent",
+    "Event",
+    "EventLike",
+    "KeyMaker",
+    "LeafTemplate",
+    "Limits",
+    "Origin",
+    "Producer",
+    "Resource",
+    "Time",
+    "attributes_text",
+    "difference",
+    "encode_attributes",
+    "encode_caller",
+    "encode_event",
+    "encode_events",
+    "event_key",
+    "event_text",
+    "parse_leaf",
+    "parse_time",
+    "recorded_at_text",
+    "time_text",
+    "time_violations",
+]

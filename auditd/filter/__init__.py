@@ -1,1 +1,59 @@
-"""The filter room."""
+"""The filter language: text to syntax tree to predicate."""
+
+from auditd.filter._ast import (
+    EVERYTHING,
+    And,
+    Comparison,
+    Constant,
+    Filter,
+    FreeText,
+    Network,
+    Not,
+    Number,
+    Operator,
+    Or,
+    Pattern,
+    Present,
+    Text,
+    Time,
+    Value,
+)
+from auditd.filter._fields import FIELDS, Field, Kind, field_at
+from auditd.filter._parse import DEFAULT_LIMITS, Limits, parse
+from auditd.filter._predicate import Predicate, compile_predicate, is_sealed
+from auditd.filter._raw import compile_raw
+from auditd.filter._values import Spelling, address_of, canonical_time, typed_value
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "EVERYTHING",
+    "FIELDS",
+    "And",
+    "Comparison",
+    "Constant",
+    "Field",
+    "Filter",
+    "FreeText",
+    "Kind",
+    "Limits",
+    "Network",
+    "Not",
+    "Number",
+    "Operator",
+    "Or",
+    "Pattern",
+    "Predicate",
+    "Present",
+    "Spelling",
+    "Text",
+    "Time",
+    "Value",
+    "address_of",
+    "canonical_time",
+    "compile_predicate",
+    "compile_raw",
+    "field_at",
+    "is_sealed",
+    "parse",
+    "typed_value",
+]

@@ -1,1 +1,26 @@
-"""The identity room."""
+"""Who calls, and what they may do: issuers and their keys, tokens, roles."""
+
+from auditd.identity._authenticator import Authenticator, parse_authorization
+from auditd.identity._caller import Caller, Credential
+from auditd.identity._errors import TokenError, TokenReason
+from auditd.identity._issuer import ALGORITHMS, Issuer, IssuerConfig, IssuerKey
+from auditd.identity._local_issuer import LocalIssuer
+from auditd.identity._roles import ROLES, SYSTEM_LOGS, Permission, Permissions
+
+__all__ = [
+    "ALGORITHMS",
+    "ROLES",
+    "SYSTEM_LOGS",
+    "Authenticator",
+    "Caller",
+    "Credential",
+    "Issuer",
+    "IssuerConfig",
+    "IssuerKey",
+    "LocalIssuer",
+    "Permission",
+    "Permissions",
+    "TokenError",
+    "TokenReason",
+    "parse_authorization",
+]

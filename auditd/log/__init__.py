@@ -1,1 +1,26 @@
-"""The log room."""
+"""One append-only log: evidence file, writer, recovery, verified reading."""
+
+from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519
+from auditd.log._log import Log, LogSettings
+from auditd.log._plan import CommitPlan
+from auditd.log._store import Credential
+from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
+from auditd.log._writer import Answers, Observer, QueueLimits
+
+__all__ = [
+    "Answers",
+    "CommitPlan",
+    "Credential",
+    "Log",
+    "LogSettings",
+    "LogSigner",
+    "Observer",
+    "Outcome",
+    "QueueLimits",
+    "Recorded",
+    "Submission",
+    "TreeHead",
+    "create_key_file",
+    "load_signer",
+    "verify_ed25519",
+]

@@ -1,1 +1,31 @@
-"""The merkle room."""
+"""The Merkle tree of a log: hashes, tiles, growth, and the building of proofs."""
+
+from auditd.merkle._hash import EMPTY_ROOT, HASH_SIZE, leaf_hash, node_hash
+from auditd.merkle._nodes import Nodes
+from auditd.merkle._proof import (
+    NodeSource,
+    consistency_proof,
+    inclusion_proof,
+    inclusion_proofs,
+    root_at,
+)
+from auditd.merkle._tile import TILE_WIDTH, Tile, edge_widths, tile_root
+from auditd.merkle._tree import Tree
+
+__all__ = [
+    "EMPTY_ROOT",
+    "HASH_SIZE",
+    "TILE_WIDTH",
+    "NodeSource",
+    "Nodes",
+    "Tile",
+    "Tree",
+    "consistency_proof",
+    "edge_widths",
+    "inclusion_proof",
+    "inclusion_proofs",
+    "leaf_hash",
+    "node_hash",
+    "root_at",
+    "tile_root",
+]

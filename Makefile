@@ -1,0 +1,70 @@
+# `make` needs Python 3.11 and nothing else; `make help` lists what there is.
+# Only `make lint` and `make proto-baseline` need more: Node, for buf.
+
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BUF := .ci/node_modules/.bin/buf
+BASELINE := proto/baseline.binpb
+DATA ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all help test test-all lint format protos proto-baseline bench demo lock clean
+
+all: $(INSTALLED) ## Build .venv, holding the auditlog command
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
+
+$(INSTALLED): requirements.lock pyproject.toml client/python/pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed; say where: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e client/python -e .
+	@touch $@
+
+test: $(INSTALLED) ## Run the tests, in under five minutes
+	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+
+test-all: $(INSTALLED) ## Run every test, the slow ones included
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED) $(BUF) ## Check style, types, imports, and the API against its baseline (needs Node)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BUF) lint proto
+	$(BUF) breaking proto --against $(BASELINE)
+	$(BIN)/python scripts/generate_protos.py --check
+
+format: $(INSTALLED) ## Let ruff format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+protos: $(INSTALLED) ## Generate auditd_proto from proto/
+	$(BIN)/python scripts/generate_protos.py
+
+proto-baseline: $(BUF) ## Make the API as it is now the one that may not break (needs Node)
+	$(BUF) build proto -o $(BASELINE)
+
+bench: $(INSTALLED) ## Run the benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
+
+demo: $(INSTALLED) ## Show it all in a minute; DATA=folder imports CloudTrail files
+	@DATA='$(DATA)' $(BIN)/python -m demo
+
+lock: $(INSTALLED) ## Resolve requirements.lock anew
+	$(BIN)/python scripts/list_requirements.py | env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND='make lock' \
+		$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-annotate \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock -
+
+$(BUF): .ci/package-lock.json
+	npm ci --prefix .ci --no-audit --no-fund --loglevel error
+	@touch $@
+
+clean: ## Remove what was built
+	rm -rf $(VENV) .ci/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache build
+	find . -name '*.egg-info' -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,42 @@
+"""How old, and how far ahead, the time of an event may be: asked only of events not yet recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auditd.errors import InvalidRequestError, Violation
+
+from ._encode import EncodedEvent
+from ._limits import Limits
+from ._time import NS_PER_S
+
+
+def time_violations(
+    events: Iterable[EncodedEvent], limits: Limits, *, now_ns: int, may_import: bool
+) -> dict[int, InvalidRequestError]:
+    """By position, the events whose time is refused if they are not duplicates; mostly none.
+
+    The look-up of duplicates comes before this check, so keep what it returns until that is done, then
+    raise the error of the first position that is no duplicate. Reasons: `EVENT_IN_FUTURE` over `max_ahead_s` ahead
+    of `now_ns`; `EVENT_TOO_OLD` over `max_event_age_s` behind it, unless the caller may import.
+    """
+    newest_ns = now_ns + limits.max_ahead_s * NS_PER_S
+    oldest_ns = 0 if may_import else now_ns - limits.max_event_age_s * NS_PER_S
+    return {
+        position: _refusal(position, event, limits, future=event.time_ns > newest_ns)
+        for position, event in enumerate(events)
+        if not oldest_ns <= event.time_ns <= newest_ns
+    }
+
+
+def _refusal(position: int, event: EncodedEvent, limits: Limits, *, future: bool) -> InvalidRequestError:
+    field = f"events[{position}].time"
+    if future:
+        rule = f"{event.time} is more than {limits.max_ahead_s} s ahead of the server"
+    else:
+        rule = (
+            f"{event.time} is more than {limits.max_event_age_s} s ago; "
+            "recording older events needs the permission import"
+        )
+    reason = "EVENT_IN_FUTURE" if future else "EVENT_TOO_OLD"
+    return InvalidRequestError(reason, f"{field}: {rule}", (Violation(field, rule),))

@@ -1,0 +1,105 @@
+"""Leaves: an entry's exact bytes, put together without encoding anything twice, and read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from auditd.errors import DamagedError, InvalidRequestError, Violation
+
+from ._encode import EncodedEvent
+from ._limits import MAX_INDEX, MAX_LEAF_BYTES, SALT_BYTES
+
+_VERSION = b'{"v":1,'
+_MEMBERS = ("v", "log", "index", "recorded_at", "salt", "caller", "event")
+_MEMBERS_SUSPECT = ("v", "log", "index", "recorded_at", "clock", "salt", "caller", "event")
+_EVENT = b',"event":{'
+_ATTRIBUTES = b',"attributes":'
+_RECORDED_AT_BYTES = 27
+
+
+class LeafTemplate:
+    """Puts together the leaves of one log.
+
+    With `clock_suspect`, the leaves say that `recorded_at` was not told by a trusted clock.
+    """
+
+    __slots__ = ("_format", "_overhead_bytes")
+
+    def __init__(self, origin: str, *, clock_suspect: bool = False) -> None:
+        name = orjson.dumps(origin).replace(b"%", b"%%")
+        mark = b'"clock":"SUSPECT",' if clock_suspect else b""
+        self._format = (
+            _VERSION + b'"log":%b,"index":%%d,"recorded_at":"%%b",%b"salt":"%%b","caller":%%b,"event":%%b}'
+        ) % (name, mark)
+        self._overhead_bytes = len(self.leaf(MAX_INDEX, "0" * _RECORDED_AT_BYTES, bytes(SALT_BYTES), b"", b""))
+
+    def leaf(self, index: int, recorded_at: str, salt: bytes, caller_json: bytes, event_json: bytes) -> bytes:
+        """Return the leaf.
+
+        Takes an index in [0, 2^63), a time from `recorded_at_text`, 16 random bytes, and the texts from `encode_caller`
+        and `EncodedEvent.json`.
+        """
+        return self._format % (index, recorded_at.encode(), salt.hex().encode(), caller_json, event_json)
+
+    def longest(self, caller_json: bytes, event_json: bytes) -> int:
+        """Return the bytes of the leaf at the largest index."""
+        return self._overhead_bytes + len(caller_json) + len(event_json)
+
+    def check_sizes(self, caller_json: bytes, events: Sequence[EncodedEvent]) -> None:
+        """Raise InvalidRequestError `LEAF_TOO_LARGE` if a leaf could pass 65,535 bytes."""
+        room = MAX_LEAF_BYTES - self._overhead_bytes - len(caller_json)
+        violations = [
+            Violation(f"events[{position}]", f"{len(event.json)} bytes encoded, limit {room}")
+            for position, event in enumerate(events)
+            if len(event.json) > room
+        ]
+        if violations:
+            first = violations[0]
+            raise InvalidRequestError(
+                "LEAF_TOO_LARGE", f"{first.field}: {first.description}", violations[:20]
+            )
+
+
+def parse_leaf(leaf: bytes) -> dict[str, Any]:
+    """Return the entry that a stored leaf holds.
+
+    Raises DamagedError `UNKNOWN_LEAF_VERSION` unless its version is 1, `LEAF_MALFORMED` if it is no leaf.
+    """
+    if not leaf.startswith(_VERSION):
+        facts = {"leaf": leaf[:64].decode(errors="replace")}
+        raise DamagedError("UNKNOWN_LEAF_VERSION", "the leaf is not of version 1", facts)
+    try:
+        entry = orjson.loads(leaf)
+    except orjson.JSONDecodeError as error:
+        raise _malformed(leaf, f"not JSON: {error}") from error
+    members = tuple(entry)
+    if members not in (_MEMBERS, _MEMBERS_SUSPECT):
+        raise _malformed(leaf, f"members are {', '.join(members)[:200]}")
+    if not isinstance(entry["event"], dict) or not isinstance(entry["caller"], dict):
+        raise _malformed(leaf, "event and caller must be objects")
+    return entry  # type: ignore[no-any-return]
+
+
+def event_text(leaf: bytes) -> bytes:
+    """Return the exact text of the leaf's `event` object. Raises DamagedError `LEAF_MALFORMED`."""
+    # Within JSON strings every quote stands behind a backslash, so the first hit is the first member of
+    # that name; what stands before it in a leaf has none.
+    start = leaf.find(_EVENT)
+    if start < 0 or not leaf.endswith(b"}}"):
+        raise _malformed(leaf, "no event")
+    return leaf[start + len(_EVENT) - 1 : -1]
+
+
+def attributes_text(leaf: bytes) -> bytes:
+    """Return the exact text of the event's attributes; empty if absent."""
+    event = event_text(leaf)
+    start = event.find(_ATTRIBUTES)
+    return b"" if start < 0 else event[start + len(_ATTRIBUTES) : -1]
+
+
+def _malformed(leaf: bytes, why: str) -> DamagedError:
+    facts = {"leaf": leaf[:64].decode(errors="replace")}
+    return DamagedError("LEAF_MALFORMED", f"the leaf is malformed: {why}", facts)

@@ -1,0 +1,62 @@
+"""What is wrong with a filter, said so that its author finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from auditd.errors import InvalidRequestError, Violation
+
+_MARGIN = 36
+_OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", ":"})
+
+
+def refusal(text: str, position: int, problem: str) -> InvalidRequestError:
+    """Returns the error for `problem` at `text[position]`: its column, from 1, and a line with a caret."""
+    column = position + 1
+    start = max(0, position - _MARGIN)
+    excerpt = text[start : position + _MARGIN]
+    # Whatever does not print would move the caret, or speak to a terminal.
+    line = "".join(character if character.isprintable() else " " for character in excerpt)
+    description = f"{problem} (at column {column})"
+    message = f"filter: {description}\n  {line}\n  {' ' * (position - start)}^"
+    return InvalidRequestError("INVALID_FILTER", message, (Violation("filter", description),))
+
+
+def out_of_place(found: str, expected: Collection[str]) -> str:
+    """Describes a token that the grammar does not allow where it stands.
+
+    Args:
+        found: the token's text; empty at the end of the filter.
+        expected: names of the grammar's terminals that may stand there.
+    """
+    if found == "*":
+        return 'a text with * must stand in quotation marks, such as "ali*"'
+    if found == ")" and "$END" in expected:
+        return "this ) closes nothing"
+    if "NEGATIVE" in expected:
+        wanted = "a value"
+    elif set(expected) == {"RPAR"}:
+        wanted = "a closing )"
+    elif found in _OPERATORS:
+        return f"{found} must follow the name of a field; a value that holds it must stand in quotation marks"
+    else:
+        wanted = "a field, a word or a quoted text"
+    if not found:
+        return f"the filter ends where {wanted} must stand"
+    return f"{_shown(found)} stands where {wanted} must stand"
+
+
+def strange_character(text: str, position: int) -> str:
+    """Describes a character that begins no token."""
+    character = text[position]
+    if character in "\"'":
+        return "this quotation mark is never closed"
+    if character in "&|":
+        return f"{character} is no operator; write AND or OR"
+    if character == ".":
+        return "a dot must stand between two names, without spaces"
+    return f"{_shown(character)} must stand in quotation marks"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")

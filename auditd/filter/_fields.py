@@ -1,0 +1,108 @@
+"""The table of fields that a filter may name."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import Enum
+
+from auditd.filter._ast import Operator
+
+
+class Kind(Enum):
+    """What a field holds, and so which values and operators suit it."""
+
+    STRING = "a string"
+    OUTCOME = "an outcome"
+    TIME = "a time"
+    INTEGER = "a whole number"
+    ADDRESS = "an IP address or a CIDR block"
+    ANY = "any JSON value"
+    MESSAGE = "a group of fields"
+
+
+_ALL: frozenset[Operator] = frozenset({"=", "!=", "<", "<=", ">", ">=", ":"})
+_EQUALITY: frozenset[Operator] = frozenset({"=", "!=", ":"})
+OPERATORS: dict[Kind, frozenset[Operator]] = {
+    Kind.STRING: _ALL,
+    Kind.OUTCOME: _EQUALITY,
+    Kind.TIME: _ALL,
+    Kind.INTEGER: _ALL,
+    Kind.ADDRESS: _EQUALITY,
+    Kind.ANY: _ALL,
+    Kind.MESSAGE: frozenset({":"}),
+}
+OUTCOMES = ("SUCCESS", "FAILURE", "DENIED")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field: its path in filters, what it holds, and where its value stands in a leaf."""
+
+    path: tuple[str, ...]
+    kind: Kind
+    in_event: bool
+    repeated: bool
+
+    @property
+    def name(self) -> str:
+        """The field as a filter writes it."""
+        return ".".join(self.path)
+
+
+def _table() -> dict[tuple[str, ...], Field]:
+    entry = {
+        "log": Kind.STRING,
+        "index": Kind.INTEGER,
+        "recorded_at": Kind.TIME,
+        "caller": Kind.MESSAGE,
+        **dict.fromkeys([f"caller.{name}" for name in ("kind", "iss", "sub", "jti", "credential")], Kind.STRING),
+    }
+    actor = ("type", "id", "name", "roles", "session_id", "auth_method", "identity", "credential")
+    origin = ("user_agent", "device_id", "method", "endpoint", "request_id", "traceparent")
+    event = {
+        "time": Kind.TIME,
+        "outcome": Kind.OUTCOME,
+        "origin.ip": Kind.ADDRESS,
+        "producer.seq": Kind.INTEGER,
+        "attributes": Kind.ANY,
+        **dict.fromkeys(["actor", "resources", "origin", "producer"], Kind.MESSAGE),
+        **dict.fromkeys(["id", "tenant", "action", "reason", "producer.id"], Kind.STRING),
+        **dict.fromkeys([f"actor.{name}" for name in actor], Kind.STRING),
+        **dict.fromkeys([f"resources.{name}" for name in ("type", "id", "name")], Kind.STRING),
+        **dict.fromkeys([f"origin.{name}" for name in origin], Kind.STRING),
+    }
+    fields = {}
+    for in_event, kinds in ((False, entry), (True, event)):
+        for name, kind in kinds.items():
+            path = tuple(name.split("."))
+            repeated = path[0] in {"resources", "attributes"} or name == "actor.roles"
+            fields[path] = Field(path, kind, in_event, repeated)
+    return fields
+
+
+FIELDS = _table()
+
+
+def field_at(path: tuple[str, ...]) -> Field:
+    """Returns the field that `path` names; every path under `attributes` is one.
+
+    Raises:
+        KeyError: there is no such field; the argument says so and names the nearest one.
+    """
+    if path[0] == "attributes" and len(path) > 1:
+        return Field(path, Kind.ANY, in_event=True, repeated=True)
+    field = FIELDS.get(path)
+    if field is None:
+        raise KeyError(_unknown(".".join(path)))
+    return field
+
+
+def _unknown(name: str) -> str:
+    shown = name if len(name) <= 80 else name[:77] + "..."
+    names = [field.name for field in FIELDS.values()]
+    nearest = [known for known in names if known.endswith("." + name)]
+    nearest = nearest or difflib.get_close_matches(shown, names, n=1)
+    if nearest:
+        return f"no field is called {shown!r}; did you mean {' or '.join(nearest)}?"
+    return f"no field is called {shown!r}; an attribute is written attributes.{shown}"

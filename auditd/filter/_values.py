@@ -1,0 +1,155 @@
+"""From what a filter says to a value of its field's kind."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from auditd.filter._ast import Constant, Network, Number, Operator, Pattern, Present, Text, Time, Value
+from auditd.filter._fields import OPERATORS, OUTCOMES, Field, Kind
+
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_MAX_NUMBER_LENGTH = 400
+_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A value as a filter spells it: its text without quotes and escapes.
+
+    `before` and `after` tell of an unescaped `*` at its start and end.
+    """
+
+    text: str
+    quoted: bool = True
+    before: bool = False
+    after: bool = False
+
+
+def typed_value(field: Field, operator: Operator, spelling: Spelling) -> Value:
+    """Returns the value that `field operator spelling` compares with.
+
+    Raises:
+        ValueError: the operator or the value does not suit the field; the argument says why.
+    """
+    wildcard = spelling.before or spelling.after
+    if wildcard and not spelling.text:
+        if operator not in {"=", ":"}:
+            raise ValueError(f"{operator} cannot be used with *; write NOT {field.name}:* for an absent field")
+        return Present()
+    if field.kind is Kind.MESSAGE:
+        raise ValueError(f"{field.name} is a group of fields; compare one of them, or write {field.name}:*")
+    if operator not in OPERATORS[field.kind]:
+        raise ValueError(f"{field.name} is {field.kind.value} and has no order; use =, != or :")
+    if wildcard:
+        return _pattern(field, operator, spelling)
+    return _plain_value(field, spelling)
+
+
+def _pattern(field: Field, operator: Operator, spelling: Spelling) -> Pattern:
+    if field.kind is Kind.ADDRESS:
+        raise ValueError(f"{field.name} takes no *; write a CIDR block such as 203.0.113.0/24")
+    if field.kind not in {Kind.STRING, Kind.ANY}:
+        raise ValueError(f"{field.name} is {field.kind.value} and takes no *")
+    if operator not in {"=", "!=", ":"}:
+        raise ValueError(f"{operator} cannot be used with *")
+    return Pattern(spelling.text, spelling.before, spelling.after)
+
+
+def _plain_value(field: Field, spelling: Spelling) -> Value:
+    match field.kind:
+        case Kind.TIME:
+            return Time(canonical_time(spelling.text))
+        case Kind.INTEGER:
+            return _integer(field, spelling.text)
+        case Kind.ADDRESS:
+            return _network(spelling.text)
+        case Kind.OUTCOME if spelling.text not in OUTCOMES:
+            raise ValueError(f"{spelling.text[:80]!r} is no outcome; use {', '.join(OUTCOMES)}")
+        case Kind.ANY if not spelling.quoted:
+            return _attribute(spelling.text)
+    return Text(spelling.text)
+
+
+@lru_cache(maxsize=4096)
+def canonical_time(text: str) -> str:
+    """Returns an RFC 3339 time as UTC without zone and without trailing zeros.
+
+    Of two such texts the earlier time is the lesser string, to the nanosecond.
+
+    Raises:
+        ValueError: it is no such time, has more than 9 digits of a second, or has no year in UTC.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:80]!r} is no RFC 3339 time such as 2026-11-24T00:26:13Z")
+    date, clock, fraction, sign, hours, minutes = match.groups()
+    try:
+        time = datetime.fromisoformat(f"{date}T{clock}")
+        if sign:
+            if int(hours) > 23 or int(minutes) > 59:
+                raise ValueError("offset")
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            time = time - offset if sign == "+" else time + offset
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time that exists") from None
+    digits = (fraction or "").rstrip("0")
+    return time.isoformat() + ("." + digits if digits else "")
+
+
+def _integer(field: Field, text: str) -> Number:
+    if not re.fullmatch(r"-?\d{1,64}", text, re.ASCII):
+        raise ValueError(f"{field.name} is a whole number, not {text[:80]!r}")
+    return Number(int(text), text)
+
+
+def _attribute(text: str) -> Value:
+    if text in _CONSTANTS:
+        return Constant(_CONSTANTS[text], text)
+    if not _NUMBER.fullmatch(text):
+        return Text(text)
+    if len(text) > _MAX_NUMBER_LENGTH:
+        raise ValueError(f"a number has at most {_MAX_NUMBER_LENGTH} characters")
+    # Beyond 64 bits a leaf's numbers are read as doubles, so the value must be rounded as they are.
+    if text.lstrip("+-").isdigit() and -(2**63) <= int(text) < 2**64:
+        return Number(int(text), text)
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:80]} is beyond the range of a number")
+    return Number(value, text)
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text[:80]!r} is no IP address and no CIDR block") from None
+    low, high = int(network.network_address), int(network.broadcast_address)
+    if "/" in text and ipaddress.ip_address(text.split("/")[0]) != network.network_address:
+        raise ValueError(f"{text!r} has bits set after its prefix; write {str(network)!r}")
+    first, last = address_of(str(network.network_address)), address_of(str(network.broadcast_address))
+    if first and last and first[0] == last[0] == 4:
+        return Network(4, first[1], last[1])
+    return Network(network.version, low, high)
+
+
+@lru_cache(maxsize=65536)
+def address_of(text: str) -> tuple[int, int] | None:
+    """Returns an address as (IP version, number), or None for other text.
+
+    An IPv4 address mapped into IPv6 (`::ffff:203.0.113.9`) counts as the IPv4 address; a zone is dropped.
+    """
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.version, int(address)

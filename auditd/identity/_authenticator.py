@@ -1,0 +1,175 @@
+"""From a bearer token to a caller: the one place that decides whom a call comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from auditd.errors import FolderError
+from auditd.identity._caller import Caller, Credential
+from auditd.identity._claims import MAX_SUBJECT_BYTES, check_claims
+from auditd.identity._errors import TokenError, TokenReason
+from auditd.identity._issuer import Issuer
+from auditd.identity._jws import CompactJws, split_compact, verify_signature
+from auditd.identity._roles import permissions_of
+from auditd.identity._strict import parse_json_object, printable, shown
+
+DEFAULT_CACHE_SIZE = 2048
+
+_ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+
+
+def parse_authorization(values: Sequence[str]) -> str:
+    """Return the token of a call, given all values of its `authorization` metadata (RFC 6750 section 2.1).
+
+    Raises TokenError: `TOKEN_MISSING` when there is no value, `TOKEN_MALFORMED` when there are several,
+    or the one is not `Bearer`, one space, and a token.
+    """
+    if not values:
+        raise TokenError(TokenReason.MISSING, "authorization: missing, expected 'Bearer <token>'")
+    if len(values) > 1:
+        raise TokenError(TokenReason.MALFORMED, f"authorization: given {len(values)} times, expected once")
+    scheme, _, token = values[0].partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise TokenError(TokenReason.MALFORMED, "authorization: expected 'Bearer <token>'")
+    return token
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    caller: Caller
+    epoch: int
+
+
+class Authenticator:
+    """Verifies tokens against the configured issuers, and remembers the verified ones.
+
+    At most `cache_size` tokens are remembered, by their SHA-256; the one unused for longest goes first. A
+    token is found again only in the epoch in which it was verified and before it expires; refused tokens
+    are not remembered. Safe to call from several threads.
+
+    `audience` is this server's name in the claim `aud`, where the issuer's configuration has no other.
+    `clock` gives Unix time in seconds.
+
+    Raises FolderError: `ISSUER_CONFIG_INVALID`, when two issuers have one name.
+    """
+
+    def __init__(
+        self,
+        issuers: Iterable[Issuer],
+        audience: str,
+        clock: Callable[[], float] = time.time,
+        cache_size: int = DEFAULT_CACHE_SIZE,
+    ) -> None:
+        self._issuers = _by_name(issuers)
+        self._audience = audience
+        self._clock = clock
+        self._cache_size = cache_size
+        self._lock = threading.Lock()  # guards the two below
+        self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._epoch = 0
+
+    def authenticate(self, token: str) -> Caller:
+        """Return the caller that `token` proves.
+
+        Raises TokenError: with the reason of the first rule broken.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        now = self._clock()
+        with self._lock:
+            epoch = self._epoch
+            verified = self._cache.get(digest)
+            if verified is not None:
+                if verified.epoch == epoch and now < verified.caller.expires_at:
+                    self._cache.move_to_end(digest)
+                    return verified.caller
+                del self._cache[digest]
+        caller = self._verify(token, now)
+        with self._lock:
+            self._cache[digest] = _Verified(caller, epoch)
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        return caller
+
+    def bump_epoch(self) -> None:
+        """Have every token verified afresh: after any change of what decides over tokens."""
+        with self._lock:
+            self._epoch += 1
+            self._cache.clear()
+
+    def replace_issuers(self, issuers: Iterable[Issuer]) -> None:
+        """Trust these issuers and keys from now on, and no others; every token is verified afresh.
+
+        Raises FolderError: `ISSUER_CONFIG_INVALID`, when two have one name; then nothing changes.
+        """
+        # In this order: a verification that began with the old issuers is remembered under the old epoch.
+        self._issuers = _by_name(issuers)
+        self.bump_epoch()
+
+    def _verify(self, token: str, now: float) -> Caller:
+        jws = split_compact(token)
+        try:
+            unverified_claims = parse_json_object(jws.payload)
+        except ValueError as error:
+            raise TokenError(TokenReason.MALFORMED, f"token payload: {error}") from error
+        try:
+            return self._verify_claims(jws, unverified_claims, now)
+        except TokenError as error:
+            error.unverified_subject = printable(unverified_claims.get("sub"), MAX_SUBJECT_BYTES)
+            raise
+
+    def _verify_claims(self, jws: CompactJws, unverified_claims: dict[str, object], now: float) -> Caller:
+        issuer = self._find_issuer(unverified_claims.get("iss"))
+        config = issuer.config
+        if jws.algorithm not in config.algorithms:
+            message = f"token header alg: {shown(jws.algorithm)}, allowed are {', '.join(config.algorithms)}"
+            raise TokenError(TokenReason.ALGORITHM, message)
+        _check_type(jws, config.typ)
+        key = issuer.key_set.select(jws.kid, jws.algorithm)
+        verify_signature(jws, key.public_key)
+        claims = check_claims(unverified_claims, config, self._audience, now)
+        return Caller(
+            issuer=config.issuer,
+            subject=claims.subject,
+            jti=claims.jti,
+            roles=claims.roles,
+            permissions=permissions_of(claims.roles),
+            kid=key.kid,
+            key_thumbprint=key.thumbprint,
+            credential=Credential.from_parts(
+                config.issuer, jws.header_text, jws.payload_text, jws.signature_text, claims.expires_at
+            ),
+        )
+
+    def _find_issuer(self, name: object) -> Issuer:
+        if not isinstance(name, str):
+            raise TokenError(TokenReason.CLAIMS, "token claim iss: missing or no string")
+        issuer = self._issuers.get(name)
+        if issuer is None:
+            raise TokenError(
+                TokenReason.UNKNOWN_ISSUER, f"token claim iss: {shown(name)} is not trusted here"
+            )
+        return issuer
+
+
+def _check_type(jws: CompactJws, expected: str) -> None:
+    if expected == "any":
+        return
+    typ = jws.header.get("typ")
+    if not isinstance(typ, str) or typ.lower() not in _ACCESS_TOKEN_TYPES:
+        given = "missing" if typ is None else shown(typ)
+        raise TokenError(TokenReason.TYPE, f"token header typ: {given}, expected 'at+jwt'")
+
+
+def _by_name(issuers: Iterable[Issuer]) -> dict[str, Issuer]:
+    named: dict[str, Issuer] = {}
+    for issuer in issuers:
+        name = issuer.config.issuer
+        if name in named:
+            raise FolderError("ISSUER_CONFIG_INVALID", f"issuer {shown(name)}: configured twice")
+        named[name] = issuer
+    return named

@@ -1,0 +1,197 @@
+"""SQLite connections, opened in one place, with each setting beside its reason."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from importlib import resources
+from pathlib import Path
+
+import apsw
+import apsw.sqlite_extra
+
+from auditd.errors import DamagedError, FolderError
+
+APPLICATION_ID = 0x61756474  # "audt"
+FORMAT_VERSION = 1
+BUSY_TIMEOUT_MS = 5_000
+CHECKSUM_BYTES = 8
+
+_READ_ACTIONS = frozenset(
+    {apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE, apsw.SQLITE_TRANSACTION}
+)
+
+
+@functools.cache
+def schema_text() -> str:
+    """Return the SQL that makes an evidence file."""
+    return resources.files("auditd.log").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+@functools.cache
+def checksum_vfs() -> str:
+    """Register SQLite's checksum VFS once a process, and return its name.
+
+    It keeps eight bytes a page, so that a flipped bit is an error instead of a wrong answer; stock `sqlite3`
+    reads such a file as any other.
+    """
+    if apsw.sqlite_extra.has("cksumvfs") is None:
+        raise FolderError(
+            "CHECKSUM_VFS_MISSING",
+            "this build of apsw lacks SQLite's checksum VFS; install apsw from its published wheel",
+        )
+    # The extension stays registered with the process after the connection that loaded it is gone.
+    apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+    return "cksmvfs"
+
+
+def create_evidence(path: Path, origin: str, verifier_key: str) -> None:
+    """Make an empty evidence file at `path`, which must not exist."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_EXCLUSIVE
+    db = apsw.Connection(str(path), flags=flags, vfs=checksum_vfs())
+    try:
+        db.reserve_bytes(reserve=CHECKSUM_BYTES)
+        _use_wal(db)
+        _sync_every_commit(db)
+        with db:
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+            db.execute(schema_text())
+            db.execute("INSERT INTO log (origin, verifier_key) VALUES (?, ?)", (origin, verifier_key))
+    finally:
+        db.close()
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """Open an evidence file for the writer thread: inserts only, durable at each commit.
+
+    Raises FolderError for a file of another program or a newer format, DamagedError for an altered schema.
+    """
+    db = _open(path)
+    try:
+        _use_wal(db)
+        _sync_every_commit(db)
+        # Copying the WAL back is the housekeeper's work, off the commit path.
+        db.pragma("wal_autocheckpoint", 0)
+        db.pragma("cache_size", -16_384)
+        db.authorizer = _authorizer(_READ_ACTIONS | {apsw.SQLITE_INSERT})
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """Open an evidence file for reading alone."""
+    db = _open(path)
+    try:
+        db.pragma("query_only", True)
+        db.pragma("cache_size", -4_096)
+        db.authorizer = _authorizer(_READ_ACTIONS)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_housekeeper(path: Path) -> apsw.Connection:
+    """Open an evidence file for copying its WAL back into it, and nothing else."""
+    db = _open(path)
+    _sync_every_commit(db)
+    db.authorizer = _authorizer(_READ_ACTIONS)
+    return db
+
+
+def _open(path: Path) -> apsw.Connection:
+    if not path.exists():
+        raise FolderError(
+            "EVIDENCE_MISSING",
+            f"{path}: the evidence is missing; put the file back, or restore a backup",
+            {"path": str(path)},
+        )
+    db = apsw.Connection(
+        str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs(), statementcachesize=256
+    )
+    try:
+        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _distrust(db)
+        _require_format(db, path)
+        _require_schema(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _use_wal(db: apsw.Connection) -> None:
+    """Readers never wait for the writer, nor it for them."""
+    mode = db.pragma("journal_mode", "wal")
+    if mode != "wal":
+        raise FolderError("NO_WAL", f"SQLite could not switch to its write-ahead log (journal_mode is {mode})")
+
+
+def _sync_every_commit(db: apsw.Connection) -> None:
+    """A commit returns after its WAL frames reached the disk (promise 1)."""
+    db.pragma("synchronous", "FULL")
+    db.pragma("fullfsync", True)
+
+
+def _distrust(db: apsw.Connection) -> None:
+    """A schema altered behind our back must not run code, and nobody may write to it through us."""
+    db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
+    db.pragma("cell_size_check", True)
+    db.pragma("temp_store", "MEMORY")
+
+
+def _require_format(db: apsw.Connection, path: Path) -> None:
+    application_id, version = db.pragma("application_id"), db.pragma("user_version")
+    if application_id != APPLICATION_ID:
+        raise FolderError("NOT_EVIDENCE", f"{path} is no evidence file of auditd (application_id {application_id})")
+    if version > FORMAT_VERSION:
+        raise FolderError(
+            "NEWER_FORMAT",
+            f"{path} has format {version}, this release knows {FORMAT_VERSION}; serve it with a newer release",
+        )
+
+
+@functools.cache
+def _expected_schema() -> frozenset[tuple[str, str, str, str | None]]:
+    db = apsw.Connection(":memory:")
+    db.execute(schema_text())
+    return _schema_of(db)
+
+
+def _schema_of(db: apsw.Connection) -> frozenset[tuple[str, str, str, str | None]]:
+    return frozenset(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"))
+
+
+def _require_schema(db: apsw.Connection, path: Path) -> None:
+    differences = schema_differences(db)
+    if differences:
+        raise DamagedError(
+            "SCHEMA_ALTERED",
+            f"{path}: the schema is not the one that was made: {', '.join(differences)}; run 'auditlog check'",
+            {"objects": ", ".join(differences)},
+        )
+
+
+def schema_differences(db: apsw.Connection) -> list[str]:
+    """Name every table, index and trigger that was added, removed or altered; empty if none."""
+    changed = _schema_of(db) ^ _expected_schema()
+    return sorted({f"{kind} {name}" for kind, name, _, _ in changed})
+
+
+def _authorizer(allowed: Iterable[int]) -> Callable[..., int]:
+    permitted = frozenset(allowed)
+
+    def authorize(action: int, first: str | None, _second: str | None, *_: str | None) -> int:
+        if action in permitted:
+            return apsw.SQLITE_OK
+        # apsw's wal_checkpoint() and our own size queries need no pragma; data_version is how readers wait.
+        if action == apsw.SQLITE_PRAGMA and first in {"data_version", "page_count", "wal_checkpoint"}:
+            return apsw.SQLITE_OK
+        return apsw.SQLITE_DENY
+
+    return authorize

@@ -1,0 +1,60 @@
+"""The newest signed checkpoint of a log, in a small file beside the database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from auditd.errors import AuditdError, FolderError
+from auditd.log._keys import verify_ed25519
+from auditd.note import Checkpoint, VerifierKey, open_note
+
+SLOT_BYTES = 4_096
+
+
+class HeadFile:
+    """Two slots written in turn, so that a torn write leaves the other one whole.
+
+    Not synced: after a power cut it may be older than the evidence, never newer, because the evidence is synced
+    before a slot is written. Only the writer thread writes.
+    """
+
+    def __init__(self, path: Path, key: VerifierKey) -> None:
+        self._key = key
+        self._path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise FolderError("HEAD_UNREADABLE", f"{path}: {error.strerror}") from error
+        self._slot = 0
+
+    def read(self) -> tuple[str, Checkpoint] | None:
+        """Return the newest note that verifies and its checkpoint; None where neither slot holds one."""
+        found = [(slot, held) for slot in (0, 1) if (held := self._read_slot(slot))]
+        if not found:
+            return None
+        slot, newest = max(found, key=lambda item: item[1][1].size)
+        self._slot = slot
+        return newest
+
+    def write(self, note: str) -> None:
+        """Put `note` in the slot that does not hold the newest one; raise OSError if that fails."""
+        data = note.encode() + b"\0"
+        slot = 1 - self._slot
+        if os.pwrite(self._descriptor, data, slot * SLOT_BYTES) != len(data):
+            raise OSError(f"{self._path}: short write")
+        self._slot = slot
+
+    def close(self) -> None:
+        """Sync and close."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def _read_slot(self, slot: int) -> tuple[str, Checkpoint] | None:
+        data, _, _ = os.pread(self._descriptor, SLOT_BYTES, slot * SLOT_BYTES).partition(b"\0")
+        try:
+            note = data.decode()
+            checkpoint = Checkpoint.parse(open_note(note, [self._key], verify_ed25519).text)
+        except (UnicodeDecodeError, AuditdError):
+            return None
+        return (note, checkpoint) if checkpoint.origin == self._key.name else None

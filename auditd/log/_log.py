@@ -1,0 +1,230 @@
+"""One append-only log: its folder, its writer, and verified reading."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auditd.errors import FolderError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from auditd.log._database import create_evidence
+from auditd.log._head import HeadFile
+from auditd.log._housekeeper import Housekeeper
+from auditd.log._keys import LogSigner
+from auditd.log._pending import PendingSignatures
+from auditd.log._store import EvidenceStore
+from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
+from auditd.log._training import DictionaryTrainer
+from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer, require_leaf
+from auditd.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, inclusion_proofs, root_at
+from auditd.note import Checkpoint, sign_note
+
+
+def _deliver_each(answers: Answers) -> None:
+    for submission, outcome in answers:
+        submission.done(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What surrounds a log.
+
+    `clock` returns nanoseconds since 1970, UTC. `deliver` hands the answers of one commit to those who wait.
+    `peers` returns a signed note of the folder's other logs to store with checkpoints, or None. `announce` makes a
+    new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is trained.
+    """
+
+    clock: Callable[[], int]
+    limits: QueueLimits = field(default_factory=QueueLimits)
+    deliver: Callable[[Answers], None] = _deliver_each
+    peers: Callable[[], str | None] = lambda: None
+    observer: Observer | None = None
+    announce: Callable[[str], None] | None = None
+
+
+class Log:
+    """A log that is being served. Any thread may call it; it owns a writer and a housekeeper thread.
+
+    Opening verifies before it signs: see `auditd.log._recovery.recover` for what it raises.
+    """
+
+    def __init__(self, name: str, folder: Path, signer: LogSigner, settings: LogSettings) -> None:
+        self.name = name
+        self.origin = signer.name
+        self.verifier_key = str(signer.verifier_key)
+        if not folder.is_dir():
+            raise FolderError("LOG_MISSING", f"{folder}: the log {name!r} is missing; put its folder back")
+        evidence = folder / "evidence.db"
+        self._store = EvidenceStore(evidence)
+        self._head_file = HeadFile(folder / "head", signer.verifier_key)
+        self._pending = PendingSignatures(folder / "pending.db")
+        self._writer = Writer(
+            name,
+            Parts(self._store, self._pending, self._head_file, signer),
+            clock=settings.clock,
+            limits=settings.limits,
+            peers=settings.peers,
+            observer=settings.observer,
+            deliver=settings.deliver,
+        )
+        self._trainer = (
+            DictionaryTrainer(folder / "dictionaries", settings.announce, self._writer.use_dictionary)
+            if settings.announce
+            else None
+        )
+        self._housekeeper = Housekeeper(name, evidence, self._store, self._train)
+
+    @staticmethod
+    def create(folder: Path, signer: LogSigner) -> None:
+        """Make the folder of an empty log, which must not exist."""
+        folder.mkdir(parents=True)
+        create_evidence(folder / "evidence.db", signer.name, str(signer.verifier_key))
+        head = HeadFile(folder / "head", signer.verifier_key)
+        head.write(sign_note(Checkpoint(signer.name, 0, EMPTY_ROOT).text(), [signer]))
+        head.close()
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._writer.start()
+        self._housekeeper.start()
+
+    def close(self) -> None:
+        """Record what is queued, store the last checkpoint and close every file."""
+        if self._housekeeper.is_alive():
+            self._housekeeper.stop()
+        if self._writer.is_alive():
+            self._writer.stop()
+        self._store.close()
+        self._pending.close()
+        self._head_file.close()
+
+    @property
+    def tree_head(self) -> TreeHead:
+        """The newest tree that may be shown: committed, signed and in `head`."""
+        return self._writer.tree_head
+
+    @property
+    def size(self) -> int:
+        """The number of entries that may be shown."""
+        return self._writer.tree_head.size
+
+    def submit(self, submission: Submission) -> None:
+        """Queue a submission for the writer; raise ExhaustedError if there is no room."""
+        self._writer.submit(submission)
+
+    def record(self, submission: Submission) -> Recorded:
+        """Queue a submission without `done`, wait for its answer, and raise it if it is an error."""
+        answered = threading.Event()
+        outcomes: list[Outcome] = []
+
+        def done(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            answered.set()
+
+        submission.done = done
+        self.submit(submission)
+        answered.wait()
+        if isinstance(outcomes[0], Recorded):
+            return outcomes[0]
+        raise outcomes[0]
+
+    def leaf(self, index: int) -> bytes:
+        """Return the bytes of an entry, verified; raise NotFoundError beyond the tree, DamagedError if altered."""
+        if not 0 <= index < self.size:
+            raise NotFoundError(
+                "ENTRY_NOT_FOUND",
+                f"log {self.name!r} has no entry {index}; it has {self.size} entries",
+                {"log": self.name, "index": str(index), "tree_size": str(self.size)},
+            )
+        return self.leaves(index, index + 1)[0]
+
+    def leaves(self, start: int, end: int) -> list[bytes]:
+        """Return the leaves of the entries [start, end), each found equal to the tree's hash (promise 4).
+
+        Raises DamagedError naming the first entry that is missing or differs, ValueError beyond the tree.
+        """
+        decompress = self._writer.codec.decompress
+        expected = self._writer.nodes.leaf_hashes(start, end)
+        leaves = []
+        for index, frame, digest in zip(
+            range(start, end), self._store.frames(start, end), expected, strict=True
+        ):
+            leaf = decompress(frame, index)
+            require_leaf(leaf, index, digest)
+            leaves.append(leaf)
+        return leaves
+
+    def find(self, key: bytes) -> int | None:
+        """Return the index of the entry whose event has this key, if it may be shown."""
+        index = self._store.find_committed(key)
+        return index if index is not None and index < self.size else None
+
+    def leaf_hash(self, index: int) -> bytes:
+        """Return the tree's hash of an entry's leaf."""
+        return self._writer.nodes.leaf_hash_at(index)
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root of the tree of the first `size` entries."""
+        return root_at(size, self._writer.nodes)
+
+    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
+        """Return the proof that entry `index` is in the tree of `size` entries (RFC 9162 section 2.1.3).
+
+        Raises InvalidRequestError unless index < size <= the current size.
+        """
+        self._require_size("tree_size", size, self.size)
+        if not 0 <= index < size:
+            raise _out_of_range("index", index, f"below the tree size {size}")
+        return inclusion_proof(index, size, self._writer.nodes)
+
+    def inclusion_proofs(self, indexes: Sequence[int], size: int) -> list[list[bytes]]:
+        """Return the inclusion proof of each of `indexes`, which are below `size`, as a receipt has them."""
+        return inclusion_proofs(indexes, size, self._writer.nodes)
+
+    def consistency_proof(self, from_size: int, to_size: int) -> list[bytes]:
+        """Return the proof that the tree of `to_size` extends that of `from_size` (RFC 9162 section 2.1.4).
+
+        Raises InvalidRequestError unless from_size <= to_size <= the current size.
+        """
+        self._require_size("to_size", to_size, self.size)
+        if not 0 <= from_size <= to_size:
+            raise _out_of_range("from_size", from_size, f"at most to_size {to_size}")
+        return consistency_proof(from_size, to_size, self._writer.nodes)
+
+    def require_known_size(self, known_size: int) -> None:
+        """Raise PreconditionError if a caller holds a checkpoint of a tree larger than this one (promise 2)."""
+        if known_size > self.size:
+            raise PreconditionError(
+                "LOG_BEHIND_CALLER",
+                f"log {self.name!r} has {self.size} entries, the caller has seen {known_size}:"
+                " entries are missing, or this is another log. Keep the checkpoint, it is evidence",
+                {"log": self.name, "known_size": str(known_size), "tree_size": str(self.size)},
+            )
+
+    def _require_size(self, field_name: str, size: int, limit: int) -> None:
+        if not 0 <= size <= limit:
+            raise _out_of_range(field_name, size, f"at most the current tree size {limit}")
+
+    def _train(self) -> None:
+        if self._trainer is not None:
+            self._trainer.train_if_due(self.size, self._writer.codec, self.leaf)
+
+
+def _out_of_range(field_name: str, value: int, rule: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        "OUT_OF_RANGE",
+        f"{field_name}: {value}, must be {rule}",
+        [Violation(field_name, f"{value}, must be {rule}")],
+        {"field": field_name, "value": str(value)},
+    )
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,113 @@
+"""What one commit will hold: which events are new, which were recorded before, which contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from auditd.entry import EncodedEvent, difference
+from auditd.errors import AuditdError, ConflictError, Violation
+from auditd.log._submission import Submission
+
+
+@dataclass(slots=True)
+class Placed:
+    """A submission and the index of each of its events; those at `duplicates` were recorded before."""
+
+    submission: Submission
+    indexes: Sequence[int]
+    duplicates: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class CommitPlan:
+    """Places submissions one after another behind the `size` entries that are there.
+
+    `found` maps the keys that are recorded to their indexes; `stored_leaf` returns a recorded entry's bytes.
+    """
+
+    size: int
+    found: Mapping[bytes, int]
+    stored_leaf: Callable[[int], bytes]
+    events: list[EncodedEvent] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    callers: list[bytes] = field(default_factory=list)
+    placed: list[Placed] = field(default_factory=list)
+    refused: list[tuple[Submission, AuditdError]] = field(default_factory=list)
+    _names: dict[bytes, int] = field(default_factory=dict)
+
+    def add(self, submission: Submission) -> None:
+        """Place the submission, or refuse it whole; the others are not disturbed."""
+        try:
+            self.placed.append(self._place(submission))
+        except AuditdError as error:
+            self.refused.append((submission, error))
+
+    def _place(self, submission: Submission) -> Placed:
+        keys = submission.keys
+        distinct = set(keys)
+        if len(distinct) == len(keys) and distinct.isdisjoint(self.found) and distinct.isdisjoint(self._names):
+            self._check_new(submission, range(len(keys)))
+            return Placed(submission, self._take(submission, range(len(keys))))
+        return self._place_with_duplicates(submission)
+
+    def _place_with_duplicates(self, submission: Submission) -> Placed:
+        indexes: list[int] = []
+        new: list[int] = []
+        own: dict[bytes, int] = {}
+        start = self.size + len(self.events)
+        for position, key in enumerate(submission.keys):
+            index = self.found.get(key, self._names.get(key, own.get(key)))
+            if index is None:
+                index = own[key] = start + len(new)
+                new.append(position)
+            else:
+                self._require_same(submission, position, index, start, new)
+            indexes.append(index)
+        self._check_new(submission, new)
+        self._take(submission, new)
+        return Placed(submission, indexes, frozenset(range(len(indexes))) - frozenset(new))
+
+    def _require_same(
+        self, submission: Submission, position: int, index: int, start: int, new: Sequence[int]
+    ) -> None:
+        event = submission.events[position]
+        if index >= start:
+            path = _difference_unrecorded(submission.events[new[index - start]], event)
+        elif index >= self.size:
+            path = _difference_unrecorded(self.events[index - self.size], event)
+        else:
+            path = difference(self.stored_leaf(index), event)
+        if path is not None:
+            name = f"events[{position}]"
+            field = path.replace("event", name, 1)
+            raise ConflictError(
+                "EVENT_CONFLICT",
+                f"{name}: id {event.id!r} at {event.time} is recorded as entry {index}; {field} differs from that",
+                [Violation(field, f"differs from entry {index}, which has the same name")],
+                {"field": field, "index": str(index)},
+            )
+
+    def _check_new(self, submission: Submission, positions: Sequence[int]) -> None:
+        if submission.refused_if_new:
+            for position in positions:
+                if position in submission.refused_if_new:
+                    raise submission.refused_if_new[position]
+
+    def _take(self, submission: Submission, positions: Sequence[int]) -> Sequence[int]:
+        start = self.size + len(self.events)
+        indexes = range(start, start + len(positions))
+        keys = [submission.keys[position] for position in positions]
+        self._names.update(zip(keys, indexes, strict=True))
+        self.events += [submission.events[position] for position in positions]
+        self.keys += keys
+        self.callers += [submission.caller_json] * len(positions)
+        return indexes
+
+
+def _difference_unrecorded(first: EncodedEvent, second: EncodedEvent) -> str | None:
+    if first.json == second.json:
+        return None
+    names = first.fields | second.fields
+    differing = (name for name in names if first.fields.get(name) != second.fields.get(name))
+    return f"event.{next(differing, 'attributes')}"

@@ -1,0 +1,108 @@
+"""What happens before a log signs anything: the evidence on disk must extend what was signed (promise 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditd.entry import parse_leaf, parse_time
+from auditd.errors import DamagedError, FolderError
+from auditd.log._frames import FrameCodec
+from auditd.log._head import HeadFile
+from auditd.log._keys import verify_ed25519
+from auditd.log._store import EvidenceStore
+from auditd.merkle import TILE_WIDTH, Nodes, Tree, edge_widths, leaf_hash, root_at, tile_root
+from auditd.note import Checkpoint, VerifierKey, open_note
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What the writer works on; `recorded_at_us` is the time of the newest entry in microseconds, UTC."""
+
+    codec: FrameCodec
+    tree: Tree
+    nodes: Nodes
+    recorded_at_us: int
+
+
+def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered:
+    """Rebuild the tree's edge from the evidence and hold it against every signed claim at hand.
+
+    Reads the ragged edge alone: at most 255 leaves and 255 tiles a level, whatever the size. Raises FolderError
+    where the evidence is another log's, has lost its `head` or ends before it, DamagedError where it contradicts
+    a signed root.
+    """
+    _require_identity(store, key)
+    codec = FrameCodec(data for _, data in store.dictionaries())
+    size = store.size()
+    tree = Tree.from_edge(size, _read_edge(store, codec, size))
+    nodes = Nodes(tree, store.tile)
+    signed = head.read()
+    if signed is None:
+        raise FolderError(
+            "HEAD_MISSING",
+            f"log {key.name} has {size} entries and no valid head, so nothing says that they are all;"
+            " put its file 'head' back",
+            {"origin": key.name, "size": str(size)},
+        )
+    _require_extends(nodes, signed[1], "its head")
+    stored = store.newest_checkpoint()
+    if stored is not None:
+        note = open_note(stored.note, [key], verify_ed25519)
+        _require_extends(nodes, Checkpoint.parse(note.text), "its newest stored checkpoint")
+    return Recovered(codec, tree, nodes, _newest_recorded_at(store, codec, size))
+
+
+def _require_identity(store: EvidenceStore, key: VerifierKey) -> None:
+    origin, verifier_key = store.identity()
+    if (origin, verifier_key) != (key.name, str(key)):
+        raise FolderError(
+            "WRONG_KEY",
+            f"{store.path} belongs to {verifier_key}, but the key at hand is {key}; put the right key back",
+        )
+
+
+def _read_edge(store: EvidenceStore, codec: FrameCodec, size: int) -> list[bytes]:
+    """Return the hashes of the tree's ragged edge, level by level, computed from what is stored."""
+    edge = []
+    for level, width in enumerate(edge_widths(size)):
+        end = size >> 8 * level
+        if level == 0:
+            frames = store.frames(end - width, end)
+            leaves = [codec.decompress(frame, end - width + i) for i, frame in enumerate(frames)]
+            edge.append(b"".join(map(leaf_hash, leaves)))
+        else:
+            edge.append(b"".join(_root_of_stored(store, level - 1, tile) for tile in range(end - width, end)))
+    return edge
+
+
+def _root_of_stored(store: EvidenceStore, level: int, tile: int) -> bytes:
+    hashes = store.tile(level, tile)
+    if len(hashes) != TILE_WIDTH * 32:
+        raise DamagedError("TILE_MISSING", f"tile {tile} of level {level} is missing; restore a backup")
+    return tile_root(hashes)
+
+
+def _require_extends(nodes: Nodes, checkpoint: Checkpoint, what: str) -> None:
+    if checkpoint.size > nodes.size:
+        raise FolderError(
+            "EVIDENCE_BEHIND",
+            f"log {checkpoint.origin}: {what} says {checkpoint.size} entries were signed for, the evidence ends"
+            f" after {nodes.size}: entries {nodes.size} to {checkpoint.size - 1} are missing. An older copy, or a"
+            " damaged write-ahead log; put the newest evidence.db and evidence.db-wal back",
+            {"origin": checkpoint.origin, "signed_size": str(checkpoint.size), "size": str(nodes.size)},
+        )
+    actual = root_at(checkpoint.size, nodes)
+    if actual != checkpoint.root:
+        raise DamagedError(
+            "EVIDENCE_CONTRADICTS_HEAD",
+            f"log {checkpoint.origin}: the first {checkpoint.size} entries are not those that {what} was signed for:"
+            f" root {actual.hex()}, signed {checkpoint.root.hex()}; run 'auditlog check' to see where",
+            {"size": str(checkpoint.size), "expected": checkpoint.root.hex(), "actual": actual.hex()},
+        )
+
+
+def _newest_recorded_at(store: EvidenceStore, codec: FrameCodec, size: int) -> int:
+    if size == 0:
+        return 0
+    leaf = codec.decompress(store.frames(size - 1, size)[0], size - 1)
+    return parse_time(parse_leaf(leaf)["recorded_at"]) // 1_000

@@ -1,0 +1,218 @@
+"""The evidence store: the one narrow interface to where entries, tiles and checkpoints are kept."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from auditd.errors import DamagedError
+from auditd.log._database import open_reader, open_writer
+from auditd.merkle import Tile
+
+_ROWS_A_STATEMENT = 100
+_READERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The evidence of a caller's identity: a token in its parts.
+
+    `credential` is SHA-256(SHA-256(header.payload) || signature_hash), so that the row is bound to the leaf that
+    names it. The signature itself waits elsewhere until the token has expired.
+    """
+
+    credential: bytes
+    issuer: str
+    header: str
+    payload: str
+    signature: bytes
+    signature_hash: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint row; `peers` is a signed note naming size and root of the folder's other logs."""
+
+    size: int
+    note: str
+    peers: str | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit adds, atomically."""
+
+    first_index: int
+    keys: Sequence[bytes] = ()
+    frames: Sequence[bytes] = ()
+    tiles: Sequence[Tile] = ()
+    checkpoint: StoredCheckpoint | None = None
+    credentials: Sequence[Credential] = ()
+    dictionaries: Sequence[tuple[int, bytes]] = ()
+    issuer_keys: Sequence[tuple[str, str, str]] = field(default=())
+
+
+class EvidenceStore:
+    """One log's evidence in one SQLite file.
+
+    The writer thread alone calls `append` and `find`; any thread may call the rest. No read transaction outlives
+    a call: the log only grows, so a tree size is a snapshot, while an open transaction would keep the
+    write-ahead log growing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = open_writer(path)
+        self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
+        for _ in range(_READERS):
+            self._readers.put(open_reader(path))
+        self.wal_pages = 0
+        self._writer.set_wal_hook(self._note_wal_pages)
+
+    def _note_wal_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self.wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def append(self, batch: Batch) -> None:
+        """Commit `batch`, durably and whole; raise apsw.Error if it may not have been."""
+        db = self._writer
+        with _transaction(db):
+            for dictionary in batch.dictionaries:
+                db.execute("INSERT INTO dictionaries (id, dictionary) VALUES (?, ?)", dictionary)
+            self._insert_entries(batch)
+            for tile in batch.tiles:
+                db.execute(
+                    "INSERT INTO tiles (level, tile, hashes) VALUES (?, ?, ?)",
+                    (tile.level, tile.index, tile.hashes),
+                )
+            if batch.checkpoint is not None:
+                db.execute(
+                    "INSERT INTO checkpoints (id, size, note, peers)"
+                    " SELECT coalesce(max(id) + 1, 0), ?, ?, ? FROM checkpoints",
+                    (batch.checkpoint.size, batch.checkpoint.note, batch.checkpoint.peers),
+                )
+            for credential in batch.credentials:
+                db.execute(
+                    "INSERT INTO credentials (credential, issuer, header, payload, signature_hash)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (
+                        credential.credential,
+                        credential.issuer,
+                        credential.header,
+                        credential.payload,
+                        credential.signature_hash,
+                    ),
+                )
+            for key in batch.issuer_keys:
+                db.execute("INSERT INTO issuer_keys (thumbprint, issuer, jwk) VALUES (?, ?, ?)", key)
+
+    def _insert_entries(self, batch: Batch) -> None:
+        # Rows of one statement share its overhead and its hold on the GIL; row by row is three times as dear.
+        count, first = len(batch.keys), batch.first_index
+        for start in range(0, count, _ROWS_A_STATEMENT):
+            end = min(start + _ROWS_A_STATEMENT, count)
+            values: list[Any] = []
+            for position in range(start, end):
+                values += (first + position, batch.keys[position], batch.frames[position])
+            rows = ", ".join(["(?, ?, ?)"] * (end - start))
+            self._writer.execute(f"INSERT INTO entries (idx, key, leaf) VALUES {rows}", values)
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the index of each of `keys` that is recorded, as the writer sees it."""
+        return _find(self._writer, keys)
+
+    def find_committed(self, key: bytes) -> int | None:
+        """Return the index recorded under `key`, if any; for any thread."""
+        with self._reader() as db:
+            return _find(db, [key]).get(key)
+
+    def has_credential(self, credential: bytes) -> bool:
+        """Tell whether the credential is recorded; for the writer thread."""
+        rows = self._writer.execute("SELECT 1 FROM credentials WHERE credential = ?", (credential,))
+        return rows.fetchone() is not None
+
+    def size(self) -> int:
+        """Return the number of entries."""
+        with self._reader() as db:
+            return int(db.execute("SELECT coalesce(max(idx) + 1, 0) FROM entries").fetchone()[0])
+
+    def frames(self, start: int, end: int) -> list[bytes]:
+        """Return the frames of the entries [start, end); raise DamagedError if one is missing."""
+        with self._reader() as db:
+            rows = db.execute("SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end))
+            frames = [row[0] for row in rows]
+        if len(frames) != end - start:
+            raise DamagedError("ENTRY_MISSING", f"of entries {start} to {end - 1} only {len(frames)} are there")
+        return frames
+
+    def tile(self, level: int, index: int) -> bytes:
+        """Return the 8,192 bytes of a full tile; `b""` if it is not stored."""
+        with self._reader() as db:
+            row = db.execute("SELECT hashes FROM tiles WHERE level = ? AND tile = ?", (level, index)).fetchone()
+        return b"" if row is None else bytes(row[0])
+
+    def newest_checkpoint(self) -> StoredCheckpoint | None:
+        """Return the checkpoint stored last."""
+        with self._reader() as db:
+            row = db.execute("SELECT size, note, peers FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else StoredCheckpoint(*row)
+
+    def dictionaries(self) -> list[tuple[int, bytes]]:
+        """Return id and bytes of each dictionary, oldest first."""
+        with self._reader() as db:
+            return list(db.execute("SELECT id, dictionary FROM dictionaries ORDER BY rowid"))
+
+    def identity(self) -> tuple[str, str]:
+        """Return the origin and the verifier key that the file was made for."""
+        with self._reader() as db:
+            row = db.execute("SELECT origin, verifier_key FROM log").fetchone()
+        if row is None:
+            raise DamagedError("IDENTITY_MISSING", f"{self.path} does not say which log it is")
+        return str(row[0]), str(row[1])
+
+    def copy_wal_back(self) -> None:
+        """Copy the write-ahead log into the database from the writer's own connection, waiting for nobody."""
+        self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def close(self) -> None:
+        """Close every connection; SQLite then copies the write-ahead log back."""
+        while not self._readers.empty():
+            self._readers.get().close()
+        self._writer.close()
+
+    @contextmanager
+    def _reader(self) -> Iterator[apsw.Connection]:
+        db = self._readers.get()
+        try:
+            yield db
+        finally:
+            self._readers.put(db)
+
+
+@contextmanager
+def _transaction(db: apsw.Connection) -> Iterator[None]:
+    """Run the block in one transaction; keep the first error where the rollback fails as well."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _find(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for start in range(0, len(keys), _ROWS_A_STATEMENT):
+        chunk = keys[start : start + _ROWS_A_STATEMENT]
+        marks = ", ".join("?" * len(chunk))
+        found.update(db.execute(f"SELECT key, idx FROM entries WHERE key IN ({marks})", chunk))
+    return found

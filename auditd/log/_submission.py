@@ -1,0 +1,60 @@
+"""What the writer is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from auditd.entry import EncodedEvent
+from auditd.errors import AuditdError
+from auditd.log._store import Credential
+
+_NONE: Mapping[int, AuditdError] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHead:
+    """A committed tree and the note signed for it. Nothing newer is ever shown to anyone."""
+
+    size: int
+    root: bytes
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where the events of a submission stand; one item an event in each sequence.
+
+    `recorded_at_us` are microseconds since 1970, UTC; `duplicates` the positions of events recorded before;
+    `leaves` is empty unless they were asked for; `head` covers them all.
+    """
+
+    indexes: Sequence[int]
+    recorded_at_us: Sequence[int]
+    leaf_hashes: Sequence[bytes]
+    duplicates: frozenset[int]
+    leaves: Sequence[bytes]
+    head: TreeHead
+
+
+Outcome = Recorded | AuditdError
+
+
+@dataclass(slots=True)
+class Submission:
+    """Events of one caller, to be recorded all or none.
+
+    `keys[i]` names `events[i]`. `refused_if_new` says by position what is wrong with events that must not be
+    recorded, but whose first receipt is still to be had. `event_bytes` counts against the queue's limit. `done` is called in the writer thread, unless the log
+    was given a way to deliver.
+    """
+
+    events: Sequence[EncodedEvent]
+    keys: Sequence[bytes]
+    caller_json: bytes
+    done: Callable[[Outcome], None]
+    credential: Credential | None = None
+    keep_leaves: bool = False
+    event_bytes: int = 0
+    refused_if_new: Mapping[int, AuditdError] = _NONE

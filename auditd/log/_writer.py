@@ -1,0 +1,304 @@
+"""The writer thread of a log: group commit, in the order commit, sign, write `head`, answer (promise 2)."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import apsw
+
+from auditd.entry import SALT_BYTES, LeafTemplate, parse_leaf, parse_time, recorded_at_text
+from auditd.errors import AuditdError, DamagedError, ExhaustedError, UnavailableError
+from auditd.log._head import HeadFile
+from auditd.log._keys import LogSigner
+from auditd.log._pending import PendingSignatures
+from auditd.log._plan import CommitPlan, Placed
+from auditd.log._recovery import Recovered, recover
+from auditd.log._store import Batch, Credential, EvidenceStore, StoredCheckpoint
+from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
+from auditd.merkle import leaf_hash
+from auditd.note import Checkpoint, sign_note
+
+CHECKPOINT_INTERVAL_S = 1.0
+INLINE_WAL_PAGES = 25_000
+"""Beyond this the writer copies the write-ahead log back itself, since the housekeeper does not keep up."""
+_KNOWN_CREDENTIALS = 10_000
+
+Answers = Sequence[tuple[Submission, Outcome]]
+
+
+class Observer(Protocol):
+    """Who is told of each commit, in the writer thread, after its head is written."""
+
+    def committed(self, plan: CommitPlan) -> None:
+        """MUST return at once and MUST NOT raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """What may wait for the writer at most."""
+
+    max_queued_events: int = 16_000
+    max_queued_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a writer works with; it alone writes through them."""
+
+    store: EvidenceStore
+    pending: PendingSignatures
+    head: HeadFile
+    signer: LogSigner
+
+
+class Writer(threading.Thread):
+    """Takes everything queued, records it in one commit, and answers it.
+
+    After a failed commit it is not known what reached the disk, so memory is dropped, the evidence read again and
+    held against `head`, before the next one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: Parts,
+        *,
+        clock: Callable[[], int],
+        limits: QueueLimits,
+        peers: Callable[[], str | None],
+        observer: Observer | None,
+        deliver: Callable[[Answers], None],
+    ) -> None:
+        super().__init__(name=f"writer-{name}")
+        self._parts = parts
+        self._clock = clock
+        self._peers = peers
+        self._observer = observer
+        self._deliver = deliver
+        self._template = LeafTemplate(parts.signer.name)
+        self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self._limits = limits
+        self._room = threading.Lock()  # guards _queued_events and _queued_bytes
+        self._queued_events = 0
+        self._queued_bytes = 0
+        self._credentials: dict[bytes, None] = {}
+        self._new_dictionary: bytes | None = None
+        self._stored_checkpoint_at = 0.0
+        self._state: Recovered | None = None
+        self._recover()
+
+    def submit(self, submission: Submission) -> None:
+        """Queue a submission; raise ExhaustedError at once if there is no room for it."""
+        with self._room:
+            self._require_room(len(submission.events), submission.event_bytes)
+            self._queued_events += len(submission.events)
+            self._queued_bytes += submission.event_bytes
+        self._queue.put(submission)
+
+    def _require_room(self, events: int, event_bytes: int) -> None:
+        wanted = (
+            ("max_queued_events", self._queued_events + events, self._limits.max_queued_events),
+            ("max_queued_bytes", self._queued_bytes + event_bytes, self._limits.max_queued_bytes),
+        )
+        for limit, total, value in wanted:
+            if total > value:
+                raise ExhaustedError(
+                    "QUEUE_FULL",
+                    f"too much is waiting to be recorded: {total}, {limit} is {value}",
+                    0.2,
+                    {"limit": limit, "value": str(value)},
+                )
+
+    def use_dictionary(self, data: bytes) -> None:
+        """Compress with this dictionary from one of the next commits on."""
+        self._new_dictionary = data
+
+    def stop(self) -> None:
+        """Record what is queued, store the last checkpoint, and end."""
+        self._queue.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        stopping = False
+        while not stopping:
+            submissions = self._take()
+            stopping = submissions[-1] is None
+            work = [submission for submission in submissions if submission is not None]
+            if work:
+                self._deliver(self._answer(work))
+                with self._room:
+                    self._queued_events -= sum(len(submission.events) for submission in work)
+                    self._queued_bytes -= sum(submission.event_bytes for submission in work)
+        self._store_last_checkpoint()
+
+    def _take(self) -> list[Submission | None]:
+        taken = [self._queue.get()]
+        while taken[-1] is not None and not self._queue.empty():
+            taken.append(self._queue.get())
+        return taken
+
+    def _answer(self, submissions: Sequence[Submission]) -> Answers:
+        try:
+            state = self._state or self._recover()
+        except (AuditdError, apsw.Error, OSError) as error:
+            return self._refuse(submissions, "no", error)
+        try:
+            return self._record(state, submissions)
+        except Exception as error:  # noqa: BLE001 -- whatever it was, the callers wait and memory is in doubt
+            self._state = None
+            return self._refuse(submissions, "unknown", error)
+
+    def _recover(self) -> Recovered:
+        parts = self._parts
+        state = recover(parts.store, parts.signer.verifier_key, parts.head)
+        head = self._sign(state)
+        parts.head.write(head.note)
+        self._credentials.clear()
+        self.nodes, self.codec, self.tree_head, self._state = state.nodes, state.codec, head, state
+        return state
+
+    def _refuse(self, submissions: Sequence[Submission], recorded: str, cause: Exception) -> Answers:
+        error: AuditdError
+        if isinstance(cause, DamagedError):
+            error = cause
+        else:
+            error = UnavailableError(
+                "NOT_RECORDED" if recorded == "no" else "COMMIT_FAILED",
+                f"the log cannot be written: {cause}",
+                1.0,
+                {"recorded": recorded},
+            )
+            error.__cause__ = cause
+        return [(submission, error) for submission in submissions]
+
+    def _record(self, state: Recovered, submissions: Sequence[Submission]) -> Answers:
+        store = self._parts.store
+        keys = [key for submission in submissions for key in submission.keys]
+        plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf)
+        for submission in submissions:
+            plan.add(submission)
+        leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.events else ([], [], 0)
+        answers: list[tuple[Submission, Outcome]] = [
+            (placed.submission, self._receipt(plan, placed, leaves, hashes, recorded_at_us))
+            for placed in plan.placed
+        ]
+        return answers + plan.refused
+
+    def _commit(self, state: Recovered, plan: CommitPlan) -> tuple[list[bytes], list[bytes], int]:
+        """Write the plan's new entries, sign, and write `head`; return leaves, leaf hashes and the time."""
+        parts = self._parts
+        recorded_at_us = max(self._clock() // 1_000, state.recorded_at_us)
+        leaves = self._leaves(plan, recorded_at_us)
+        hashes = [leaf_hash(leaf) for leaf in leaves]
+        new_dictionary = self._new_dictionary
+        batch = Batch(
+            first_index=plan.size,
+            keys=plan.keys,
+            checkpoint=self._due_checkpoint(),
+            credentials=self._new_credentials(plan.placed),
+            dictionaries=[] if new_dictionary is None else [(state.codec.add(new_dictionary), new_dictionary)],
+        )
+        batch.frames = state.codec.compress(leaves)
+        batch.tiles = state.tree.extend(hashes)
+        if batch.credentials:
+            parts.pending.keep(batch.credentials)
+        parts.store.append(batch)
+        state.tree.settle(state.tree.size)
+        if new_dictionary is not None:
+            self._new_dictionary = None
+        self._state = state = replace(state, recorded_at_us=recorded_at_us)
+        head = self._sign(state)
+        parts.head.write(head.note)
+        self.tree_head = head
+        self._credentials.update(dict.fromkeys(item.credential for item in batch.credentials))
+        if self._observer is not None:
+            self._observer.committed(plan)
+        if parts.store.wal_pages > INLINE_WAL_PAGES:
+            parts.store.copy_wal_back()
+        return leaves, hashes, recorded_at_us
+
+    def _leaves(self, plan: CommitPlan, recorded_at_us: int) -> list[bytes]:
+        recorded_at = recorded_at_text(recorded_at_us)
+        salts = os.urandom(SALT_BYTES * len(plan.events))
+        leaf = self._template.leaf
+        return [
+            leaf(index, recorded_at, salts[at : at + SALT_BYTES], caller, event.json)
+            for index, at, caller, event in zip(
+                range(plan.size, plan.size + len(plan.events)),
+                range(0, len(salts), SALT_BYTES),
+                plan.callers,
+                plan.events,
+                strict=True,
+            )
+        ]
+
+    def _sign(self, state: Recovered) -> TreeHead:
+        checkpoint = Checkpoint(self._parts.signer.name, state.tree.size, state.tree.root())
+        return TreeHead(checkpoint.size, checkpoint.root, sign_note(checkpoint.text(), [self._parts.signer]))
+
+    def _due_checkpoint(self) -> StoredCheckpoint | None:
+        """Return the checkpoint of the commit before this one, at most one a second."""
+        now = time.monotonic()
+        if self.tree_head.size == 0 or now - self._stored_checkpoint_at < CHECKPOINT_INTERVAL_S:
+            return None
+        self._stored_checkpoint_at = now
+        return StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._peers())
+
+    def _new_credentials(self, placed: Sequence[Placed]) -> list[Credential]:
+        """Return the credentials, once each, that new entries name and the evidence lacks."""
+        if len(self._credentials) > _KNOWN_CREDENTIALS:
+            self._credentials.clear()
+        wanted = {
+            item.submission.credential.credential: item.submission.credential
+            for item in placed
+            if item.submission.credential is not None
+            and item.submission.credential.credential not in self._credentials
+            and len(item.duplicates) < len(item.indexes)
+        }
+        return [item for key, item in wanted.items() if not self._parts.store.has_credential(key)]
+
+    def _stored_leaf(self, index: int) -> bytes:
+        leaf = self.codec.decompress(self._parts.store.frames(index, index + 1)[0], index)
+        require_leaf(leaf, index, self.nodes.leaf_hash_at(index))
+        return leaf
+
+    def _receipt(
+        self, plan: CommitPlan, placed: Placed, leaves: list[bytes], hashes: list[bytes], recorded_at_us: int
+    ) -> Recorded:
+        indexes, keep = placed.indexes, placed.submission.keep_leaves
+        if not placed.duplicates:
+            start = indexes[0] - plan.size
+            end = start + len(indexes)
+            times: Sequence[int] = [recorded_at_us] * len(indexes)
+            kept: Sequence[bytes] = leaves[start:end] if keep else ()
+            return Recorded(indexes, times, hashes[start:end], placed.duplicates, kept, self.tree_head)
+        found = [self._stored_leaf(i) if i < plan.size else leaves[i - plan.size] for i in indexes]
+        times = [parse_time(parse_leaf(leaf)["recorded_at"]) // 1_000 for leaf in found]
+        found_hashes = [leaf_hash(leaf) for leaf in found]
+        return Recorded(indexes, times, found_hashes, placed.duplicates, found if keep else (), self.tree_head)
+
+    def _store_last_checkpoint(self) -> None:
+        if self._state is None or self.tree_head.size == 0:
+            return
+        checkpoint = StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._peers())
+        self._parts.store.append(Batch(self.tree_head.size, checkpoint=checkpoint))
+
+
+def require_leaf(leaf: bytes, index: int, expected: bytes) -> None:
+    """Raise DamagedError unless the leaf's hash is the one the tree has for `index` (promise 4)."""
+    actual = leaf_hash(leaf)
+    if actual != expected:
+        raise DamagedError(
+            "LEAF_DAMAGED",
+            f"entry {index}: the leaf is not the one in the tree: hash {actual.hex()}, expected {expected.hex()}",
+            {"index": str(index), "expected": expected.hex(), "actual": actual.hex()},
+        )
+
+

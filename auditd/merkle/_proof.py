@@ -1,0 +1,162 @@
+"""Building the proofs of RFC 9162 section 2.1, for any size up to the tree's.
+
+Every proof is a path: the siblings met on the way from a perfect subtree to the root. A sibling at the right
+edge is in general not perfect; it is folded from the perfect subtrees it consists of. A range proof would be
+two such paths, along the left and the right side of the range, from the same `NodeSource`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from auditd.merkle._hash import EMPTY_ROOT, HASH_SIZE, node_hash
+from auditd.merkle._tile import TILE_HEIGHT, TILE_WIDTH, Rows
+
+_BLOCK_HEIGHT: Final = 4
+"""Half a tile: small enough to open for one proof, wide enough for neighbours to share what is above."""
+
+_BLOCK_WIDTH: Final = 1 << _BLOCK_HEIGHT
+
+
+class NodeSource(Protocol):
+    """What proofs are built from: verified nodes of one tree."""
+
+    @property
+    def size(self) -> int:
+        """The number of leaves that nodes are known for."""
+        ...
+
+    def node(self, height: int, index: int) -> bytes:
+        """Return the 32-byte hash over leaves `[index << height, (index + 1) << height)`."""
+        ...
+
+    def rows(self, level: int, index: int) -> Rows:
+        """Return the eight rows of a tile, lowest first, at least as long as `size` makes them."""
+        ...
+
+
+def root_at(size: int, nodes: NodeSource) -> bytes:
+    """Return the root of the tree of the first `size` leaves. Raises ValueError if there are fewer."""
+    _require_size(size, nodes)
+    return _fold(0, size, nodes) if size else EMPTY_ROOT
+
+
+def inclusion_proof(index: int, size: int, nodes: NodeSource) -> list[bytes]:
+    """Return the proof, leaf side first, that leaf `index` is in the tree of `size` leaves.
+
+    Source: RFC 9162 section 2.1.3.1. Raises ValueError unless 0 <= index < size <= nodes.size.
+    """
+    return inclusion_proofs((index,), size, nodes)[0]
+
+
+def inclusion_proofs(indexes: Iterable[int], size: int, nodes: NodeSource) -> list[list[bytes]]:
+    """Return the `inclusion_proof` of each index; what indexes of one tile share is computed once.
+
+    Each list is the caller's own. Raises ValueError as `inclusion_proof` does.
+    """
+    _require_size(size, nodes)
+    paths = _Paths(size, nodes)
+    proofs = []
+    for index in indexes:
+        if not 0 <= index < size:
+            raise ValueError(f"index: {index} is not within a tree of size {size}")
+        proofs.append(paths.build(0, index))
+    return proofs
+
+
+def consistency_proof(old_size: int, new_size: int, nodes: NodeSource) -> list[bytes]:
+    """Return the proof that the tree of `new_size` leaves extends the one of `old_size`.
+
+    Source: RFC 9162 section 2.1.4.1. It is empty for equal sizes, and for the empty tree, which any extends.
+    Raises ValueError unless 0 <= old_size <= new_size <= nodes.size.
+    """
+    _require_size(new_size, nodes)
+    if not 0 <= old_size <= new_size:
+        raise ValueError(f"old size: {old_size} is not within 0..{new_size}")
+    if old_size in (0, new_size):
+        return []
+    # The verifier folds both roots from the largest perfect subtree that ends the old tree.
+    height = (old_size & -old_size).bit_length() - 1
+    index = (old_size >> height) - 1
+    path = _Paths(new_size, nodes).build(height, index)
+    # Where that is the whole old tree, its hash is the old root, which the verifier has.
+    return [nodes.node(height, index), *path] if index else path
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """16 neighbouring nodes and the rows above them, and the path above those.
+
+    At the edge of the tree, where not all of them are there, `rows` is empty.
+    """
+
+    rows: tuple[bytes, ...]
+    above: list[bytes]
+
+
+class _Paths:
+    """Paths to the root of the tree of one size, climbed in blocks; what lies above a block is remembered."""
+
+    def __init__(self, size: int, nodes: NodeSource) -> None:
+        self._size = size
+        self._nodes = nodes
+        self._blocks: dict[tuple[int, int], _Block] = {}
+
+    def build(self, height: int, index: int) -> list[bytes]:
+        """Return the siblings on the way from a node up to the root, as a new list."""
+        if not self._size - 1 >> height:
+            return []
+        step, row = divmod(height, _BLOCK_HEIGHT)
+        number, position = divmod(index, _BLOCK_WIDTH >> row)
+        block = self._blocks.get((step, number))
+        if block is None:
+            block = self._blocks[step, number] = self._open(step, number)
+        if not block.rows:
+            return [*self._edge_siblings(height, index), *block.above]
+        path = []
+        for nodes in block.rows[row:]:
+            at = (position ^ 1) * HASH_SIZE
+            path.append(nodes[at : at + HASH_SIZE])
+            position >>= 1
+        return path + block.above
+
+    def _open(self, step: int, number: int) -> _Block:
+        above = self.build(_BLOCK_HEIGHT * (step + 1), number)
+        if (number + 1) << _BLOCK_HEIGHT * (step + 1) > self._size:
+            return _Block((), above)
+        level, first_row = divmod(_BLOCK_HEIGHT * step, TILE_HEIGHT)
+        width = TILE_WIDTH >> first_row
+        tile, start = divmod(number * _BLOCK_WIDTH, width)
+        rows = self._nodes.rows(level, tile)[first_row : first_row + _BLOCK_HEIGHT]
+        start, end = start * HASH_SIZE, (start + _BLOCK_WIDTH) * HASH_SIZE
+        return _Block(tuple(bytes(nodes[start >> row : end >> row]) for row, nodes in enumerate(rows)), above)
+
+    def _edge_siblings(self, height: int, index: int) -> Iterator[bytes]:
+        """Yield the siblings within a block that is not full at this size."""
+        for row_height in range(height, (height // _BLOCK_HEIGHT + 1) * _BLOCK_HEIGHT):
+            start = (index ^ 1) << row_height
+            end = start + (1 << row_height)
+            if end <= self._size:
+                yield self._nodes.node(row_height, index ^ 1)
+            elif start < self._size:
+                yield _fold(start, self._size, self._nodes)
+            index >>= 1
+
+
+def _fold(start: int, end: int, nodes: NodeSource) -> bytes:
+    """Return the root over leaves `[start, end)`; `start` is a multiple of a power of two >= end - start."""
+    root = b""
+    while start < end:
+        # The last perfect subtree is the smallest; what lies before `start` never reaches into it.
+        height = ((end - start) & -(end - start)).bit_length() - 1
+        left = nodes.node(height, (end >> height) - 1)
+        root = node_hash(left, root) if root else left
+        end -= 1 << height
+    return root
+
+
+def _require_size(size: int, nodes: NodeSource) -> None:
+    if not 0 <= size <= nodes.size:
+        raise ValueError(f"size: {size} is not within 0..{nodes.size}")

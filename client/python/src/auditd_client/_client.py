@@ -1,0 +1,198 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self, TypeAlias, TypeVar
+
+import grpc
+
+from auditd_client._batches import Batcher
+from auditd_client._channel import bearer
+from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_event, named_events
+from auditd_client._events import EventLike
+from auditd_client._flow import Call, Flow, Pause, RetryPolicy
+from auditd_client._flows import QueryOrder, query_request
+from auditd_client._model import (
+    AppendResult,
+    CheckpointResult,
+    ConsistencyProof,
+    Entry,
+    EventName,
+    InclusionProof,
+    LogInfo,
+    Receipt,
+)
+from auditd_client._settings import Settings
+from auditd_client._status import error_from_rpc
+from auditd_client.errors import ClientError, SettingsError
+from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
+
+Token: TypeAlias = str | Callable[[], str] | None
+
+_T = TypeVar("_T")
+
+
+class Client(Connection):
+    """Appends to the logs of one server, reads them and has them proven. Safe to use from several threads.
+
+    Every call is retried while its deadline lasts, where that can help and is safe: an event keeps
+    the id and time it has or is given before the first try, so it is recorded once.
+
+    With `key` every checkpoint received is verified, and each append and `checkpoint` asks for the
+    proof that the log still extends what was verified before; so does a receipt that comes with
+    leaf and proof have to be true. What fails raises `HistoryRewrittenError` or a
+    `auditd_client.verify.VerificationError`.
+
+    Args:
+        address: `HOST:PORT`. Plaintext is used on loopback without `ca` and `certificate` only.
+        token: the JWT, or a function that returns it, called before each try; it may refresh it.
+        log: name of the log that methods use unless told otherwise.
+        key: verifier key of `log`, or of several logs by name.
+        known: signed note of a checkpoint of `log` verified earlier; see `newest_checkpoint`.
+        ca: PEM certificates to trust, as bytes or path of a file; those of the system if absent.
+        certificate: PEM certificate chain for mutual TLS, with its `private_key`.
+        private_key: PEM private key.
+        insecure: whether to send plaintext, the token included, to any address.
+        timeout_s: seconds for a call, all its tries included.
+        retry: pauses between tries.
+        sleep: waits for a number of seconds.
+
+    Raises:
+        SettingsError: if address, certificates or their combination are unfit.
+        VerificationError: if `key` or `known` is malformed.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: Token = None,
+        *,
+        log: str = "main",
+        key: str | Mapping[str, str] | None = None,
+        known: str | None = None,
+        ca: Pem | None = None,
+        certificate: Pem | None = None,
+        private_key: Pem | None = None,
+        insecure: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: RetryPolicy | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(
+            address,
+            log=log,
+            key=key,
+            known=known,
+            ca=ca,
+            certificate=certificate,
+            private_key=private_key,
+            insecure=insecure,
+            timeout_s=timeout_s,
+            retry=retry,
+        )
+        self._token = token
+        self._sleep = sleep
+        self._channel = self._target.open()
+        self._stub = AuditLogServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Self:  # noqa: ANN401 - as __init__
+        """Return a client for `settings`; `options` are further arguments of the class.
+
+        Raises:
+            SettingsError: also if the settings hold no address.
+        """
+        if settings.address is None:
+            raise SettingsError("no address: set AUDITLOG_ADDRESS to HOST:PORT")
+        arguments = {"log": settings.log, "key": settings.key, "ca": settings.ca, **options}
+        return cls(settings.address, settings.token, **arguments)
+
+    def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(
+        self,
+        events: EventLike | Iterable[EventLike],
+        *,
+        log: str | None = None,
+        return_leaves: bool = False,
+        include_proofs: bool = False,
+        known_size: int | None = None,
+        timeout_s: float | None = None,
+    ) -> AppendResult:
+        """Record one event, or several in order; return when all are durable.
+
+        An event is an `Event` or a mapping, see `event_from_dict`; without id or time it is given
+        them, an `Event` in place. Up to 1,000 events and 4 MiB are recorded all or nothing; more are
+        sent one batch after the other, and those before a refused one stay recorded.
+
+        Args:
+            events: what to record.
+            log: name of the log; the client's own if absent.
+            return_leaves: whether receipts bring the entries' exact bytes.
+            include_proofs: whether receipts bring inclusion proofs.
+            known_size: size of a tree to prove the log's growth from; needless with `key`.
+            timeout_s: seconds for all of it.
+
+        Raises:
+            InvalidRequestError: with the paths of the fields at fault, such as `events[3].time`.
+            ConflictError: if an event's name is taken by another event.
+            LogBehindCallerError, HistoryRewrittenError: if the log lost what it had recorded.
+            ClientError: as `auditd_client.errors` shows.
+        """
+        options = self._append_options(log, return_leaves, include_proofs, timeout_s, known_size)
+        return self._run(self._flows.append(named_events(events), options))
+
+    def record(self, action: str, **members: Any) -> Receipt:  # noqa: ANN401 - as event_from_dict
+        """Record one event from its `action` and the other members of `event_from_dict`.
+
+        Raises:
+            ClientError: as `append`.
+        """
+        return self.append({"action": action, **members}).receipts[0]
+
+    def append_stream(
+        self,
+        events: Iterable[EventLike | None],
+        *,
+        log: str | None = None,
+        return_leaves: bool = False,
+        include_proofs: bool = False,
+        max_in_flight: int = 4,
+        timeout_s: float | None = None,
+    ) -> Iterator[Receipt]:
+        """Record any number of events and yield their receipts in the same order.
+
+        Nothing is read or sent before the result is iterated. Up to `max_in_flight` full batches
+        are under way at once, so events of different batches may be recorded in another order than
+        they were given. A None among the events says that the next one may be long in coming: what
+        is gathered is sent, and its receipts are yielded before `events` is read further.
+
+        At the first failure the rest is not sent; later batches already under way may be recorded.
+        Name the events beforehand (`name_event`, `event_from_dict`), and the same stream can be
+        sent again.
+
+        Raises:
+            ClientError: as `append`; paths count from the first event of the stream.
+        """
+        options = self._append_options(log, return_leaves, include_proofs, timeout_s)
+        under_way: deque[Future[AppendResult]] = deque()
+        batcher, sent = Batcher(), 0
+        with ThreadPoolExecutor(max_in_flight, thread_name_prefix="auditd-append") as threads:
+            try:
+                for position, event in enumerate(_with_flush(events)):
+                    pass
+            finally:
+                for future in under_way:
+                    future.cancel()

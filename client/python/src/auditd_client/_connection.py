@@ -1,0 +1,107 @@
+"""What both clients know: target, log, remembered histories, deadlines and retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from auditd_client._channel import make_target
+from auditd_client._events import EventLike, event_from
+from auditd_client._flow import RetryPolicy
+from auditd_client._flows import AppendOptions, Flows
+from auditd_client._history import History
+from auditd_client.errors import InvalidRequestError, SettingsError, Violation
+from auditd_proto.v1.event_pb2 import Event
+
+DEFAULT_TIMEOUT_S = 30.0
+
+Pem: TypeAlias = bytes | str | Path
+
+
+class Connection:
+    """The part of a client that does not depend on how calls are made."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        log: str = "main",
+        key: str | Mapping[str, str] | None = None,
+        known: str | None = None,
+        ca: Pem | None = None,
+        certificate: Pem | None = None,
+        private_key: Pem | None = None,
+        insecure: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._target = make_target(
+            address, ca=ca, certificate=certificate, private_key=private_key, insecure=insecure
+        )
+        self._log = log
+        self._timeout_s = timeout_s
+        keys = {log: key} if isinstance(key, str) else dict(key or {})
+        if known is not None and log not in keys:
+            raise SettingsError("known: a checkpoint needs the log's key to be verified")
+        self._histories = {name: History(vkey, known if name == log else None) for name, vkey in keys.items()}
+        self._flows = Flows(self._histories, retry or RetryPolicy())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._target.address!r}, log={self._log!r})"
+
+    def newest_checkpoint(self, log: str | None = None) -> str | None:
+        """Return the signed note of the largest checkpoint verified so far, None if there is none.
+
+        Kept, and given as `known` to the next client, it lets that one notice a history that was
+        rewritten in between.
+        """
+        history = self._histories.get(self._log_name(log))
+        newest = history.newest if history is not None else None
+        return newest.note if newest is not None else None
+
+    def _log_name(self, log: str | None) -> str:
+        return self._log if log is None else log
+
+    def _timeout(self, timeout_s: float | None) -> float:
+        return self._timeout_s if timeout_s is None else timeout_s
+
+    def _append_options(
+        self,
+        log: str | None,
+        return_leaves: bool,
+        include_proofs: bool,
+        timeout_s: float | None,
+        known_size: int | None = None,
+    ) -> AppendOptions:
+        return AppendOptions(
+            self._log_name(log), return_leaves, include_proofs, self._timeout(timeout_s), known_size
+        )
+
+
+def named_events(events: EventLike | Iterable[EventLike]) -> list[Event]:
+    """Return one event, or several, as named messages.
+
+    Raises:
+        InvalidRequestError: with the path of the field, such as `events[3].actor.id`.
+    """
+    if isinstance(events, Event | Mapping):
+        events = (events,)
+    return [named_event(event, position) for position, event in enumerate(events)]
+
+
+def named_event(event: EventLike, position: int) -> Event:
+    """Return the event at `position` of the caller's events as a named message.
+
+    Raises:
+        InvalidRequestError: with the path of the field, such as `events[3].actor.id`.
+    """
+    try:
+        return event_from(event)
+    except InvalidRequestError as error:
+        prefix = f"events[{position}]"
+        raise InvalidRequestError(
+            f"{prefix}.{error.message}",
+            reason=error.reason,
+            violations=[Violation(f"{prefix}.{v.field}", v.description) for v in error.violations],
+        ) from None

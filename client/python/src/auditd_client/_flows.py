@@ -1,0 +1,258 @@
+"""Each method of the service as a flow: build the requests, read and verify the responses."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Literal, TypeAlias
+
+from auditd_client._batches import MAX_EVENTS, batches
+from auditd_client._flow import Deadline, Flow, RetryPolicy, call
+from auditd_client._history import History
+from auditd_client._model import (
+    AppendResult,
+    CheckpointResult,
+    ConsistencyProof,
+    Entry,
+    EventName,
+    InclusionProof,
+    LogInfo,
+)
+from auditd_client._receipts import receipts_from, stated_size, verify_receipts
+from auditd_client._status import shift_event_paths
+from auditd_client._times import timestamp_from
+from auditd_client.errors import ClientError, LogBehindCallerError
+from auditd_client.verify import Checkpoint, verify_entry
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.event_pb2 import Event
+
+QueryOrder: TypeAlias = Literal["asc", "desc"]
+
+_ORDERS = {"desc": pb.ORDER_NEWEST_FIRST, "asc": pb.ORDER_OLDEST_FIRST}
+
+
+@dataclass(slots=True)
+class AppendOptions:
+    """What all batches of one call or one stream share.
+
+    `max_events` is lowered when the server finds the response to a batch too large; it only ever
+    falls, so flows in several threads may share it.
+    """
+
+    log: str
+    return_leaves: bool
+    include_proofs: bool
+    timeout_s: float
+    known_size: int | None = None
+    max_events: int = field(default=MAX_EVENTS, init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The flows of one client; `histories` holds those of the logs whose key is known."""
+
+    histories: Mapping[str, History]
+    retry: RetryPolicy
+
+    def append(self, events: Sequence[Event], options: AppendOptions, first: int = 0) -> Flow[AppendResult]:
+        """Append named `events` in as few batches as fit; `first` is the caller's number of the first."""
+        deadline = Deadline.after(options.timeout_s)
+        # An empty append is sent as it is: what to say to it is the server's business.
+        todo = deque(batches(events, options.max_events) if events else [[]])
+        results: list[AppendResult] = []
+        done = 0
+        while todo:
+            batch = todo.popleft()
+            try:
+                results.append((yield from self._append_batch(batch, options, deadline)))
+            except ClientError as error:
+                if not _shrink(options, error, len(batch)):
+                    shift_event_paths(error, first + done)
+                    raise
+                todo = deque(batches(chain(batch, *todo), options.max_events))
+            else:
+                done += len(batch)
+        return AppendResult(
+            tuple(chain.from_iterable(result.receipts for result in results)),
+            results[-1].checkpoint,
+            results[-1].consistency_proof,
+        )
+
+    def _append_batch(
+        self, events: Sequence[Event], options: AppendOptions, deadline: Deadline
+    ) -> Flow[AppendResult]:
+        history = self.histories.get(options.log)
+        with _known(history, options.known_size) as (known, known_size):
+            request = pb.AppendRequest(
+                log=options.log,
+                events=events,
+                return_leaves=options.return_leaves,
+                include_proofs=options.include_proofs,
+                known_size=known_size,
+            )
+            response: pb.AppendResponse = yield from call("Append", request, deadline, self.retry)
+            receipts = receipts_from(response, len(events))
+            proof = tuple(response.consistency_proof)
+            if history is not None:
+                checkpoint = _verify(history, known, known_size, response.checkpoint, proof)
+                if options.return_leaves and options.include_proofs:
+                    verify_receipts(response, events, checkpoint)
+        return AppendResult(receipts, response.checkpoint, proof)
+
+    def get(self, log: str, index: int, timeout_s: float) -> Flow[Entry]:
+        """Read one entry."""
+        request = pb.GetRequest(log=log, index=index)
+        response = yield from call("Get", request, Deadline.after(timeout_s), self.retry)
+        return Entry(response.entry.index, response.entry.leaf)
+
+    def page(self, request: pb.QueryRequest, timeout_s: float) -> Flow[tuple[list[Entry], str]]:
+        """Read one page; return its entries and the next page's token, empty at the end."""
+        response = yield from call("Query", request, Deadline.after(timeout_s), self.retry)
+        return [Entry(entry.index, entry.leaf) for entry in response.entries], response.next_page_token
+
+    def prove_inclusion(
+        self,
+        log: str,
+        index: int | None,
+        event_name: EventName | None,
+        tree_size: int | None,
+        timeout_s: float,
+    ) -> Flow[InclusionProof]:
+        """Prove the entry at `index`, or the one with `event_name`; exactly one of them is given."""
+        request = _inclusion_request(log, index, event_name, tree_size)
+        history = self.histories.get(log)
+        with _known(history, None) as (known, _):
+            response = yield from call("Prove", request, Deadline.after(timeout_s), self.retry)
+            proof = InclusionProof(
+                response.inclusion.index,
+                response.inclusion.tree_size,
+                tuple(response.inclusion.hashes),
+                response.inclusion.leaf,
+                response.checkpoint,
+            )
+            if history is not None:
+                checkpoint = history.check(known, response.checkpoint)
+                if checkpoint.size == proof.tree_size:
+                    verify_entry(proof.leaf, proof.index, proof.hashes, checkpoint)
+        return proof
+
+    def prove_consistency(
+        self, log: str, from_size: int, to_size: int | None, timeout_s: float
+    ) -> Flow[ConsistencyProof]:
+        """Prove that one tree extends another."""
+        request = pb.ProveRequest(
+            log=log, consistency=pb.ConsistencyTarget(from_size=from_size, to_size=to_size)
+        )
+        history = self.histories.get(log)
+        with _known(history, None) as (known, _):
+            response = yield from call("Prove", request, Deadline.after(timeout_s), self.retry)
+            if history is not None:
+                history.check(known, response.checkpoint)
+        proof = response.consistency
+        return ConsistencyProof(proof.from_size, proof.to_size, tuple(proof.hashes), response.checkpoint)
+
+    def checkpoint(self, log: str, known_size: int | None, timeout_s: float) -> Flow[CheckpointResult]:
+        """Read the current checkpoint."""
+        history = self.histories.get(log)
+        with _known(history, known_size) as (known, sent_size):
+            request = pb.GetCheckpointRequest(log=log, known_size=sent_size)
+            response = yield from call("GetCheckpoint", request, Deadline.after(timeout_s), self.retry)
+            proof = tuple(response.consistency_proof)
+            if history is not None:
+                _verify(history, known, sent_size, response.checkpoint, proof)
+        return CheckpointResult(response.checkpoint, stated_size(response.checkpoint), proof)
+
+    def logs(self, timeout_s: float) -> Flow[tuple[LogInfo, ...]]:
+        """List the logs."""
+        deadline = Deadline.after(timeout_s)
+        response = yield from call("ListLogs", pb.ListLogsRequest(), deadline, self.retry)
+        return tuple(LogInfo(log.name, log.origin, log.verifier_key, log.tree_size) for log in response.logs)
+
+
+def query_request(
+    log: str, query_filter: str, order: QueryOrder, limit: int | None, page_size: int | None, no_index: bool
+) -> pb.QueryRequest:
+    """Return the request for the first page.
+
+    Raises:
+        ValueError: if `order`, `limit` or `page_size` is out of range.
+    """
+    if order not in _ORDERS:
+        raise ValueError(f"order: {order!r}, expected 'asc' or 'desc'")
+    for name, value in (("limit", limit), ("page_size", page_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: {value}, expected at least 1")
+    return pb.QueryRequest(
+        log=log,
+        filter=query_filter,
+        page_size=min(page_size or limit or _MAX_PAGE_SIZE, _MAX_PAGE_SIZE),
+        order=_ORDERS[order],
+        no_index=no_index,
+    )
+
+
+_MAX_PAGE_SIZE = 1_000
+
+
+def _inclusion_request(
+    log: str, index: int | None, event_name: EventName | None, tree_size: int | None
+) -> pb.ProveRequest:
+    if event_name is None:
+        if index is None:
+            raise ValueError("prove: give index or event_name")
+        return pb.ProveRequest(log=log, inclusion=pb.InclusionTarget(index=index, tree_size=tree_size))
+    if index is not None:
+        raise ValueError("prove: give index or event_name, not both")
+    return pb.ProveRequest(
+        log=log,
+        event_name=pb.EventNameTarget(
+            issuer=event_name.issuer,
+            subject=event_name.subject,
+            id=event_name.id,
+            time=timestamp_from(event_name.time),
+            tree_size=tree_size,
+        ),
+    )
+
+
+@contextmanager
+def _known(history: History | None, known_size: int | None) -> Iterator[tuple[Checkpoint | None, int | None]]:
+    """Lend the checkpoint that a call has to prove, with the known size to send.
+
+    A caller's own `known_size` goes before that of the history.
+    """
+    known = history.borrow() if history is not None else None
+    size = known_size
+    if size is None and known is not None and known.size > 0:
+        size = known.size
+    try:
+        yield known, size
+    except LogBehindCallerError as error:
+        if known is not None and known.size == size:
+            error.known = known.note
+        raise
+    finally:
+        if history is not None:
+            history.give_back(known)
+
+
+def _verify(
+    history: History, known: Checkpoint | None, sent_size: int | None, note: str, proof: Sequence[bytes]
+) -> Checkpoint:
+    if known is None or sent_size in (None, known.size):
+        return history.extend(known, note, proof)
+    # The proof asked for starts at the caller's own size, so it says nothing about `known`.
+    return history.check(known, note)
+
+
+def _shrink(options: AppendOptions, error: ClientError, sent: int) -> bool:
+    """Lower the batch size to what the server says its response has room for; False if it did not."""
+    fitting = error.metadata.get("max_events", "")
+    if error.reason != "RESPONSE_TOO_LARGE" or sent < 2 or not (fitting.isascii() and fitting.isdigit()):
+        return False
+    # Always fewer than were sent, so that trying comes to an end.
+    options.max_events = max(1, min(int(fitting), sent - 1, options.max_events))
+    return True

@@ -1,0 +1,111 @@
+"""What calls return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an event stands in its log.
+
+    Attributes:
+        index: the entry's place, from 0.
+        recorded_at: when the log recorded it, UTC, microseconds.
+        leaf_hash: 32 bytes.
+        duplicate: True if it had been recorded before; the receipt is then that of the first time.
+        checkpoint: signed note of a tree that covers the entry.
+        tree_size: the size that `checkpoint` states.
+        leaf: with `return_leaves` the entry's exact bytes, else empty.
+        inclusion_proof: with `include_proofs` the hashes from leaf to the root of `checkpoint`.
+    """
+
+    index: int
+    recorded_at: datetime
+    leaf_hash: bytes
+    duplicate: bool
+    checkpoint: str
+    tree_size: int
+    leaf: bytes = b""
+    inclusion_proof: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """What was recorded.
+
+    Attributes:
+        receipts: one for each event, in the order of the events.
+        checkpoint: the newest signed note received.
+        consistency_proof: with `known_size`, the hashes that prove it consistent with `checkpoint`.
+    """
+
+    receipts: tuple[Receipt, ...]
+    checkpoint: str
+    consistency_proof: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as recorded: its index, from 0, and its leaf, the exact bytes that were hashed."""
+
+    index: int
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventName:
+    """What an event is known by: issuer and subject of its sender's token, its id and time."""
+
+    issuer: str
+    subject: str
+    id: str
+    time: datetime | str
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    """That the entry `index`, whose exact bytes are `leaf`, is in the tree of `tree_size`.
+
+    `hashes` lead from leaf to root, 32 bytes each. `checkpoint` is the log's current signed note;
+    it covers the proof if it states the same size.
+    """
+
+    index: int
+    tree_size: int
+    hashes: tuple[bytes, ...]
+    leaf: bytes
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyProof:
+    """That the tree of `to_size` extends that of `from_size`; `hashes` are 32 bytes each.
+
+    `checkpoint` is the log's current signed note; it covers the proof if it states `to_size`.
+    """
+
+    from_size: int
+    to_size: int
+    hashes: tuple[bytes, ...]
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointResult:
+    """The log's current signed note, the size it states, and the proof that was asked for."""
+
+    checkpoint: str
+    tree_size: int
+    consistency_proof: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogInfo:
+    """A log that the caller may use. Have its key from a trusted place, not from here."""
+
+    name: str
+    origin: str
+    verifier_key: str
+    tree_size: int

@@ -1,0 +1,7 @@
+"""The command `auditlog`."""
+
+from auditd_client.cli._errors import CommandError, ExitStatus
+from auditd_client.cli._escape import shown, shown_json, shown_lines
+from auditd_client.cli._main import main
+
+__all__ = ["CommandError", "ExitStatus", "main", "shown", "shown_json", "shown_lines"]

@@ -1,0 +1,14 @@
+"""Other formats as events: one importer each, by name in `IMPORTERS`."""
+
+from auditd_client.importers._source import (
+    ImportedEvent,
+    Importer,
+    ImportFileError,
+    find_files,
+    read_text,
+)
+from auditd_client.importers.cloudtrail import CLOUDTRAIL
+
+IMPORTERS = {importer.name: importer for importer in (CLOUDTRAIL,)}
+
+__all__ = ["IMPORTERS", "ImportFileError", "ImportedEvent", "Importer", "find_files", "read_text"]

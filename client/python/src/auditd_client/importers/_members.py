@@ -1,0 +1,145 @@
+"""Walks JSON text member by member, so that each can be kept as it was written."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from json.decoder import scanstring
+from typing import Any, NoReturn
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)":(?![ \t\n\r])').match
+
+
+class NumberText(str):
+    """A JSON number as it was written: neither `1.10` nor a forty-digit integer loses a digit."""
+
+    __slots__ = ()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_scan_once = json.JSONDecoder(
+    parse_float=NumberText, parse_int=NumberText, parse_constant=_refuse_constant
+).scan_once
+
+
+class JsonTextError(ValueError):
+    """The text is not JSON, or not of the shape asked for; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """An object within a JSON text.
+
+    `values` are its members parsed (numbers as NumberText), `texts` the same members as written, each
+    `"key":value`, both in the order of the text. `end` is the position after the closing brace.
+    """
+
+    values: dict[str, Any]
+    texts: dict[str, str]
+    end: int
+
+
+def skip_space(text: str, position: int) -> int:
+    """Return the first position from `position` on that holds no JSON white space."""
+    match = _SPACE.match(text, position)
+    return position if match is None else match.end()
+
+
+def value_at(text: str, position: int) -> tuple[Any, int]:
+    """Parse the value that begins at `position`; return it and the position after it.
+
+    Raises JsonTextError where there is none, for NaN and Infinity, and where nesting is too deep to parse.
+    """
+    try:
+        value, end = _scan_once(text, position)
+    except StopIteration:
+        raise JsonTextError(f"no JSON value at character {position}") from None
+    except RecursionError:
+        raise JsonTextError(f"nested too deeply at character {position}") from None
+    except ValueError as error:
+        raise JsonTextError(f"not JSON: {error}") from None
+    return value, end
+
+
+def key_at(text: str, position: int) -> tuple[str, int]:
+    """Parse the key that begins at `position`; return it and the position of its value.
+
+    Raises JsonTextError if there is no string followed by a colon.
+    """
+    if not text.startswith('"', position):
+        raise JsonTextError(f"no member name at character {position}")
+    try:
+        key, end = scanstring(text, position + 1, True)
+    except ValueError as error:
+        raise JsonTextError(f"not JSON: {error}") from None
+    end = skip_space(text, end)
+    if not text.startswith(":", end):
+        raise JsonTextError(f"no colon at character {end}")
+    return key, skip_space(text, end + 1)
+
+
+def object_at(text: str, position: int) -> JsonObject:
+    """Parse the object that begins at `position`, keeping the text of each member.
+
+    Raises JsonTextError if it is no object, or names a member twice, for then nobody can say which holds.
+    """
+    if not text.startswith("{", position):
+        raise JsonTextError(f"no JSON object at character {position}")
+    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    end = skip_space(text, position + 1)
+    if text.startswith("}", end):
+        return JsonObject(values, texts, end + 1)
+    while True:
+        begin = end
+        # Machines write plain names and no white space: one match finds the value.
+        if (match := _PLAIN_KEY(text, begin)) is not None:
+            key, end = match[1], match.end()
+        else:
+            begin = skip_space(text, begin)
+            key, end = key_at(text, begin)
+        value, end = value_at(text, end)
+        if key in values:
+            raise JsonTextError(f"member {key!r} stands twice, again at character {begin}")
+        values[key] = value
+        texts[key] = text[begin:end]
+        separator, end = _separator_at(text, end)
+        if separator == "}":
+            return JsonObject(values, texts, end)
+        if separator != ",":
+            raise JsonTextError(f"neither comma nor closing brace at character {end - 1}")
+
+
+def objects_at(text: str, position: int) -> Iterator[JsonObject]:
+    """Yield the objects of the array that begins at `position`, each as soon as it is parsed.
+
+    Raises JsonTextError if it is no array of objects.
+    """
+    if not text.startswith("[", position):
+        raise JsonTextError(f"no JSON array at character {position}")
+    end = skip_space(text, position + 1)
+    if text.startswith("]", end):
+        return
+    while True:
+        item = object_at(text, skip_space(text, end))
+        yield item
+        separator, end = _separator_at(text, item.end)
+        if separator == "]":
+            return
+        if separator != ",":
+            raise JsonTextError(f"neither comma nor closing bracket at character {end - 1}")
+
+
+def _separator_at(text: str, position: int) -> tuple[str, int]:
+    """Return the next character but white space, empty at the end of the text, and the position after it."""
+    character = text[position : position + 1]
+    if character in " \t\n\r":
+        position = skip_space(text, position)
+        character = text[position : position + 1]
+    return character, position + 1

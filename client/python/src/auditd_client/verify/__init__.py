@@ -1,0 +1,44 @@
+"""Verify checkpoints, receipts, proofs and bundles offline, trusting nothing but a log's name and key."""
+
+from auditd_client.verify._bundle import Bundle, verify_bundle
+from auditd_client.verify._checkpoint import Checkpoint, open_checkpoint, verify_extends
+from auditd_client.verify._entry import VerifiedEntry, verify_entry
+from auditd_client.verify._errors import (
+    BadSignatureError,
+    InconsistentError,
+    MalformedError,
+    MismatchError,
+    ProofError,
+    VerificationError,
+    WrongLogError,
+)
+from auditd_client.verify._leaf import Leaf
+from auditd_client.verify._merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
+from auditd_client.verify._note import VerifierKey, open_note
+from auditd_client.verify._receipt import Receipt, verify_receipt
+
+__all__ = [
+    "EMPTY_ROOT",
+    "BadSignatureError",
+    "Bundle",
+    "Checkpoint",
+    "InconsistentError",
+    "Leaf",
+    "MalformedError",
+    "MismatchError",
+    "ProofError",
+    "Receipt",
+    "VerificationError",
+    "VerifiedEntry",
+    "VerifierKey",
+    "WrongLogError",
+    "leaf_hash",
+    "open_checkpoint",
+    "open_note",
+    "verify_bundle",
+    "verify_consistency",
+    "verify_entry",
+    "verify_extends",
+    "verify_inclusion",
+    "verify_receipt",
+]
