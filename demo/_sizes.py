@@ -33,7 +33,7 @@ CALLS = (
 )
 AGENTS = tuple(
     f"APN/1.0 HashiCorp/1.0 Terraform/1.{minor}.2 (+https://www.terraform.io) terraform-provider-aws/4.{67 - minor}.0 "
-    f"aws-sdk-go/1.44.{261 - minor} (go1.19.8; linux; amd64) HashiCorp-terraform-exec/0.17.{minor}"
+    f"aws-sdk-go/1.44.{261 - minor} (go1.19.8; linux; amd64)"
     for minor in range(6)
 )
 
@@ -58,7 +58,7 @@ def generate_small(seed: int, n: int, now: datetime | None = None) -> Iterator[J
             "resources": [{"type": "account", "id": str(resource)}],
             "origin": {
                 "ip": f"10.20.{random.randrange(4)}.{random.randrange(100, 255)}",
-                "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0)",
+                "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101",
                 "method": "GET",
                 "endpoint": f"/accounts/{resource}",
                 "request_id": f"req-{random.getrandbits(64):016x}",
@@ -76,7 +76,7 @@ def generate_cloudtrail(seed: int, n: int, now: datetime | None = None) -> Itera
     for moment in _moments(n, now):
         identity = _identity(random, moment)
         service, call, parameter, prefix = random.choice(CALLS)
-        denied = random.random() < 0.02
+        denied = random.random() < 0.03
         yield {
             "id": str(UUID(int=random.getrandbits(128))),
             "time": time_text(moment),
@@ -95,9 +95,8 @@ def generate_cloudtrail(seed: int, n: int, now: datetime | None = None) -> Itera
                 "userIdentity": identity,
                 "awsRegion": random.choice(("us-east-1", "eu-west-1", "eu-central-1")),
                 "requestParameters": {parameter: f"{prefix}{random.getrandbits(68):017x}"},
-                "responseElements": None if random.random() < 0.8 else {"_return": True, "id": _key(random)},
+                "responseElements": None if random.random() < 0.6 else {"_return": True, "id": _key(random)},
                 "readOnly": not call.startswith("Run"),
-                "eventType": "AwsApiCall",
                 "managementEvent": True,
                 "tlsDetails": {"clientProvidedHostHeader": f"{service}.us-east-1.amazonaws.com"},
             },

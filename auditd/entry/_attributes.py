@@ -13,6 +13,7 @@ from ._limits import MAX_ATTRIBUTES_BYTES, MAX_ATTRIBUTES_DEPTH
 
 _BREAKS_TO_SPACES = bytes.maketrans(b"\n\r\t", b"   ")
 _SEALED_HASH = re.compile(r"[0-9a-f]{64}")
+_MIN_SEALED_BYTES = 64
 
 
 class AttributesError(ValueError):
@@ -30,18 +31,19 @@ def encode_attributes(text: str) -> bytes:
     try:
         raw = text.encode()
         value = orjson.loads(raw)
-        # What orjson writes has no duplicate name and no space, so a text that is what orjson writes has
-        # none either. An object is opened by a brace, so 16 of them cannot nest deeper than 16.
-        if (
-            orjson.dumps(value) == raw
-            and len(raw) <= MAX_ATTRIBUTES_BYTES
-            and type(value) is dict
-            and raw.count(b"{") + raw.count(b"[") <= MAX_ATTRIBUTES_DEPTH
-            and b'"sealed"' not in raw
-        ):
-            return raw
+        written = orjson.dumps(value)
     except (UnicodeEncodeError, orjson.JSONDecodeError, orjson.JSONEncodeError):
-        pass
+        return _encode_carefully(text)
+    # What orjson writes has no duplicate name and no raw line break, so a text that is what orjson writes
+    # has none either. Each level is opened by a bracket, so 16 of them cannot nest deeper than 16.
+    if (
+        raw == written
+        and type(value) is dict
+        and len(raw) <= MAX_ATTRIBUTES_BYTES
+        and raw.count(b"{") + raw.count(b"[") <= MAX_ATTRIBUTES_DEPTH
+        and (len(raw) < _MIN_SEALED_BYTES or '"sealed"' not in text)
+    ):
+        return raw
     return _encode_carefully(text)
 
 

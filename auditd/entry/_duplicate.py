@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from ._encode import EncodedEvent
-from ._leaf import event_text, parse_leaf, attributes_text
+from ._leaf import attributes_text, event_text, parse_leaf
 
 _ADDED_TO_ACTOR = ("identity", "credential")
 

@@ -11,7 +11,7 @@ from auditd.errors import Violation
 from . import _limits as limit
 from ._attributes import AttributesError, encode_attributes
 from ._model import ActorLike, EventLike, OriginLike, ProducerLike, ResourceLike
-from ._text import CONTROL, is_ip, is_traceparent
+from ._text import CONTROL, is_ipv4, is_ipv6, is_traceparent
 from ._time import MAX_SECONDS, NS_PER_S
 
 OUTCOMES: Final = {1: "SUCCESS", 2: "FAILURE", 3: "DENIED"}
@@ -118,8 +118,9 @@ def _resource(resource: ResourceLike, path: str) -> Iterator[Violation]:
 
 def _origin(origin: OriginLike, path: str) -> Iterator[Violation]:
     yield from _texts(origin, ORIGIN_TEXTS, path)
-    if 0 < len(origin.ip) <= limit.MAX_IP_BYTES and not is_ip(origin.ip):
-        yield Violation(f"{path}.ip", f"{origin.ip!r} is no IPv4 or IPv6 address")
+    ip = origin.ip
+    if 0 < len(ip) <= limit.MAX_IP_BYTES and not (is_ipv4(ip) or is_ipv6(ip)):
+        yield Violation(f"{path}.ip", f"{ip!r} is no IPv4 or IPv6 address")
     if 0 < len(origin.traceparent) <= limit.TRACEPARENT_BYTES and not is_traceparent(origin.traceparent):
         yield Violation(f"{path}.traceparent", f"{origin.traceparent!r} is no W3C traceparent")
 

@@ -108,7 +108,7 @@ class Time:
 
     @classmethod
     def from_ns(cls, time_ns: int) -> Time:
-        """The moment `time_ns` nanoseconds after 1970-01-01T00:00:00Z."""
+        """Return the moment `time_ns` nanoseconds after 1970-01-01T00:00:00Z."""
         return cls(*divmod(time_ns, 1_000_000_000))
 
 

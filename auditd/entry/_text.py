@@ -7,7 +7,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_is_ipv4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}").fullmatch
+is_ipv4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}").fullmatch
+"""Four decimal numbers up to 255, without leading zeros."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 is_traceparent = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
@@ -15,13 +16,9 @@ is_traceparent = re.compile(
 """W3C Trace Context section 3.2, the 55 characters of version 00."""
 
 
-def is_ip(text: str) -> bool:
-    """Whether `text` is an IPv4 or IPv6 address without a zone."""
-    return _is_ipv4(text) is not None or _is_ipv6(text)
-
-
 @lru_cache(maxsize=4_096)
-def _is_ipv6(text: str) -> bool:
+def is_ipv6(text: str) -> bool:
+    """Whether `text` is an IPv6 address without a zone (RFC 4291 section 2.2)."""
     try:
         return IPv6Address(text).scope_id is None
     except ValueError:

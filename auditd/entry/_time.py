@@ -10,6 +10,7 @@ MAX_SECONDS = 253_402_300_799
 """9999-12-31T23:59:59Z, the last second that RFC 3339 can write."""
 NS_PER_S = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLIS = ("Z", *(f".{millis:03d}Z" for millis in range(1, 1_000)))
 _TEXT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{3}|\d{6}|\d{9}))?Z", re.ASCII)
 
 
@@ -20,19 +21,15 @@ def second_text(seconds: int) -> str:
 
 
 def time_text(seconds: int, nanos: int) -> str:
-    """The shortest exact text with 0, 3, 6 or 9 fraction digits.
+    """Return the shortest exact text with 0, 3, 6 or 9 fraction digits.
 
     Takes seconds in [0, `MAX_SECONDS`] and nanos in [0, 999,999,999].
     """
-    if not nanos:
-        return second_text(seconds) + "Z"
-    micros, rest = divmod(nanos, 1_000)
-    if rest:
-        return f"{second_text(seconds)}.{nanos:09d}Z"
-    millis, rest = divmod(micros, 1_000)
-    if rest:
-        return f"{second_text(seconds)}.{micros:06d}Z"
-    return f"{second_text(seconds)}.{millis:03d}Z"
+    if not nanos % 1_000_000:
+        return second_text(seconds) + _MILLIS[nanos // 1_000_000]
+    if not nanos % 1_000:
+        return f"{second_text(seconds)}.{nanos // 1_000:06d}Z"
+    return f"{second_text(seconds)}.{nanos:09d}Z"
 
 
 def recorded_at_text(time_us: int) -> str:

@@ -19,10 +19,11 @@ from auditd.filter._ast import (
     Value,
 )
 from auditd.filter._fields import FIELDS, Field, Kind, field_at
-from auditd.filter._parse import DEFAULT_LIMITS, Limits, parse
+from auditd.filter._limits import DEFAULT_LIMITS, Limits
+from auditd.filter._parse import parse
 from auditd.filter._predicate import Predicate, compile_predicate, is_sealed
 from auditd.filter._raw import compile_raw
-from auditd.filter._values import Spelling, address_of, canonical_time, typed_value
+from auditd.filter._values import Spelling, address_of, canonical_time, leaf_time, typed_value
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -54,6 +55,7 @@ __all__ = [
     "compile_raw",
     "field_at",
     "is_sealed",
+    "leaf_time",
     "parse",
     "typed_value",
 ]

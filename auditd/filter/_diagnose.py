@@ -11,7 +11,7 @@ _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", ":"})
 
 
 def refusal(text: str, position: int, problem: str) -> InvalidRequestError:
-    """Returns the error for `problem` at `text[position]`: its column, from 1, and a line with a caret."""
+    """Return the error for `problem` at `text[position]`: its column, from 1, and a line with a caret."""
     column = position + 1
     start = max(0, position - _MARGIN)
     excerpt = text[start : position + _MARGIN]
@@ -23,11 +23,12 @@ def refusal(text: str, position: int, problem: str) -> InvalidRequestError:
 
 
 def out_of_place(found: str, expected: Collection[str]) -> str:
-    """Describes a token that the grammar does not allow where it stands.
+    """Describe a token that the grammar does not allow where it stands.
 
     Args:
         found: the token's text; empty at the end of the filter.
         expected: names of the grammar's terminals that may stand there.
+
     """
     if found == "*":
         return 'a text with * must stand in quotation marks, such as "ali*"'
@@ -47,7 +48,7 @@ def out_of_place(found: str, expected: Collection[str]) -> str:
 
 
 def strange_character(text: str, position: int) -> str:
-    """Describes a character that begins no token."""
+    """Describe a character that begins no token."""
     character = text[position]
     if character in "\"'":
         return "this quotation mark is never closed"

@@ -51,12 +51,13 @@ class Field:
 
 
 def _table() -> dict[tuple[str, ...], Field]:
+    caller = ("kind", "iss", "sub", "jti", "credential")
     entry = {
         "log": Kind.STRING,
         "index": Kind.INTEGER,
         "recorded_at": Kind.TIME,
         "caller": Kind.MESSAGE,
-        **dict.fromkeys([f"caller.{name}" for name in ("kind", "iss", "sub", "jti", "credential")], Kind.STRING),
+        **dict.fromkeys([f"caller.{name}" for name in caller], Kind.STRING),
     }
     actor = ("type", "id", "name", "roles", "session_id", "auth_method", "identity", "credential")
     origin = ("user_agent", "device_id", "method", "endpoint", "request_id", "traceparent")
@@ -85,10 +86,11 @@ FIELDS = _table()
 
 
 def field_at(path: tuple[str, ...]) -> Field:
-    """Returns the field that `path` names; every path under `attributes` is one.
+    """Return the field that `path` names; every path under `attributes` is one.
 
     Raises:
         KeyError: there is no such field; the argument says so and names the nearest one.
+
     """
     if path[0] == "attributes" and len(path) > 1:
         return Field(path, Kind.ANY, in_event=True, repeated=True)

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from auditd.errors import InvalidRequestError
 from auditd.filter._ast import EVERYTHING, And, Comparison, Filter, FreeText, Not, Operator, Or
 from auditd.filter._diagnose import out_of_place, refusal, strange_character
 from auditd.filter._fields import field_at
+from auditd.filter._limits import DEFAULT_LIMITS, Limits, TokenCounter
 from auditd.filter._values import Spelling, typed_value
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
 
-_VALUES = frozenset({"STRING", "WORD", "TIMESTAMP", "NEGATIVE", "STAR"})
-_ENDS = _VALUES | {"RPAR"}
-_BEGINS = _VALUES | {"LPAR", "MINUS", "NOT", "AND", "OR"}
 _KEYWORDS = frozenset({"AND", "OR", "NOT"})
 _SEGMENT = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^."']+""", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a filter may cost: its length in bytes of UTF-8, its parentheses within each other, its terms."""
-
-    max_bytes: int = 10_000
-    max_depth: int = 32
-    max_terms: int = 200
-
-
-DEFAULT_LIMITS = Limits()
-
-
 @lru_cache(maxsize=512)
 def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Filter:
-    """Returns the syntax tree of a filter; that of an empty one selects everything.
+    """Return the syntax tree of a filter; that of an empty one selects everything.
 
     Raises:
-        InvalidRequestError: `INVALID_FILTER`; the filter breaks the grammar or a limit, names no field, or gives
-            a field a value or operator that does not suit it. The violation says where.
+        InvalidRequestError: `INVALID_FILTER`; the filter breaks the grammar or a limit, names no field, or
+            gives a field a value or operator that does not suit it. The violation says where.
+
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limits.max_bytes:
@@ -62,52 +48,23 @@ def _grammar() -> Lark:
 
 
 def _tree(text: str, limits: Limits) -> Tree[Token]:
-    """Parses without recursion, so that limits are met before anything deep exists."""
+    """Parse without recursion, so that limits are met before anything deep exists."""
     from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
     parser = _grammar().parse_interactive(text)
-    counter = _Counter(text, limits)
-    last = None
+    counter = TokenCounter(text, limits)
     try:
-        for token in parser.lexer_thread.lex(parser.parser_state):
-            counter.see(token, last)
-            parser.feed_token(token)
-            last = token
-        return cast("Tree[Token]", parser.feed_eof(last))
+        for token in parser.iter_parse():
+            counter.see(token)
+        return cast("Tree[Token]", parser.feed_eof())  # type: ignore[no-untyped-call]  # lark's own signature
     except UnexpectedCharacters as error:
-        raise refusal(text, error.pos_in_stream or 0, strange_character(text, error.pos_in_stream or 0)) from None
+        position = error.pos_in_stream or 0
+        raise refusal(text, position, strange_character(text, position)) from None
     except UnexpectedToken as error:
         found = cast("Token", error.token)
         if found.type == "$END":
             raise refusal(text, len(text.rstrip()), out_of_place("", error.expected)) from None
         raise refusal(text, found.start_pos or 0, out_of_place(str(found), error.expected)) from None
-
-
-class _Counter:
-    """Holds a filter to its limits, token by token, and refuses tokens that touch each other."""
-
-    def __init__(self, text: str, limits: Limits) -> None:
-        self._text = text
-        self._limits = limits
-        self._depth = 0
-        self._terms = 0
-
-    def see(self, token: Token, last: Token | None) -> None:
-        position = token.start_pos or 0
-        if last is not None and last.end_pos == position and last.type in _ENDS and token.type in _BEGINS:
-            raise refusal(self._text, position, _touching(last, token))
-        self._depth += (token.type == "LPAR") - (token.type == "RPAR")
-        if self._depth > self._limits.max_depth:
-            raise refusal(self._text, position, f"more than {self._limits.max_depth} parentheses within each other")
-        self._terms += token.type in {"WORD", "STRING"} and (last is None or last.type != "OPERATOR")
-        if self._terms > self._limits.max_terms:
-            raise refusal(self._text, position, f"more than {self._limits.max_terms} terms")
-
-
-def _touching(last: Token, token: Token) -> str:
-    if last.type == "WORD" and token.type == "LPAR":
-        return f"there are no functions such as {str(last)[:40]!r}"
-    return "a space must stand here"
 
 
 class _Builder:
@@ -128,7 +85,7 @@ class _Builder:
 
     @staticmethod
     def _connectors(tree: Tree[Token]) -> list[str]:
-        """What stands between one term and the next; terms side by side are joined by AND."""
+        """Return what stands between the terms; those side by side are joined by AND."""
         connectors: list[str] = []
         explicit = ""
         for part in tree.children[1:]:
@@ -142,8 +99,8 @@ class _Builder:
     def _mixed(self, tree: Tree[Token], connectors: list[str]) -> InvalidRequestError:
         terms = [cast("Tree[Token]", part) for part in tree.children if not _is_token(part)]
         spans = [self._text[term.meta.start_pos : term.meta.end_pos] for term in terms]
-        readings = [_reading(spans, connectors, inner, outer) for inner, outer in (("OR", "AND"), ("AND", "OR"))]
-        problem = "AND and OR are mixed without parentheses; write {} or {}".format(*readings)
+        readings = f"{_reading(spans, connectors, 'OR')} or {_reading(spans, connectors, 'AND')}"
+        problem = f"AND and OR are mixed without parentheses; write {readings}"
         second = connectors.index("OR" if connectors[0] == "AND" else "AND") + 1
         return refusal(self._text, terms[second].meta.start_pos, problem)
 
@@ -210,18 +167,18 @@ class _Builder:
         return refusal(self._text, token.start_pos or 0, problem)
 
 
-def _is_token(part: Any) -> bool:
+def _is_token(part: Tree[Token] | Token) -> TypeGuard[Token]:
     return isinstance(part, str)
 
 
-def _reading(spans: list[str], connectors: list[str], inner: str, outer: str) -> str:
-    """Writes terms with parentheses around those that `inner` joins."""
+def _reading(spans: list[str], connectors: list[str], inner: str) -> str:
+    """Write terms with parentheses around those that `inner` joins."""
     groups = [[spans[0]]]
     for connector, span in zip(connectors, spans[1:], strict=True):
         if connector == inner:
             groups[-1].append(span)
         else:
             groups.append([span])
-    joined = [f" {inner} ".join(group) for group in groups]
-    text = f" {outer} ".join(f"({part})" if len(group) > 1 else part for part, group in zip(joined, groups, strict=True))
+    parts = [f"({f' {inner} '.join(group)})" if len(group) > 1 else group[0] for group in groups]
+    text = (" AND " if inner == "OR" else " OR ").join(parts)
     return text if len(text) <= 300 else text[:297] + "..."

@@ -22,7 +22,7 @@ from auditd.filter._ast import (
     Time,
 )
 from auditd.filter._fields import Field, Kind, field_at
-from auditd.filter._values import address_of, canonical_time
+from auditd.filter._values import address_of, leaf_time
 
 Predicate: TypeAlias = Callable[[Mapping[str, Any]], bool]
 _Test: TypeAlias = Callable[[Any], bool]
@@ -36,9 +36,9 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def compile_predicate(tree: Filter) -> Predicate:
-    """Returns a function that tells whether a filter selects an entry, given as its parsed leaf.
+    """Return a function that tells whether a filter selects an entry, given as its parsed leaf.
 
-    The function never raises and never changes the entry. A value that is sealed is present and equals nothing.
+    The function never raises and never changes the entry. A sealed value is present and equals nothing.
     """
     match tree:
         case And(terms):
@@ -55,7 +55,7 @@ def compile_predicate(tree: Filter) -> Predicate:
 
 
 def is_sealed(value: object) -> bool:
-    """Tells whether a value of an event stands sealed: `{"sealed": "<hash>"}`."""
+    """Tell whether a value of an event stands sealed: `{"sealed": "<hash>"}`."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("sealed"), str)
 
 
@@ -103,12 +103,9 @@ def _comparison(comparison: Comparison) -> Predicate:
     field = field_at(comparison.path)
     steps = ("event", *field.path) if field.in_event else field.path
     if isinstance(comparison.value, Present):
-        return _present(steps, field)
+        return _present(steps)
     read = _scalars(steps, field, keys=comparison.operator == ":")
-    if comparison.operator in _ORDER:
-        test = _ordered(field, comparison)
-    else:
-        test = _equals(field, comparison)
+    test = _ordered(comparison) if comparison.operator in _ORDER else _equals(field, comparison)
     if comparison.operator == "!=":
         return _unequal(read, test)
     return lambda entry: any(test(value) for value in read(entry))
@@ -128,21 +125,16 @@ def _unequal(read: Callable[[Mapping[str, Any]], Iterator[Any]], equal: _Test) -
     return predicate
 
 
-def _present(steps: tuple[str, ...], field: Field) -> Predicate:
-    def predicate(entry: Mapping[str, Any]) -> bool:
-        if field.kind is Kind.MESSAGE or field.path == ("attributes",):
-            return any(value not in ({}, []) for value in _values(entry, steps))
-        return any(True for _ in _values(entry, steps))
-
-    return predicate
+def _present(steps: tuple[str, ...]) -> Predicate:
+    return lambda entry: any(value != {} for value in _values(entry, steps))
 
 
-def _values(node: Any, steps: tuple[str, ...]) -> list[Any]:
-    """Returns what stands at a path; a list on the way stands for each of its elements."""
-    nodes = [node]
+def _values(entry: Mapping[str, Any], steps: tuple[str, ...]) -> list[Any]:
+    """Return what stands at a path; a list on the way stands for each of its elements."""
+    nodes: list[Any] = [entry]
     for step in steps:
-        found = [inner[step] for inner in nodes if isinstance(inner, dict) and step in inner and not is_sealed(inner)]
-        nodes = _flat(found)
+        objects = [node for node in nodes if isinstance(node, dict) and not is_sealed(node)]
+        nodes = _flat([node[step] for node in objects if step in node])
     return nodes
 
 
@@ -163,12 +155,13 @@ def _flat(values: list[Any]) -> list[Any]:
 def _scalars(
     steps: tuple[str, ...], field: Field, *, keys: bool
 ) -> Callable[[Mapping[str, Any]], Iterator[Any]]:
-    """Returns a reader of the values at a path that can be compared.
+    """Return a reader of the values at a path that can be compared.
 
     Args:
         steps: the path, from the leaf.
         field: the field there.
         keys: whether an object among attributes stands for its keys.
+
     """
 
     def read_one(entry: Mapping[str, Any]) -> Iterator[Any]:
@@ -195,10 +188,10 @@ def _equals(field: Field, comparison: Comparison) -> _Test:
         case Network(version, low, high):
             return lambda value: _in_network(value, version, low, high)
         case Time(canonical):
-            return lambda value: _leaf_time(value) == canonical
+            return lambda value: leaf_time(value) == canonical
         case Number(number, text):
             if field.kind is Kind.ANY:
-                return lambda value: value == (text if isinstance(value, str) else number) and _is_comparable(value)
+                return lambda value: value == text or (_is_number(value) and value == number)
             return lambda value: bool(value == number)
         case Constant(constant, text):
             return lambda value: value is constant or value == text
@@ -210,23 +203,17 @@ def _equals(field: Field, comparison: Comparison) -> _Test:
             raise AssertionError(comparison)
 
 
-def _ordered(field: Field, comparison: Comparison) -> _Test:
+def _ordered(comparison: Comparison) -> _Test:
     compare = _ORDER[comparison.operator]
     match comparison.value:
         case Time(canonical):
-
-            def test(value: Any) -> bool:
-                time = _leaf_time(value)
-                return time is not None and compare(time, canonical)
-
-            return test
+            return lambda value: (time := leaf_time(value)) is not None and compare(time, canonical)
         case Number(number):
             return lambda value: _is_number(value) and compare(value, number)
         case Text(text):
             return lambda value: isinstance(value, str) and compare(value, text)
         case _:
-            # `null`, `true` and `false` have no order.
-            return lambda value: False
+            raise AssertionError(comparison)
 
 
 def _matches(pattern: Pattern) -> _Test:
@@ -238,21 +225,10 @@ def _matches(pattern: Pattern) -> _Test:
     return lambda value: isinstance(value, str) and value.startswith(text)
 
 
-def _in_network(value: Any, version: int, low: int, high: int) -> bool:
+def _in_network(value: object, version: int, low: int, high: int) -> bool:
     address = address_of(value) if isinstance(value, str) else None
     return address is not None and address[0] == version and low <= address[1] <= high
 
 
-def _leaf_time(value: Any) -> str | None:
-    try:
-        return canonical_time(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_comparable(value: Any) -> bool:
-    return isinstance(value, str) or _is_number(value)

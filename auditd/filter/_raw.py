@@ -8,7 +8,7 @@ from auditd.filter._ast import And, Comparison, Filter, FreeText, Not, Or, Patte
 
 
 def compile_raw(tree: Filter) -> Callable[[bytes], bool] | None:
-    r"""Returns a test over leaves that is false only where the filter does not select; None if there is none.
+    r"""Return a test over leaves that is false only where the filter does not select; None if there is none.
 
     A leaf with a backslash always passes, for JSON can spell any text with escapes (`\u0061`).
     """

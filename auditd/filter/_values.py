@@ -34,15 +34,16 @@ class Spelling:
 
 
 def typed_value(field: Field, operator: Operator, spelling: Spelling) -> Value:
-    """Returns the value that `field operator spelling` compares with.
+    """Return the value that `field operator spelling` compares with.
 
     Raises:
         ValueError: the operator or the value does not suit the field; the argument says why.
+
     """
     wildcard = spelling.before or spelling.after
     if wildcard and not spelling.text:
         if operator not in {"=", ":"}:
-            raise ValueError(f"{operator} cannot be used with *; write NOT {field.name}:* for an absent field")
+            raise ValueError(f"{operator} takes no *; write NOT {field.name}:* for an absent field")
         return Present()
     if field.kind is Kind.MESSAGE:
         raise ValueError(f"{field.name} is a group of fields; compare one of them, or write {field.name}:*")
@@ -50,7 +51,10 @@ def typed_value(field: Field, operator: Operator, spelling: Spelling) -> Value:
         raise ValueError(f"{field.name} is {field.kind.value} and has no order; use =, != or :")
     if wildcard:
         return _pattern(field, operator, spelling)
-    return _plain_value(field, spelling)
+    value = _plain_value(field, spelling)
+    if isinstance(value, Constant) and operator not in {"=", "!=", ":"}:
+        raise ValueError(f"{value.text} has no order; use =, != or :")
+    return value
 
 
 def _pattern(field: Field, operator: Operator, spelling: Spelling) -> Pattern:
@@ -59,7 +63,7 @@ def _pattern(field: Field, operator: Operator, spelling: Spelling) -> Pattern:
     if field.kind not in {Kind.STRING, Kind.ANY}:
         raise ValueError(f"{field.name} is {field.kind.value} and takes no *")
     if operator not in {"=", "!=", ":"}:
-        raise ValueError(f"{operator} cannot be used with *")
+        raise ValueError(f"{operator} takes no *")
     return Pattern(spelling.text, spelling.before, spelling.after)
 
 
@@ -78,14 +82,14 @@ def _plain_value(field: Field, spelling: Spelling) -> Value:
     return Text(spelling.text)
 
 
-@lru_cache(maxsize=4096)
 def canonical_time(text: str) -> str:
-    """Returns an RFC 3339 time as UTC without zone and without trailing zeros.
+    """Return an RFC 3339 time as UTC without zone and without trailing zeros.
 
     Of two such texts the earlier time is the lesser string, to the nanosecond.
 
     Raises:
         ValueError: it is no such time, has more than 9 digits of a second, or has no year in UTC.
+
     """
     match = _TIME.fullmatch(text)
     if match is None:
@@ -102,6 +106,14 @@ def canonical_time(text: str) -> str:
         raise ValueError(f"{text!r} is no time that exists") from None
     digits = (fraction or "").rstrip("0")
     return time.isoformat() + ("." + digits if digits else "")
+
+
+def leaf_time(value: object) -> str | None:
+    """Return the canonical form of a time as leaves have it, in UTC; None for any other value."""
+    if not isinstance(value, str) or not value.endswith("Z"):
+        return None
+    text = value[:-1]
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _integer(field: Field, text: str) -> Number:
@@ -142,7 +154,7 @@ def _network(text: str) -> Network:
 
 @lru_cache(maxsize=65536)
 def address_of(text: str) -> tuple[int, int] | None:
-    """Returns an address as (IP version, number), or None for other text.
+    """Return an address as (IP version, number), or None for other text.
 
     An IPv4 address mapped into IPv6 (`::ffff:203.0.113.9`) counts as the IPv4 address; a zone is dropped.
     """

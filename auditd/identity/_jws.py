@@ -52,8 +52,8 @@ def split_compact(token: str) -> CompactJws:
     """Take a compact JWS apart under the rules of RFC 7515 sections 5.2 and 7.1, without verifying it.
 
     Raises TokenError: `TOKEN_MALFORMED` when it is over 16 KiB, has not exactly three parts of strict
-    unpadded base64url, its header is not one unambiguous JSON object, or asks for what is not
-    implemented (any `crit`, `zip`, `b64` other than true); `TOKEN_ALGORITHM` when `alg` is missing or no string.
+    unpadded base64url, its header is not one unambiguous JSON object, or asks for what is not implemented
+    (any `crit`, any `zip`, a `b64` other than true); `TOKEN_ALGORITHM` when `alg` is missing or no string.
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise TokenError(TokenReason.MALFORMED, f"token: {len(token)} characters, limit {MAX_TOKEN_BYTES}")

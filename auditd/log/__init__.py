@@ -2,6 +2,7 @@
 
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519
 from auditd.log._log import Log, LogSettings
+from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan
 from auditd.log._store import Credential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
@@ -22,5 +23,6 @@ __all__ = [
     "TreeHead",
     "create_key_file",
     "load_signer",
+    "sign_peers",
     "verify_ed25519",
 ]

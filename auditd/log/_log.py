@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from auditd.log._database import create_evidence
 from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
 from auditd.log._keys import LogSigner
+from auditd.log._lock import FolderLock
+from auditd.log._peers import Peer, require_peers
 from auditd.log._pending import PendingSignatures
 from auditd.log._store import EvidenceStore
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
@@ -54,9 +55,11 @@ class Log:
         self.name = name
         self.origin = signer.name
         self.verifier_key = str(signer.verifier_key)
+        self._key = signer.verifier_key
         if not folder.is_dir():
             raise FolderError("LOG_MISSING", f"{folder}: the log {name!r} is missing; put its folder back")
         evidence = folder / "evidence.db"
+        self._lock = FolderLock(folder / "lock")
         self._store = EvidenceStore(evidence)
         self._head_file = HeadFile(folder / "head", signer.verifier_key)
         self._pending = PendingSignatures(folder / "pending.db")
@@ -99,6 +102,7 @@ class Log:
         self._store.close()
         self._pending.close()
         self._head_file.close()
+        self._lock.release()
 
     @property
     def tree_head(self) -> TreeHead:
@@ -203,6 +207,15 @@ class Log:
                 {"log": self.name, "known_size": str(known_size), "tree_size": str(self.size)},
             )
 
+    def require_peers(self, peers: Mapping[str, Peer]) -> None:
+        """Hold the folder's other logs, by origin, against this log's newest stored checkpoint.
+
+        Raises FolderError or DamagedError where one of them was put back alone.
+        """
+        stored = self._store.newest_checkpoint()
+        if stored is not None and stored.peers is not None:
+            require_peers(stored.peers, self._key, peers)
+
     def _require_size(self, field_name: str, size: int, limit: int) -> None:
         if not 0 <= size <= limit:
             raise _out_of_range(field_name, size, f"at most the current tree size {limit}")
@@ -220,11 +233,3 @@ def _out_of_range(field_name: str, value: int, rule: str) -> InvalidRequestError
         {"field": field_name, "value": str(value)},
     )
 
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

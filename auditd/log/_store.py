@@ -21,19 +21,22 @@ _READERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The evidence of a caller's identity: a token in its parts.
+    """The evidence of a caller's identity: a token in its parts, and the issuer's key it was verified with.
 
-    `credential` is SHA-256(SHA-256(header.payload) || signature_hash), so that the row is bound to the leaf that
-    names it. The signature itself waits elsewhere until the token has expired.
+    `credential` is SHA-256(SHA-256(header "." payload) || signature_hash), so that the row is bound to the leaf
+    that names it. The signature itself waits elsewhere until the token has expired (`expires_at`, Unix seconds).
+    The key is named by its RFC 7638 thumbprint and given as a JSON Web Key.
     """
 
     credential: bytes
     issuer: str
     header: str
     payload: str
-    signature: bytes
+    signature: str = field(repr=False)
     signature_hash: bytes
     expires_at: int
+    key_thumbprint: str
+    key_jwk: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,6 @@ class Batch:
     checkpoint: StoredCheckpoint | None = None
     credentials: Sequence[Credential] = ()
     dictionaries: Sequence[tuple[int, bytes]] = ()
-    issuer_keys: Sequence[tuple[str, str, str]] = field(default=())
 
 
 class EvidenceStore:
@@ -99,19 +101,28 @@ class EvidenceStore:
                     (batch.checkpoint.size, batch.checkpoint.note, batch.checkpoint.peers),
                 )
             for credential in batch.credentials:
-                db.execute(
-                    "INSERT INTO credentials (credential, issuer, header, payload, signature_hash)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (
-                        credential.credential,
-                        credential.issuer,
-                        credential.header,
-                        credential.payload,
-                        credential.signature_hash,
-                    ),
-                )
-            for key in batch.issuer_keys:
-                db.execute("INSERT INTO issuer_keys (thumbprint, issuer, jwk) VALUES (?, ?, ?)", key)
+                self._insert_credential(credential)
+
+    def _insert_credential(self, credential: Credential) -> None:
+        db = self._writer
+        key = credential.key_thumbprint
+        if db.execute("SELECT 1 FROM issuer_keys WHERE thumbprint = ?", (key,)).fetchone() is None:
+            db.execute(
+                "INSERT INTO issuer_keys (thumbprint, issuer, jwk) VALUES (?, ?, ?)",
+                (key, credential.issuer, credential.key_jwk),
+            )
+        db.execute(
+            "INSERT INTO credentials (credential, issuer, header, payload, signature_hash, key_thumbprint)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                credential.credential,
+                credential.issuer,
+                credential.header,
+                credential.payload,
+                credential.signature_hash,
+                key,
+            ),
+        )
 
     def _insert_entries(self, batch: Batch) -> None:
         # Rows of one statement share its overhead and its hold on the GIL; row by row is three times as dear.

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from auditd.entry import EncodedEvent
 from auditd.errors import AuditdError
 from auditd.log._store import Credential
-
-_NONE: Mapping[int, AuditdError] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class TreeHead:
@@ -57,4 +53,4 @@ class Submission:
     credential: Credential | None = None
     keep_leaves: bool = False
     event_bytes: int = 0
-    refused_if_new: Mapping[int, AuditdError] = _NONE
+    refused_if_new: Mapping[int, AuditdError] = field(default_factory=dict)

@@ -35,7 +35,8 @@ CREATE TABLE credentials (
     issuer TEXT NOT NULL,
     header TEXT NOT NULL,
     payload TEXT NOT NULL,
-    signature_hash BLOB NOT NULL CHECK (length(signature_hash) = 32)
+    signature_hash BLOB NOT NULL CHECK (length(signature_hash) = 32),
+    key_thumbprint TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE credential_signatures (

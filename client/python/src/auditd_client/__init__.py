@@ -1,1 +1,99 @@
-"""Client and offline verifier."""
+"""Append to an audit log, read it and have it proven; `auditd_client.verify` verifies offline."""
+
+from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
+
+from auditd_client._async_client import AsyncClient, AsyncToken
+from auditd_client._client import Client, Token
+from auditd_client._events import (
+    EventLike,
+    event_from_dict,
+    event_from_json,
+    event_to_dict,
+    name_event,
+)
+from auditd_client._flow import RetryPolicy
+from auditd_client._flows import QueryOrder
+from auditd_client._model import (
+    AppendResult,
+    CheckpointResult,
+    ConsistencyProof,
+    Entry,
+    EventName,
+    InclusionProof,
+    LogInfo,
+    Receipt,
+)
+from auditd_client._settings import Settings
+from auditd_client.errors import (
+    CallerError,
+    ClientError,
+    ConflictError,
+    DamagedLogError,
+    DeadlineExceededError,
+    EvidenceError,
+    ExhaustedError,
+    HistoryRewrittenError,
+    InvalidRequestError,
+    LogBehindCallerError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    RequestError,
+    RetryError,
+    ServerError,
+    SettingsError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnreachableError,
+    Violation,
+)
+
+__all__ = [
+    "Actor",
+    "AppendResult",
+    "AsyncClient",
+    "AsyncToken",
+    "CallerError",
+    "CheckpointResult",
+    "Client",
+    "ClientError",
+    "ConflictError",
+    "ConsistencyProof",
+    "DamagedLogError",
+    "DeadlineExceededError",
+    "Entry",
+    "Event",
+    "EventLike",
+    "EventName",
+    "EvidenceError",
+    "ExhaustedError",
+    "HistoryRewrittenError",
+    "InclusionProof",
+    "InvalidRequestError",
+    "LogBehindCallerError",
+    "LogInfo",
+    "NotFoundError",
+    "Origin",
+    "Outcome",
+    "PermissionDeniedError",
+    "PreconditionError",
+    "Producer",
+    "QueryOrder",
+    "Receipt",
+    "RequestError",
+    "Resource",
+    "RetryError",
+    "RetryPolicy",
+    "ServerError",
+    "Settings",
+    "SettingsError",
+    "Token",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnreachableError",
+    "Violation",
+    "event_from_dict",
+    "event_from_json",
+    "event_to_dict",
+    "name_event",
+]

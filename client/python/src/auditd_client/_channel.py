@@ -12,7 +12,9 @@ import grpc
 
 from auditd_client.errors import SettingsError
 
-_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]@]+)):(?P<port>[0-9]{1,5})", re.ASCII)
+_ADDRESS = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]@]+)):(?P<port>[0-9]{1,5})", re.ASCII
+)
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 
 # Retrying is done above gRPC, which does not know RetryInfo; and a client should find a server
@@ -60,8 +62,7 @@ def make_target(
     Plaintext is for this machine alone: a loopback address without `ca` or `certificate`; anywhere
     else only if `insecure` says so. Without `ca` the roots of the system are trusted.
 
-    Raises:
-        SettingsError: if a setting is malformed, contradicts another, or a file cannot be read.
+    Raises SettingsError if a setting is malformed, contradicts another, or a file cannot be read.
     """
     match = _ADDRESS.fullmatch(address)
     if match is None or not 1 <= int(match["port"]) <= 65_535:
@@ -86,8 +87,7 @@ def make_target(
 def bearer(token: str | None) -> tuple[tuple[str, str], ...]:
     """Return the metadata that carries `token`; space around it, as at the end of a file, is dropped.
 
-    Raises:
-        SettingsError: if it holds what no token can hold. The message does not quote it.
+    Raises SettingsError if it holds what no token can hold. The message does not quote it.
     """
     if token is None:
         return ()

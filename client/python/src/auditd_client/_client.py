@@ -6,13 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain
 from typing import Any, Self, TypeAlias, TypeVar
 
 import grpc
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
+from google.protobuf.message import Message
 
-from auditd_client._batches import Batcher
 from auditd_client._channel import bearer
-from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_event, named_events
+from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_events
 from auditd_client._events import EventLike
 from auditd_client._flow import Call, Flow, Pause, RetryPolicy
 from auditd_client._flows import QueryOrder, query_request
@@ -28,8 +32,8 @@ from auditd_client._model import (
 )
 from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
-from auditd_client.errors import ClientError, SettingsError
-from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
+from auditd_client._stream import Stream
+from auditd_client.errors import ClientError
 
 Token: TypeAlias = str | Callable[[], str] | None
 
@@ -47,23 +51,21 @@ class Client(Connection):
     leaf and proof have to be true. What fails raises `HistoryRewrittenError` or a
     `auditd_client.verify.VerificationError`.
 
-    Args:
-        address: `HOST:PORT`. Plaintext is used on loopback without `ca` and `certificate` only.
-        token: the JWT, or a function that returns it, called before each try; it may refresh it.
-        log: name of the log that methods use unless told otherwise.
-        key: verifier key of `log`, or of several logs by name.
-        known: signed note of a checkpoint of `log` verified earlier; see `newest_checkpoint`.
-        ca: PEM certificates to trust, as bytes or path of a file; those of the system if absent.
-        certificate: PEM certificate chain for mutual TLS, with its `private_key`.
-        private_key: PEM private key.
-        insecure: whether to send plaintext, the token included, to any address.
-        timeout_s: seconds for a call, all its tries included.
-        retry: pauses between tries.
-        sleep: waits for a number of seconds.
+    - `address`: `HOST:PORT`. Plaintext is used on loopback without `ca` and `certificate` only.
+    - `token`: the JWT, or a function that returns it, called before each try; it may refresh it.
+    - `log`: name of the log that methods use unless told otherwise.
+    - `key`: verifier key of `log`, or of several logs by name.
+    - `known`: signed note of a checkpoint of `log` verified earlier; see `newest_checkpoint`.
+    - `ca`: PEM certificates to trust, as bytes or path of a file; those of the system if absent.
+    - `certificate`: PEM certificate chain for mutual TLS, with its `private_key`.
+    - `private_key`: PEM private key.
+    - `insecure`: whether to send plaintext, the token included, to any address.
+    - `timeout_s`: seconds for a call, all its tries included.
+    - `retry`: pauses between tries.
+    - `sleep`: waits for a number of seconds.
 
-    Raises:
-        SettingsError: if address, certificates or their combination are unfit.
-        VerificationError: if `key` or `known` is malformed.
+    Raises SettingsError if address, certificates or their combination are unfit.
+    Raises VerificationError if `key` or `known` is malformed.
     """
 
     def __init__(
@@ -103,13 +105,9 @@ class Client(Connection):
     def from_settings(cls, settings: Settings, **options: Any) -> Self:  # noqa: ANN401 - as __init__
         """Return a client for `settings`; `options` are further arguments of the class.
 
-        Raises:
-            SettingsError: also if the settings hold no address.
+        Raises SettingsError also if the settings hold no address.
         """
-        if settings.address is None:
-            raise SettingsError("no address: set AUDITLOG_ADDRESS to HOST:PORT")
-        arguments = {"log": settings.log, "key": settings.key, "ca": settings.ca, **options}
-        return cls(settings.address, settings.token, **arguments)
+        return cls(settings.required_address(), settings.token, **{**settings.client_options(), **options})
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
@@ -137,19 +135,17 @@ class Client(Connection):
         them, an `Event` in place. Up to 1,000 events and 4 MiB are recorded all or nothing; more are
         sent one batch after the other, and those before a refused one stay recorded.
 
-        Args:
-            events: what to record.
-            log: name of the log; the client's own if absent.
-            return_leaves: whether receipts bring the entries' exact bytes.
-            include_proofs: whether receipts bring inclusion proofs.
-            known_size: size of a tree to prove the log's growth from; needless with `key`.
-            timeout_s: seconds for all of it.
+        - `events`: what to record.
+        - `log`: name of the log; the client's own if absent.
+        - `return_leaves`: whether receipts bring the entries' exact bytes.
+        - `include_proofs`: whether receipts bring inclusion proofs.
+        - `known_size`: size of a tree to prove the log's growth from; needless with `key`.
+        - `timeout_s`: seconds for all of it.
 
-        Raises:
-            InvalidRequestError: with the paths of the fields at fault, such as `events[3].time`.
-            ConflictError: if an event's name is taken by another event.
-            LogBehindCallerError, HistoryRewrittenError: if the log lost what it had recorded.
-            ClientError: as `auditd_client.errors` shows.
+        Raises InvalidRequestError with the paths of the fields at fault, such as `events[3].time`.
+        Raises ConflictError if an event's name is taken by another event.
+        Raises LogBehindCallerError, HistoryRewrittenError if the log lost what it had recorded.
+        Raises ClientError as `auditd_client.errors` shows.
         """
         options = self._append_options(log, return_leaves, include_proofs, timeout_s, known_size)
         return self._run(self._flows.append(named_events(events), options))
@@ -157,8 +153,7 @@ class Client(Connection):
     def record(self, action: str, **members: Any) -> Receipt:  # noqa: ANN401 - as event_from_dict
         """Record one event from its `action` and the other members of `event_from_dict`.
 
-        Raises:
-            ClientError: as `append`.
+        Raises ClientError as `append`.
         """
         return self.append({"action": action, **members}).receipts[0]
 
@@ -183,16 +178,164 @@ class Client(Connection):
         Name the events beforehand (`name_event`, `event_from_dict`), and the same stream can be
         sent again.
 
-        Raises:
-            ClientError: as `append`; paths count from the first event of the stream.
+        Raises ClientError as `append`; paths count from the first event of the stream.
         """
         options = self._append_options(log, return_leaves, include_proofs, timeout_s)
+        stream = Stream(self._flows, options)
         under_way: deque[Future[AppendResult]] = deque()
-        batcher, sent = Batcher(), 0
         with ThreadPoolExecutor(max_in_flight, thread_name_prefix="auditd-append") as threads:
             try:
-                for position, event in enumerate(_with_flush(events)):
-                    pass
+                for event in chain(events, (None,)):
+                    flow = stream.feed(event)
+                    if flow is not None:
+                        under_way.append(threads.submit(self._run, flow))
+                    elif event is not None:
+                        continue
+                    while under_way and (
+                        event is None or len(under_way) >= max_in_flight or under_way[0].done()
+                    ):
+                        yield from under_way.popleft().result().receipts
             finally:
                 for future in under_way:
                     future.cancel()
+
+    def get(self, index: int, *, log: str | None = None, timeout_s: float | None = None) -> Entry:
+        """Return the entry at `index`, from 0.
+
+        Raises NotFoundError if the log has no such entry.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return self._run(self._flows.get(self._log_name(log), index, self._timeout(timeout_s)))
+
+    def query(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        *,
+        log: str | None = None,
+        order: QueryOrder = "desc",
+        limit: int | None = None,
+        page_size: int | None = None,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> Iterator[Entry]:
+        """Yield the entries that a filter selects, newest first or (`asc`) oldest first.
+
+        Pages are read as they are needed, all at the tree size of the first.
+
+        - `filter`: in the AIP-160 grammar; empty selects everything.
+        - `log`: name of the log; the client's own if absent.
+        - `order`: of the entries' indexes.
+        - `limit`: most entries to yield; all if absent.
+        - `page_size`: most entries in a page, up to 1,000.
+        - `no_index`: whether to read the evidence alone, without the index.
+        - `timeout_s`: seconds for each page.
+
+        Raises ValueError if order, limit or page size is out of range.
+        Raises InvalidRequestError if the filter is malformed.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index)
+        return self._pages(request, limit, self._timeout(timeout_s))
+
+    def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> Iterator[Entry]:
+        left = limit
+        while True:
+            entries, request.page_token = self._run(self._flows.page(request, timeout_s))
+            yield from entries[:left]
+            left = None if left is None else left - len(entries)
+            if not request.page_token or (left is not None and left <= 0):
+                return
+
+    def prove(
+        self,
+        index: int | None = None,
+        *,
+        event_name: EventName | None = None,
+        tree_size: int | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> InclusionProof:
+        """Return the proof that an entry, named by index or by event name, is in the log.
+
+        - `index`: the entry's index.
+        - `event_name`: the name of its event, instead of the index.
+        - `tree_size`: size of the tree to prove it in; that of the checkpoint returned if absent.
+        - `log`: name of the log; the client's own if absent.
+        - `timeout_s`: seconds for the call.
+
+        Raises ValueError unless exactly one of `index` and `event_name` is given.
+        Raises NotFoundError if the log has no such entry.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return self._run(
+            self._flows.prove_inclusion(
+                self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s)
+            )
+        )
+
+    def prove_consistency(
+        self,
+        from_size: int,
+        to_size: int | None = None,
+        *,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> ConsistencyProof:
+        """Return the proof that the tree of `to_size`, the current one if absent, extends `from_size`.
+
+        Raises InvalidRequestError if the sizes are out of order or beyond the tree.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return self._run(
+            self._flows.prove_consistency(self._log_name(log), from_size, to_size, self._timeout(timeout_s))
+        )
+
+    def checkpoint(
+        self,
+        known_size: int | None = None,
+        *,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> CheckpointResult:
+        """Return the log's current signed note, with the proof from `known_size` if that is given.
+
+        Raises LogBehindCallerError, HistoryRewrittenError if the log lost what it had recorded.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return self._run(self._flows.checkpoint(self._log_name(log), known_size, self._timeout(timeout_s)))
+
+    def logs(self, *, timeout_s: float | None = None) -> tuple[LogInfo, ...]:
+        """Return the logs that the caller may use.
+
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return self._run(self._flows.logs(self._timeout(timeout_s)))
+
+    def _run(self, flow: Flow[_T]) -> _T:
+        with closing(flow):
+            try:
+                step = next(flow)
+                while True:
+                    if isinstance(step, Pause):
+                        self._sleep(step.seconds)
+                        step = flow.send(None)
+                        continue
+                    try:
+                        response = self._call(step)
+                    except ClientError as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(response)
+            except StopIteration as end:
+                result: _T = end.value
+                return result
+
+    def _call(self, call: Call) -> Message:
+        metadata = bearer(self._token() if callable(self._token) else self._token)
+        try:
+            response: Message = getattr(self._stub, call.method)(
+                call.request, timeout=call.timeout_s, metadata=metadata
+            )
+        except grpc.RpcError as failure:
+            raise error_from_rpc(failure) from failure
+        return response

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from auditd_proto.v1.event_pb2 import Event
+
 from auditd_client._channel import make_target
 from auditd_client._events import EventLike, event_from
 from auditd_client._flow import RetryPolicy
 from auditd_client._flows import AppendOptions, Flows
 from auditd_client._history import History
 from auditd_client.errors import InvalidRequestError, SettingsError, Violation
-from auditd_proto.v1.event_pb2 import Event
 
 DEFAULT_TIMEOUT_S = 30.0
 
@@ -82,8 +83,7 @@ class Connection:
 def named_events(events: EventLike | Iterable[EventLike]) -> list[Event]:
     """Return one event, or several, as named messages.
 
-    Raises:
-        InvalidRequestError: with the path of the field, such as `events[3].actor.id`.
+    Raises InvalidRequestError with the path of the field, such as `events[3].actor.id`.
     """
     if isinstance(events, Event | Mapping):
         events = (events,)
@@ -93,8 +93,7 @@ def named_events(events: EventLike | Iterable[EventLike]) -> list[Event]:
 def named_event(event: EventLike, position: int) -> Event:
     """Return the event at `position` of the caller's events as a named message.
 
-    Raises:
-        InvalidRequestError: with the path of the field, such as `events[3].actor.id`.
+    Raises InvalidRequestError with the path of the field, such as `events[3].actor.id`.
     """
     try:
         return event_from(event)

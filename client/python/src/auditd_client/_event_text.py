@@ -17,9 +17,8 @@ class JsonTextError(ValueError):
 def read_members(text: str, kept: str) -> dict[str, Any]:
     """Return the members of the JSON object `text`; the value of the member `kept` is its own text.
 
-    Raises:
-        JsonTextError: if `text` is anything but one JSON object (RFC 8259), or the object or one
-            inside it, other than the kept one, names a member twice.
+    Raises JsonTextError if `text` is anything but one JSON object (RFC 8259), or the object or one
+    inside it, other than the kept one, names a member twice.
     """
     try:
         members, end = _read_object(text, _after_space(text, 0), kept)

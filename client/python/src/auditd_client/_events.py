@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
+from auditd_proto.v1.event_pb2 import Event, Outcome
 from google.protobuf.message import Message
 
 from auditd_client._event_text import JsonTextError, read_members
 from auditd_client._times import timestamp_from
 from auditd_client.errors import InvalidRequestError, Violation
-from auditd_proto.v1.event_pb2 import Event, Outcome
 
 EventLike: TypeAlias = Event | Mapping[str, Any]
 
 _MAX_SEQ = (1 << 63) - 1
-_OUTCOMES = {name: number for name, number in Outcome.items() if number}
+_OUTCOMES = {"SUCCESS": Outcome.SUCCESS, "FAILURE": Outcome.FAILURE, "DENIED": Outcome.DENIED}
 
 _compact_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -33,9 +33,8 @@ def event_from_json(text: str | bytes) -> Event:
 
     The text of `attributes` is taken exactly as it is written.
 
-    Raises:
-        InvalidRequestError: if it is no JSON object, a member is unknown, named twice or of the
-            wrong type; the violation has its path, such as `actor.id`.
+    Raises InvalidRequestError if it is no JSON object, a member is unknown, named twice or of the
+    wrong type; the violation has its path, such as `actor.id`.
     """
     try:
         members = read_members(text.decode() if isinstance(text, bytes) else text, kept="attributes")
@@ -52,8 +51,7 @@ def event_from_dict(members: Mapping[str, Any]) -> Event:
     `time` is RFC 3339 text with an offset, an aware datetime or a timestamp. `attributes` is a
     mapping, written as compact JSON; `attributes_json`, which is JSON text, may stand for it.
 
-    Raises:
-        InvalidRequestError: if a member is unknown or of the wrong type.
+    Raises InvalidRequestError if a member is unknown or of the wrong type.
     """
     return name_event(_event(members, _DICT_MEMBERS))
 
@@ -61,8 +59,7 @@ def event_from_dict(members: Mapping[str, Any]) -> Event:
 def event_from(event: EventLike) -> Event:
     """Return `event` as a named message; what is a message already is named in place.
 
-    Raises:
-        InvalidRequestError: as `event_from_dict`.
+    Raises InvalidRequestError as `event_from_dict`.
     """
     if isinstance(event, Event):
         return name_event(event)
@@ -170,7 +167,7 @@ def _set_outcome(message: Event, _name: str, value: object, path: str) -> None:
         _refuse_type(path, value, "text")
     if value not in _OUTCOMES:
         raise _invalid(path, f"{value[:64]!r}, expected one of {', '.join(_OUTCOMES)}")
-    message.outcome = Outcome.Value(value)
+    message.outcome = _OUTCOMES[value]
 
 
 def _set_seq(message: Any, name: str, value: object, path: str) -> None:  # noqa: ANN401

@@ -90,8 +90,7 @@ class RetryPolicy:
 def call(method: str, request: Message, deadline: Deadline, policy: RetryPolicy) -> Flow[Any]:
     """Make one call, again where `policy` says so, and return its response.
 
-    Raises:
-        ClientError: the last try's error, as soon as no further try can end before `deadline`.
+    Raises ClientError the last try's error, as soon as no further try can end before `deadline`.
     """
     attempts = 0
     while True:

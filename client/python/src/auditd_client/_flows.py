@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, TypeAlias
 
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.event_pb2 import Event
+
 from auditd_client._batches import MAX_EVENTS, batches
 from auditd_client._flow import Deadline, Flow, RetryPolicy, call
 from auditd_client._history import History
@@ -26,8 +29,6 @@ from auditd_client._status import shift_event_paths
 from auditd_client._times import timestamp_from
 from auditd_client.errors import ClientError, LogBehindCallerError
 from auditd_client.verify import Checkpoint, verify_entry
-from auditd_proto.v1 import audit_log_service_pb2 as pb
-from auditd_proto.v1.event_pb2 import Event
 
 QueryOrder: TypeAlias = Literal["asc", "desc"]
 
@@ -177,8 +178,7 @@ def query_request(
 ) -> pb.QueryRequest:
     """Return the request for the first page.
 
-    Raises:
-        ValueError: if `order`, `limit` or `page_size` is out of range.
+    Raises ValueError if `order`, `limit` or `page_size` is out of range.
     """
     if order not in _ORDERS:
         raise ValueError(f"order: {order!r}, expected 'asc' or 'desc'")

@@ -28,8 +28,7 @@ class History:
     `key` is the log's verifier key, whose name is the log's origin; `known` a signed note verified
     earlier.
 
-    Raises:
-        VerificationError: if the key is malformed or `known` is not signed by it.
+    Raises VerificationError if the key is malformed or `known` is not signed by it.
     """
 
     def __init__(self, key: str, known: str | None = None) -> None:
@@ -57,16 +56,15 @@ class History:
     def give_back(self, known: Checkpoint | None) -> None:
         """Say that the call which borrowed `known` has ended."""
         with self._lock:
-            if known in self._ends:
+            if known is not None and self._ends[known] > 0:
                 self._ends[known] -= 1
 
     def extend(self, known: Checkpoint | None, note: str, proof: Sequence[bytes]) -> Checkpoint:
         """Verify that the checkpoint `note` extends `known`, remember it instead, and return it.
 
-        Raises:
-            HistoryRewrittenError: if `proof` does not lead from `known` to it, or another
-                checkpoint of its size has another root.
-            VerificationError: if it is not signed by the log's key, or is of another log.
+        Raises HistoryRewrittenError if `proof` does not lead from `known` to it, or another
+        checkpoint of its size has another root.
+        Raises VerificationError if it is not signed by the log's key, or is of another log.
         """
         offered = self._open(note)
         if known is not None:
@@ -85,10 +83,9 @@ class History:
     def check(self, known: Checkpoint | None, note: str) -> Checkpoint:
         """Verify the checkpoint `note` of a call that brings no proof from `known`, and return it.
 
-        Raises:
-            HistoryRewrittenError: if it is smaller than `known`, which the log had signed before
-                the call was made, or a checkpoint of its size has another root.
-            VerificationError: if it is not signed by the log's key, or is of another log.
+        Raises HistoryRewrittenError if it is smaller than `known`, which the log had signed before
+        the call was made, or a checkpoint of its size has another root.
+        Raises VerificationError if it is not signed by the log's key, or is of another log.
         """
         offered = self._open(note)
         if known is not None and offered.size < known.size:

@@ -10,15 +10,14 @@ from datetime import datetime
 class Receipt:
     """Where an event stands in its log.
 
-    Attributes:
-        index: the entry's place, from 0.
-        recorded_at: when the log recorded it, UTC, microseconds.
-        leaf_hash: 32 bytes.
-        duplicate: True if it had been recorded before; the receipt is then that of the first time.
-        checkpoint: signed note of a tree that covers the entry.
-        tree_size: the size that `checkpoint` states.
-        leaf: with `return_leaves` the entry's exact bytes, else empty.
-        inclusion_proof: with `include_proofs` the hashes from leaf to the root of `checkpoint`.
+    - `index`: the entry's place, from 0.
+    - `recorded_at`: when the log recorded it, UTC, microseconds.
+    - `leaf_hash`: 32 bytes.
+    - `duplicate`: True if it had been recorded before; the receipt is then that of the first time.
+    - `checkpoint`: signed note of a tree that covers the entry.
+    - `tree_size`: the size that `checkpoint` states.
+    - `leaf`: with `return_leaves` the entry's exact bytes, else empty.
+    - `inclusion_proof`: with `include_proofs` the hashes from leaf to the root of `checkpoint`.
     """
 
     index: int
@@ -35,10 +34,9 @@ class Receipt:
 class AppendResult:
     """What was recorded.
 
-    Attributes:
-        receipts: one for each event, in the order of the events.
-        checkpoint: the newest signed note received.
-        consistency_proof: with `known_size`, the hashes that prove it consistent with `checkpoint`.
+    - `receipts`: one for each event, in the order of the events.
+    - `checkpoint`: the newest signed note received.
+    - `consistency_proof`: with `known_size`, the hashes that prove it consistent with `checkpoint`.
     """
 
     receipts: tuple[Receipt, ...]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.event_pb2 import Event
+
 from auditd_client import verify
 from auditd_client._events import event_to_dict
 from auditd_client._model import Receipt
 from auditd_client._times import datetime_from
 from auditd_client.errors import ServerError
-from auditd_proto.v1 import audit_log_service_pb2 as pb
-from auditd_proto.v1.event_pb2 import Event
 
 _STATED_SIZE = re.compile(r"[^\n]+\n(0|[1-9][0-9]{0,18})\n", re.ASCII)
 
@@ -19,8 +20,7 @@ _STATED_SIZE = re.compile(r"[^\n]+\n(0|[1-9][0-9]{0,18})\n", re.ASCII)
 def stated_size(note: str) -> int:
     """Return the tree size that a checkpoint states; nothing is verified.
 
-    Raises:
-        ServerError: if `note` has no such line.
+    Raises ServerError if `note` has no such line.
     """
     match = _STATED_SIZE.match(note)
     if match is None:
@@ -31,8 +31,7 @@ def stated_size(note: str) -> int:
 def receipts_from(response: pb.AppendResponse, count: int) -> tuple[Receipt, ...]:
     """Return the receipts of `response`, one for each of the `count` events sent.
 
-    Raises:
-        ServerError: if there is another number of them, or no checkpoint.
+    Raises ServerError if there is another number of them, or no checkpoint.
     """
     note = response.checkpoint
     tree_size = stated_size(note)
@@ -60,8 +59,7 @@ def verify_receipts(
 ) -> None:
     """Verify each receipt of `response` against the event sent and the verified `checkpoint`.
 
-    Raises:
-        VerificationError: if a leaf is not in the tree or does not say what was sent.
+    Raises VerificationError if a leaf is not in the tree or does not say what was sent.
     """
     for receipt, event in zip(response.receipts, events, strict=True):
         verify.verify_receipt(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from auditd_client.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to reach a log; the command line and programs share it.
 
-    Attributes:
-        address: `HOST:PORT`, or None if not set.
-        token: the JWT that each call carries; never shown.
-        ca: path of a PEM file with the certificates to trust.
-        key: the log's verifier key, its vkey line.
-        log: name of the log.
+    - `address`: `HOST:PORT`, or None if not set.
+    - `token`: the JWT that each call carries; never shown.
+    - `ca`: path of a PEM file with the certificates to trust.
+    - `key`: the log's verifier key, its vkey line.
+    - `log`: name of the log.
     """
 
     address: str | None = None
@@ -36,3 +38,16 @@ class Settings:
             key=variables.get("AUDITLOG_KEY") or None,
             log=variables.get("AUDITLOG_LOG") or "main",
         )
+
+    def required_address(self) -> str:
+        """Return the address.
+
+        Raises SettingsError if there is none.
+        """
+        if self.address is None:
+            raise SettingsError("no address: set AUDITLOG_ADDRESS to HOST:PORT")
+        return self.address
+
+    def client_options(self) -> dict[str, Any]:
+        """Return `log`, `key` and `ca` as keyword arguments of a client."""
+        return {"log": self.log, "key": self.key, "ca": self.ca}

@@ -19,14 +19,11 @@ _MICROSECOND = timedelta(microseconds=1)
 def timestamp_from_text(text: str) -> Timestamp:
     """Return the timestamp that RFC 3339 `text` with an offset and at most 9 decimals names.
 
-    Raises:
-        ValueError: with the rule broken; a leap second (`:60`) has no timestamp and is refused.
+    Raises ValueError with the rule broken; a leap second (`:60`) has no timestamp and is refused.
     """
     match = _RFC_3339.fullmatch(text)
     if match is None:
-        raise ValueError(
-            f"{text[:64]!r} is no RFC 3339 time with an offset, such as 2026-11-24T00:26:13.1Z"
-        )
+        raise ValueError(f"{text[:64]!r} is no RFC 3339 time with an offset, such as 2026-11-24T00:26:13.1Z")
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     fraction, _, sign, offset_hours, offset_minutes = match.groups()[6:]
     if fraction is not None and len(fraction) > 9:
@@ -49,8 +46,7 @@ def timestamp_from_text(text: str) -> Timestamp:
 def timestamp_from_datetime(moment: datetime) -> Timestamp:
     """Return the timestamp of an aware `moment`.
 
-    Raises:
-        ValueError: if `moment` has no offset, so that nobody knows when it is.
+    Raises ValueError if `moment` has no offset, so that nobody knows when it is.
     """
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise ValueError(f"{moment.isoformat()!r} has no offset; give the datetime a tzinfo")
@@ -61,8 +57,7 @@ def timestamp_from_datetime(moment: datetime) -> Timestamp:
 def timestamp_from(value: object) -> Timestamp:
     """Return the timestamp for RFC 3339 text, an aware datetime, or a timestamp.
 
-    Raises:
-        ValueError: if it is none of these, or malformed.
+    Raises ValueError if it is none of these, or malformed.
     """
     if isinstance(value, Timestamp):
         return value

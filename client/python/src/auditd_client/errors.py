@@ -42,13 +42,13 @@ class Violation:
 class ClientError(Exception):
     """What went wrong, for people (`message`) and for programs (all else).
 
-    Attributes:
-        message: one line of text.
-        reason: stable and machine-readable, such as `EVENT_CONFLICT`; empty if the server gave none.
-        code: name of the gRPC status code, such as `INVALID_ARGUMENT`; empty if no call was made.
-        metadata: facts that belong to `reason`.
-        violations: fields that break rules.
-        retry_after_s: seconds after which the server asks to be called again, if it said so.
+    - `message`: one line of text.
+    - `reason`: stable and machine-readable, such as `EVENT_CONFLICT`; empty if the server gave
+      none.
+    - `code`: name of the gRPC status code, such as `INVALID_ARGUMENT`; empty if no call was made.
+    - `metadata`: facts that belong to `reason`.
+    - `violations`: fields that break rules.
+    - `retry_after_s`: seconds after which the server asks to be called again, if it said so.
     """
 
     def __init__(
@@ -148,10 +148,9 @@ class HistoryRewrittenError(EvidenceError):
 
     Both notes together prove it to anyone who has the log's key.
 
-    Attributes:
-        known: the note verified before.
-        offered: the note that contradicts it.
-        proof: the consistency proof that came with `offered`, which does not hold.
+    - `known`: the note verified before.
+    - `offered`: the note that contradicts it.
+    - `proof`: the consistency proof that came with `offered`, which does not hold.
     """
 
     def __init__(self, message: str, *, known: str, offered: str, proof: Sequence[bytes] = ()) -> None:

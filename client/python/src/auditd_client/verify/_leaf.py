@@ -60,8 +60,11 @@ class Leaf:
 
     @classmethod
     def _read(cls, leaf: bytes, text: str) -> Leaf:
+        syntax, end = _SYNTAX.raw_decode(text)
+        if end != len(text):
+            raise MalformedError("leaf", f"more after the object: {quote(text[end:])}")
         # UTF-8 cannot hold the lone surrogates that escapes can smuggle in: encoding finds them.
-        json.dumps(_SYNTAX.decode(text), ensure_ascii=False).encode()
+        json.dumps(syntax, ensure_ascii=False).encode()
         spans = _spans(text, 0, "leaf")
         version = _VALUES.decode(text[spans["v"]]) if "v" in spans else None
         if type(version) is not int or version != _VERSION:

@@ -1,0 +1,65 @@
+"""What a log's stored checkpoints say of the folder's other logs, so that no log can be put back alone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from auditd.errors import AuditdError, DamagedError, FolderError
+from auditd.log._keys import LogSigner, verify_ed25519
+from auditd.log._submission import TreeHead
+from auditd.note import VerifierKey, open_note, sign_note
+
+# A checkpoint has its size on the second line; here stands an origin, so that neither passes for the other.
+_TITLE = "auditd.v1/peers"
+
+
+class Peer(Protocol):
+    """Another log of the folder."""
+
+    origin: str
+
+    @property
+    def size(self) -> int:
+        """Its number of entries."""
+
+    def root_at(self, size: int) -> bytes:
+        """The root of its first `size` entries."""
+
+
+def sign_peers(signer: LogSigner, heads: Iterable[tuple[str, TreeHead]]) -> str:
+    """Return a signed note with a line `<origin> <size> <base64 root>` for each of `heads` (origin, head)."""
+    lines = [f"{origin} {head.size} {base64.b64encode(head.root).decode()}" for origin, head in heads]
+    return sign_note("\n".join([_TITLE, *lines]) + "\n", [signer])
+
+
+def require_peers(note: str, key: VerifierKey, peers: Mapping[str, Peer]) -> None:
+    """Hold every log of the folder, by origin, against a note of `sign_peers`.
+
+    Raises FolderError for a log that is missing or ends before the size named, DamagedError if its root differs.
+    """
+    try:
+        title, *lines = open_note(note, [key], verify_ed25519).text.split("\n")[:-1]
+        named = [(origin, int(size), base64.b64decode(root)) for origin, size, root in map(str.split, lines)]
+    except (AuditdError, ValueError) as error:
+        raise DamagedError("PEERS_DAMAGED", f"log {key.name}: what it says of other logs is damaged") from error
+    if title != _TITLE:
+        raise DamagedError("PEERS_DAMAGED", f"log {key.name}: what it says of other logs is damaged")
+    for origin, size, root in named:
+        peer = peers.get(origin)
+        if peer is None or peer.size < size:
+            has = "is missing" if peer is None else f"has {peer.size} entries"
+            raise FolderError(
+                "LOG_PUT_BACK",
+                f"log {origin} {has}, but log {key.name} has recorded that it had {size}: it was put back alone."
+                " Put the newest copy of its folder back",
+                {"origin": origin, "signed_size": str(size)},
+            )
+        actual = peer.root_at(size)
+        if actual != root:
+            raise DamagedError(
+                "LOG_REWRITTEN",
+                f"log {origin}: its first {size} entries are not those that log {key.name} has recorded",
+                {"origin": origin, "size": str(size), "expected": root.hex(), "actual": actual.hex()},
+            )

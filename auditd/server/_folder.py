@@ -1,0 +1,88 @@
+"""Making a server folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditd.errors import FolderError, InvalidRequestError, Violation
+from auditd.identity import LocalIssuer
+from auditd.log import Log, create_key_file, load_signer
+from auditd.server._config import CONFIG_NAME, is_origin, load_config
+
+LOG_NAMES = ("main", "control", "access")
+PAGE_KEY_NAME = "pages.key"
+ISSUER_KEY_NAME = "issuer.pem"
+
+_CONFIG = """\
+# Settings of this auditd server; every setting is described in docs/reference/configuration.md.
+format = 1
+
+# The server's globally unique name. It is part of what every checkpoint is signed for: never change it.
+origin = "{origin}"
+
+# Plaintext is served on loopback alone; for other addresses add a [tls] table with certificate and key.
+listen = "127.0.0.1:7443"
+
+# Keys need not lie beside the data: an absolute path will do.
+keys = "keys"
+
+# Tokens from `auditlog token issue`, for trying out and for small installations.
+[local_issuer]
+enabled = true
+max_lifetime_s = 3600
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new server folder: its verifier keys by log name."""
+
+    folder: Path
+    origin: str
+    verifier_keys: dict[str, str]
+
+
+def make_folder(folder: Path, origin: str) -> Made:
+    """Make a server folder with safe defaults and new keys.
+
+    Raises InvalidRequestError for an unfit origin, FolderError if the folder holds anything already.
+    """
+    if not is_origin(origin):
+        rule = "must be a name such as audit.example.com: printable ASCII, no spaces, '+', '~', scheme or final '/'"
+        raise InvalidRequestError(
+            "INVALID_ORIGIN", f"origin: {origin!r} {rule}", [Violation("origin", f"{origin!r} {rule}")]
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise FolderError("FOLDER_NOT_EMPTY", f"{folder} is not empty; choose a new folder")
+        keys = folder / "keys"
+        keys.mkdir(mode=0o700)
+        verifier_keys = {name: _make_log(folder, keys, origin, name) for name in LOG_NAMES}
+        LocalIssuer.create(f"https://{origin}/local").write_key(keys / ISSUER_KEY_NAME)
+        _write_private(keys / PAGE_KEY_NAME, secrets.token_bytes(32))
+        # Written last: a folder with this file is whole.
+        (folder / CONFIG_NAME).write_text(_CONFIG.format(origin=origin), encoding="utf-8")
+    except OSError as error:
+        raise FolderError("FOLDER_UNWRITABLE", f"{error.filename or folder}: {error.strerror}") from error
+    load_config(folder)
+    return Made(folder, origin, verifier_keys)
+
+
+def _make_log(folder: Path, keys: Path, origin: str, name: str) -> str:
+    key_file = keys / f"{name}.pem"
+    create_key_file(key_file)
+    signer = load_signer(key_file, f"{origin}/{name}")
+    Log.create(folder / "logs" / name, signer)
+    return str(signer.verifier_key)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)

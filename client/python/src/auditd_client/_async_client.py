@@ -1,0 +1,265 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import closing
+from typing import Any, Self, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
+from google.protobuf.message import Message
+
+from auditd_client._channel import bearer
+from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_events
+from auditd_client._events import EventLike
+from auditd_client._flow import Call, Flow, Pause, RetryPolicy
+from auditd_client._flows import QueryOrder, query_request
+from auditd_client._model import (
+    AppendResult,
+    CheckpointResult,
+    ConsistencyProof,
+    Entry,
+    EventName,
+    InclusionProof,
+    LogInfo,
+    Receipt,
+)
+from auditd_client._settings import Settings
+from auditd_client._status import error_from_rpc
+from auditd_client._stream import Stream
+from auditd_client.errors import ClientError
+
+AsyncToken: TypeAlias = str | Callable[[], str | Awaitable[str]] | None
+
+_T = TypeVar("_T")
+
+
+class AsyncClient(Connection):
+    """`Client` for asyncio: the same arguments and methods, to be awaited; for one event loop.
+
+    `token` may be a coroutine function, and `sleep` is one.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: AsyncToken = None,
+        *,
+        log: str = "main",
+        key: str | Mapping[str, str] | None = None,
+        known: str | None = None,
+        ca: Pem | None = None,
+        certificate: Pem | None = None,
+        private_key: Pem | None = None,
+        insecure: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: RetryPolicy | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(
+            address,
+            log=log,
+            key=key,
+            known=known,
+            ca=ca,
+            certificate=certificate,
+            private_key=private_key,
+            insecure=insecure,
+            timeout_s=timeout_s,
+            retry=retry,
+        )
+        self._token = token
+        self._sleep = sleep
+        # Opened by the first call, because a channel belongs to the event loop that is running.
+        self._channel: Any = None
+        self._stub: AuditLogServiceStub | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Self:  # noqa: ANN401 - as __init__
+        """See `Client.from_settings`."""
+        return cls(settings.required_address(), settings.token, **{**settings.client_options(), **options})
+
+    async def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def append(
+        self,
+        events: EventLike | Iterable[EventLike],
+        *,
+        log: str | None = None,
+        return_leaves: bool = False,
+        include_proofs: bool = False,
+        known_size: int | None = None,
+        timeout_s: float | None = None,
+    ) -> AppendResult:
+        """See `Client.append`."""
+        options = self._append_options(log, return_leaves, include_proofs, timeout_s, known_size)
+        return await self._run(self._flows.append(named_events(events), options))
+
+    async def record(self, action: str, **members: Any) -> Receipt:  # noqa: ANN401 - as event_from_dict
+        """See `Client.record`."""
+        return (await self.append({"action": action, **members})).receipts[0]
+
+    async def append_stream(
+        self,
+        events: Iterable[EventLike | None] | AsyncIterable[EventLike | None],
+        *,
+        log: str | None = None,
+        return_leaves: bool = False,
+        include_proofs: bool = False,
+        max_in_flight: int = 4,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Receipt]:
+        """See `Client.append_stream`; `events` may be asynchronous."""
+        options = self._append_options(log, return_leaves, include_proofs, timeout_s)
+        stream = Stream(self._flows, options)
+        under_way: deque[asyncio.Task[AppendResult]] = deque()
+        try:
+            async for event in _ending_with_none(events):
+                flow = stream.feed(event)
+                if flow is not None:
+                    under_way.append(asyncio.create_task(self._run(flow)))
+                elif event is not None:
+                    continue
+                while under_way and (event is None or len(under_way) >= max_in_flight or under_way[0].done()):
+                    for receipt in (await under_way.popleft()).receipts:
+                        yield receipt
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def get(self, index: int, *, log: str | None = None, timeout_s: float | None = None) -> Entry:
+        """See `Client.get`."""
+        return await self._run(self._flows.get(self._log_name(log), index, self._timeout(timeout_s)))
+
+    def query(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        *,
+        log: str | None = None,
+        order: QueryOrder = "desc",
+        limit: int | None = None,
+        page_size: int | None = None,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Entry]:
+        """See `Client.query`."""
+        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index)
+        return self._pages(request, limit, self._timeout(timeout_s))
+
+    async def _pages(
+        self, request: pb.QueryRequest, limit: int | None, timeout_s: float
+    ) -> AsyncIterator[Entry]:
+        left = limit
+        while True:
+            entries, request.page_token = await self._run(self._flows.page(request, timeout_s))
+            for entry in entries[:left]:
+                yield entry
+            left = None if left is None else left - len(entries)
+            if not request.page_token or (left is not None and left <= 0):
+                return
+
+    async def prove(
+        self,
+        index: int | None = None,
+        *,
+        event_name: EventName | None = None,
+        tree_size: int | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> InclusionProof:
+        """See `Client.prove`."""
+        return await self._run(
+            self._flows.prove_inclusion(
+                self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s)
+            )
+        )
+
+    async def prove_consistency(
+        self,
+        from_size: int,
+        to_size: int | None = None,
+        *,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> ConsistencyProof:
+        """See `Client.prove_consistency`."""
+        return await self._run(
+            self._flows.prove_consistency(self._log_name(log), from_size, to_size, self._timeout(timeout_s))
+        )
+
+    async def checkpoint(
+        self,
+        known_size: int | None = None,
+        *,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> CheckpointResult:
+        """See `Client.checkpoint`."""
+        return await self._run(
+            self._flows.checkpoint(self._log_name(log), known_size, self._timeout(timeout_s))
+        )
+
+    async def logs(self, *, timeout_s: float | None = None) -> tuple[LogInfo, ...]:
+        """See `Client.logs`."""
+        return await self._run(self._flows.logs(self._timeout(timeout_s)))
+
+    async def _run(self, flow: Flow[_T]) -> _T:
+        with closing(flow):
+            try:
+                step = next(flow)
+                while True:
+                    if isinstance(step, Pause):
+                        await self._sleep(step.seconds)
+                        step = flow.send(None)
+                        continue
+                    try:
+                        response = await self._call(step)
+                    except ClientError as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(response)
+            except StopIteration as end:
+                result: _T = end.value
+                return result
+
+    async def _call(self, call: Call) -> Message:
+        token = self._token() if callable(self._token) else self._token
+        metadata = bearer(await token if inspect.isawaitable(token) else token)
+        if self._stub is None:
+            self._channel = self._target.open_async()
+            self._stub = AuditLogServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        try:
+            response: Message = await getattr(self._stub, call.method)(
+                call.request, timeout=call.timeout_s, metadata=metadata
+            )
+        except grpc.aio.AioRpcError as failure:
+            raise error_from_rpc(failure) from failure
+        return response
+
+
+async def _ending_with_none(
+    events: Iterable[EventLike | None] | AsyncIterable[EventLike | None],
+) -> AsyncIterator[EventLike | None]:
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            yield event
+    else:
+        for event in events:
+            yield event
+    yield None

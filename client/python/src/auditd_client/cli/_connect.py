@@ -1,0 +1,37 @@
+"""A client for the settings of a command."""
+
+from __future__ import annotations
+
+from auditd_client import Client, RetryPolicy
+from auditd_client.cli._errors import CommandError
+from auditd_client.cli._settings import ConnectionSettings
+from auditd_client.verify import VerificationError, VerifierKey
+
+
+def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) -> Client:
+    """Return a client; it calls nobody yet. Without `max_attempts` it tries until the time-out.
+
+    Raises CommandError without an address, or for a key that is none.
+    """
+    if not settings.address:
+        raise CommandError("no server named: give --address HOST:PORT, AUDITLOG_ADDRESS or a profile")
+    return Client(
+        settings.address,
+        settings.token or None,
+        log=settings.log,
+        key=checked_key(settings.key) or None,
+        ca=settings.ca or None,
+        insecure=settings.insecure,
+        timeout_s=settings.timeout_s,
+        retry=RetryPolicy(max_attempts=max_attempts),
+    )
+
+
+def checked_key(key: str) -> str:
+    """Return the verifier key. Raises CommandError if it is given and malformed: that is misuse, no verdict."""
+    if key:
+        try:
+            VerifierKey.parse(key)
+        except VerificationError as error:
+            raise CommandError(f"--key: {error}") from error
+    return key

@@ -1,0 +1,36 @@
+"""Progress of long work on stderr, if that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(label: str, total: int | None = None, unit: str = "events") -> Iterator[Callable[[int, int], None]]:
+    """Show a bar until the block ends; call what it yields with (steps done, units counted), both added up.
+
+    `total` counts steps, such as bytes read; without it the bar says only that work goes on.
+    """
+    if not sys.stderr.isatty():
+        yield lambda steps, count: None
+        return
+    # Not at the top: scripts do not need it.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[count]:,} " + unit, markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total, count=0)
+
+        def advance(steps: int, count: int) -> None:
+            bar.update(task, advance=steps, count=bar.tasks[task].fields["count"] + count)
+
+        yield advance
