@@ -5,10 +5,12 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 BUF := .ci/node_modules/.bin/buf
 BASELINE := proto/baseline.binpb
 DATA ?=
+ARGS ?=
 
 .DEFAULT_GOAL := all
 .PHONY: all help test test-all lint format protos proto-baseline bench demo lock clean
@@ -18,10 +20,13 @@ all: $(INSTALLED) ## Build .venv, holding the auditlog command
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
 
-$(INSTALLED): requirements.lock pyproject.toml client/python/pyproject.toml
+$(LOCKED): requirements.lock
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed; say where: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(INSTALLED): $(LOCKED) pyproject.toml client/python/pyproject.toml
 	$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e client/python -e .
 	@touch $@
 
@@ -54,7 +59,7 @@ bench: $(INSTALLED) ## Run the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
 
 demo: $(INSTALLED) ## Show it all in a minute; DATA=folder imports CloudTrail files
-	@DATA='$(DATA)' $(BIN)/python -m demo
+	@$(BIN)/python -m demo $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 lock: $(INSTALLED) ## Resolve requirements.lock anew
 	$(BIN)/python scripts/list_requirements.py | env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND='make lock' \

@@ -46,7 +46,9 @@ def _sign_in(session: Session, person: Person) -> bool:
         session.do("user.login", account(person), outcome="FAILURE", reason=reason, call="POST /login")
         session.wait(8)
     if random.random() < 0.01:
-        session.do("user.login", account(person), outcome="DENIED", reason="account locked", call="POST /login")
+        session.do(
+            "user.login", account(person), outcome="DENIED", reason="account locked", call="POST /login"
+        )
         return False
     session.do("user.login", account(person), call="POST /login", remembered=random.random() < 0.3)
     if person.auth_method == "password":
@@ -72,7 +74,7 @@ def _touch_record(session: Session, person: Person) -> None:
                 action,
                 found,
                 outcome="SUCCESS" if allowed else "DENIED",
-                reason="" if allowed else "not on the care team" if found["type"] == "patient" else "no permission",
+                reason="" if allowed else "no permission for this record",
                 call=call,
                 fields=random.randrange(3, 40),
             )
@@ -80,7 +82,12 @@ def _touch_record(session: Session, person: Person) -> None:
             changed = random.sample(("address", "phone", "status", "note", "owner"), random.randrange(1, 3))
             session.do(action, found, call=call.replace("GET", "PATCH"), changed=changed)
         case "record.search":
-            session.do(action, call=f"GET /{found['type']}s", hits=random.randrange(200), ms=round(random.uniform(4, 90), 1))
+            session.do(
+                action,
+                call=f"GET /{found['type']}s",
+                hits=random.randrange(200),
+                ms=round(random.uniform(4, 90), 1),
+            )
         case _:
             permitted = person.role != "clerk"
             session.do(
@@ -121,11 +128,15 @@ def _administer(session: Session, whom: Person) -> None:
     random = session.random
     match random.randrange(12):
         case 0 | 1:
-            session.do("mfa.reset", account(whom), call="POST /accounts/mfa", ticket=f"HD-{random.randrange(20_000)}")
+            session.do(
+                "mfa.reset", account(whom), call="POST /accounts/mfa", ticket=f"HD-{random.randrange(20_000)}"
+            )
         case 2:
             session.do("user.create", account(whom), call="POST /accounts", invited=True)
         case 3:
-            session.do("user.disable", account(whom), call="POST /accounts/disable", reason="left the organisation")
+            session.do(
+                "user.disable", account(whom), call="POST /accounts/disable", reason="left the organisation"
+            )
         case 4 | 5:
             session.do("role.assign", account(whom), call="PUT /accounts/role", role=whom.role, was="clerk")
         case 6 | 7:
@@ -144,7 +155,13 @@ def _job(random: Random, service: Service, now: datetime) -> Session:
     done = random.randrange(4, 24)
     for number in range(done):
         session.wait(4)
-        session.do("record.process", job, record(random, session.tenant), step=number + 1, ms=round(random.uniform(1, 400), 2))
+        session.do(
+            "record.process",
+            job,
+            record(random, session.tenant),
+            step=number + 1,
+            ms=round(random.uniform(1, 400), 2),
+        )
     failed = random.random() < 0.04
     session.wait(2)
     session.do(

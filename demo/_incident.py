@@ -14,10 +14,11 @@ BEGINS = timedelta(hours=2, minutes=41, seconds=7)
 
 
 def incident_sessions(random: Random, organisation: Organisation, day: datetime) -> list[Session]:
-    """Return the sessions of the incident, which begins at 02:41 of the day and lasts about a quarter of an hour.
+    """Return the sessions of the incident, which begins at 02:41 of the day and lasts a quarter of an hour.
 
-    From one address, 64 passwords are tried on 24 accounts; one fits, that of an administrator. Its owner's second
-    factor is replaced, the role raised, records exported in bulk, and the audit log is nearly switched off.
+    From one address, 64 passwords are tried on 24 accounts; one more fits, that of an administrator. Its
+    second factor is replaced, its role raised, records are exported in bulk, and somebody tries to switch the
+    audit log off.
     """
     victim = random.choice(organisation.administrators)
     others = [one for one in organisation.people if one.tenant == victim.tenant and one is not victim]

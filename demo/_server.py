@@ -55,7 +55,7 @@ def auditlog(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `auditlog` and return how it ended; `environment` is added to one without any `AUDITLOG_*`.
+    """Run `auditlog` and return how it ended; of the user's own settings it sees none.
 
     Raises CommandError if its exit status is not `expect`; None accepts any.
     """
@@ -66,7 +66,8 @@ def auditlog(
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**inherited, **(environment or {})},
+        # Profiles lie in that folder; here there are none.
+        env={**inherited, "XDG_CONFIG_HOME": sys.prefix, **(environment or {})},
     )
     if expect is not None and done.returncode != expect:
         said = (done.stderr or done.stdout).strip()
@@ -76,7 +77,9 @@ def auditlog(
 
 
 @contextmanager
-def running_server(folder: Path, origin: str, tell: Callable[[str], None] = lambda _: None) -> Iterator[Server]:
+def running_server(
+    folder: Path, origin: str, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Server]:
     """Make a server folder, serve it on a free port of this machine, and stop it at the end.
 
     `tell` gets each command line as it is run. What the server prints goes to `FOLDER.log`.

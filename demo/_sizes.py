@@ -32,14 +32,14 @@ CALLS = (
     ("sts", "AssumeRole", "roleArn", f"arn:aws:iam::{ACCOUNT}:role/example-"),
 )
 AGENTS = tuple(
-    f"APN/1.0 HashiCorp/1.0 Terraform/1.{minor}.2 (+https://www.terraform.io) terraform-provider-aws/4.{67 - minor}.0 "
-    f"aws-sdk-go/1.44.{261 - minor} (go1.19.8; linux; amd64)"
+    f"APN/1.0 HashiCorp/1.0 Terraform/1.{minor}.2 (+https://www.terraform.io) "
+    f"terraform-provider-aws/4.{67 - minor}.0 aws-sdk-go/1.44.{261 - minor} (go1.19.8; linux; amd64)"
     for minor in range(6)
 )
 
 
 def generate_small(seed: int, n: int, now: datetime | None = None) -> Iterator[JsonObject]:
-    """Yield `n` events of 500 bytes of compact JSON, give or take ten, a millisecond apart and the last one now."""
+    """Yield `n` events of 500 bytes of compact JSON, give or take ten, a millisecond apart, the last now."""
     random = Random(seed)
     for moment in _moments(n, now):
         resource = random.randrange(10**5, 10**6)
@@ -68,9 +68,9 @@ def generate_small(seed: int, n: int, now: datetime | None = None) -> Iterator[J
 
 
 def generate_cloudtrail(seed: int, n: int, now: datetime | None = None) -> Iterator[JsonObject]:
-    """Yield `n` events as an import of CloudTrail files makes them, of 1,260 bytes of compact JSON on average.
+    """Yield `n` events as an import of CloudTrail files makes them, of 1,260 bytes of JSON on average.
 
-    They compress about as well as real ones do. They lie a millisecond apart, the last one now.
+    They compress about as well as real ones do, and lie a millisecond apart, the last now.
     """
     random = Random(seed)
     for moment in _moments(n, now):

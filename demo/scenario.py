@@ -27,9 +27,9 @@ Arrival = tuple[datetime, int, JsonObject]
 def generate(seed: int, n: int = 10_000, day: datetime | None = None) -> Iterator[JsonObject]:
     """Yield `n` events in the order in which they arrive, each as an `auditlog append` line holds it.
 
-    `day` is when the day begins, with a time zone; without it, midnight UTC of the day before yesterday. The last
-    sessions may end some three hours after the day. Events arrive up to a quarter of a second late, so their times
-    are nearly in order. With 1,000 events or more, an incident begins at 02:41.
+    `day` is when the day begins, with a time zone; without it, midnight UTC of the day before yesterday. The
+    last sessions may end some three hours after the day. Events arrive up to a quarter of a second late, so
+    their times are nearly in order. With 1,000 events or more, an incident begins at 02:41.
     """
     random = Random(seed)
     start = day or datetime.combine(datetime.now(UTC), time(), UTC) - timedelta(days=2)
@@ -90,4 +90,3 @@ def _producer(event: JsonObject) -> str:
     area = event["action"].partition(".")[0]
     service = {"user": "identity", "mfa": "identity", "token": "identity", "record": "records", "job": "jobs"}
     return f"{service.get(area, 'administration')}-{1 + len(event['actor']['id']) % 2}"
-

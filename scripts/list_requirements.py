@@ -12,7 +12,7 @@ OURS = ("auditd",)
 
 def requirements() -> list[str]:
     """Return the dependencies of both packages, without each other, and those of `requirements.in`."""
-    found = set()
+    found: set[str] = set()
     for project in PROJECTS:
         metadata = tomllib.loads((ROOT / project).read_text())["project"]
         found.update(need for need in metadata["dependencies"] if not need.startswith(OURS))

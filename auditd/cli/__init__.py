@@ -1,1 +1,8 @@
-"""The cli room."""
+"""The commands of `auditlog` that need a server folder."""
+
+from auditd.cli._check import check
+from auditd.cli._init import init
+from auditd.cli._serve import serve
+from auditd.cli._token import token
+
+__all__ = ["check", "init", "serve", "token"]

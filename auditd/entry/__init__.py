@@ -9,6 +9,7 @@ from ._key import KEY_BYTES, KeyMaker, event_key
 from ._leaf import LeafTemplate, attributes_text, event_text, parse_leaf
 from ._limits import MAX_LEAF_BYTES, SALT_BYTES, Limits
 from ._model import Actor, Event, EventLike, Origin, Producer, Resource, Time
+from ._schema import leaf_schema
 from ._time import parse_time, recorded_at_text, time_text
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "encode_events",
     "event_key",
     "event_text",
+    "leaf_schema",
     "parse_leaf",
     "parse_time",
     "recorded_at_text",

@@ -14,11 +14,11 @@ from ._time import NS_PER_S
 def time_violations(
     events: Iterable[EncodedEvent], limits: Limits, *, now_ns: int, may_import: bool
 ) -> dict[int, InvalidRequestError]:
-    """By position, the events whose time is refused if they are not duplicates; mostly none.
+    """Return, by position, why an event is refused for its time unless it is a duplicate; mostly nothing.
 
-    The look-up of duplicates comes before this check, so keep what it returns until that is done, then
-    raise the error of the first position that is no duplicate. Reasons: `EVENT_IN_FUTURE` over `max_ahead_s` ahead
-    of `now_ns`; `EVENT_TOO_OLD` over `max_event_age_s` behind it, unless the caller may import.
+    Duplicates are looked up before this is asked. So keep the result until that is done, and raise the error
+    of the first position that is no duplicate. Reasons: `EVENT_IN_FUTURE`, over `max_ahead_s` ahead of
+    `now_ns`; `EVENT_TOO_OLD`, over `max_event_age_s` behind it while the caller may not import.
     """
     newest_ns = now_ns + limits.max_ahead_s * NS_PER_S
     oldest_ns = 0 if may_import else now_ns - limits.max_event_age_s * NS_PER_S

@@ -11,10 +11,10 @@ _ADDED_TO_ACTOR = ("identity", "credential")
 
 
 def difference(leaf: bytes, event: EncodedEvent) -> str | None:
-    """Return the path of the first member, such as `event.actor.id`, in which a stored leaf differs from `event`.
+    """Return the path of the first member in which a stored leaf and `event` differ, as `event.actor.id`.
 
-    None means the same event. Compares what callers send (attributes as text), not what the server adds.
-    Raises DamagedError if `leaf` is no leaf.
+    None means that they are the same event. Compares what callers send, attributes as text, and not what
+    the server adds. Raises DamagedError if `leaf` is no leaf.
     """
     if event_text(leaf) == event.json:
         return None
@@ -34,7 +34,7 @@ def _sent(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first(stored: object, sent: object, path: str) -> str | None:
-    if isinstance(stored, dict) and isinstance(sent, dict):
+    if isinstance(stored, dict) and isinstance(sent, dict) and "sealed" not in stored:
         for name in stored | sent:
             if name not in stored or name not in sent:
                 return f"{path}.{name}"

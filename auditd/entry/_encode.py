@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from auditd.errors import InvalidRequestError, Violation
 
 from ._attributes import AttributesError, encode_attributes
 from ._fields import violations_of
-from ._limits import Limits
+from ._limits import MAX_VIOLATIONS, Limits
 from ._model import EventLike
 from ._read import RefusedError, read_event
 
@@ -46,7 +46,7 @@ def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> 
     """Check the shape of a batch and encode it; one bad event refuses all.
 
     Raises InvalidRequestError `INVALID_BATCH` for no event or too many, and `INVALID_EVENT` with the first
-    `max_violations` violations, whose paths are such as `events[3].actor.id`.
+    20 violations, whose paths are such as `events[3].actor.id`.
     """
     limits = limits or Limits()
     if not 1 <= len(events) <= limits.max_batch_events:
@@ -55,12 +55,7 @@ def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> 
     try:
         return _encode(events)
     except RefusedError:
-        found = (
-            violation
-            for position, event in enumerate(events)
-            for violation in violations_of(event, f"events[{position}]")
-        )
-        violations = tuple(islice(found, limits.max_violations))
+        violations = tuple(islice(_violations(events), MAX_VIOLATIONS))
     first = violations[0]
     raise InvalidRequestError("INVALID_EVENT", f"{first.field}: {first.description}", violations)
 
@@ -68,6 +63,14 @@ def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> 
 def encode_event(event: EventLike) -> EncodedEvent:
     """Check the shape of one event and encode it. Raises InvalidRequestError as `encode_events` does."""
     return encode_events((event,))[0]
+
+
+def _violations(events: Sequence[EventLike]) -> Iterator[Violation]:
+    for position, event in enumerate(events):
+        try:
+            _encode((event,))
+        except RefusedError:
+            yield from violations_of(event, f"events[{position}]")
 
 
 def _encode(events: Sequence[EventLike]) -> list[EncodedEvent]:

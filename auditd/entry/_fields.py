@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,8 +10,8 @@ from auditd.errors import Violation
 
 from . import _limits as limit
 from ._attributes import AttributesError, encode_attributes
-from ._model import ActorLike, EventLike, OriginLike, ProducerLike, ResourceLike
-from ._text import CONTROL, is_ipv4, is_ipv6, is_traceparent
+from ._model import ActorLike, EventLike, OriginLike, ProducerLike, ResourceLike, TimeLike
+from ._text import CONTROL, NUL, is_ipv4, is_ipv6, is_traceparent
 from ._time import MAX_SECONDS, NS_PER_S
 
 OUTCOMES: Final = {1: "SUCCESS", 2: "FAILURE", 3: "DENIED"}
@@ -68,12 +68,12 @@ def violations_of(event: EventLike, path: str) -> Iterator[Violation]:
     This is the definition of a well-formed event. `path` is that of the event, such as `events[3]`.
     """
     yield from _texts(event, EVENT_TEXTS[:1], path)
-    yield from _time(event, f"{path}.time")
+    yield from _time(event.time, f"{path}.time")
     yield from _texts(event, EVENT_TEXTS[1:], path)
     if event.outcome and event.outcome not in OUTCOMES:
         yield Violation(f"{path}.outcome", f"{event.outcome} is no known outcome")
     yield from _actor(event.actor, f"{path}.actor")
-    yield from _resources(event, f"{path}.resources")
+    yield from _resources(event.resources, f"{path}.resources")
     yield from _origin(event.origin, f"{path}.origin")
     yield from _producer(event.producer, f"{path}.producer")
     if event.attributes_json:
@@ -83,8 +83,8 @@ def violations_of(event: EventLike, path: str) -> Iterator[Violation]:
             yield Violation(f"{path}.attributes_json", str(error))
 
 
-def _time(event: EventLike, path: str) -> Iterator[Violation]:
-    seconds, nanos = event.time.seconds, event.time.nanos
+def _time(time: TimeLike, path: str) -> Iterator[Violation]:
+    seconds, nanos = time.seconds, time.nanos
     if not seconds and not nanos:
         yield Violation(path, "required")
     elif not 0 <= nanos < NS_PER_S:
@@ -99,30 +99,27 @@ def _actor(actor: ActorLike, path: str) -> Iterator[Violation]:
         yield Violation(f"{path}.roles", f"{len(actor.roles)} roles, limit {limit.MAX_ROLES}")
         return
     for position, role in enumerate(actor.roles):
-        yield from _text(role, ROLE_TEXT, f"{path}.roles[{position}]")
+        if problem := _problem(role, ROLE_TEXT):
+            yield Violation(f"{path}.roles[{position}]", problem)
 
 
-def _resources(event: EventLike, path: str) -> Iterator[Violation]:
-    if len(event.resources) > limit.MAX_RESOURCES:
-        yield Violation(path, f"{len(event.resources)} resources, limit {limit.MAX_RESOURCES}")
+def _resources(resources: Sequence[ResourceLike], path: str) -> Iterator[Violation]:
+    if len(resources) > limit.MAX_RESOURCES:
+        yield Violation(path, f"{len(resources)} resources, limit {limit.MAX_RESOURCES}")
         return
-    for position, resource in enumerate(event.resources):
-        yield from _resource(resource, f"{path}[{position}]")
-
-
-def _resource(resource: ResourceLike, path: str) -> Iterator[Violation]:
-    if not (resource.type or resource.id or resource.name):
-        yield Violation(path, "empty: a resource needs a type, an id or a name")
-    yield from _texts(resource, RESOURCE_TEXTS, path)
+    for position, resource in enumerate(resources):
+        if not (resource.type or resource.id or resource.name):
+            yield Violation(f"{path}[{position}]", "empty: a resource needs a type, an id or a name")
+        yield from _texts(resource, RESOURCE_TEXTS, f"{path}[{position}]")
 
 
 def _origin(origin: OriginLike, path: str) -> Iterator[Violation]:
     yield from _texts(origin, ORIGIN_TEXTS, path)
-    ip = origin.ip
-    if 0 < len(ip) <= limit.MAX_IP_BYTES and not (is_ipv4(ip) or is_ipv6(ip)):
+    ip, traceparent = origin.ip, origin.traceparent
+    if 0 < len(ip) <= limit.MAX_IP_BYTES and not is_ipv4(ip) and not is_ipv6(ip):
         yield Violation(f"{path}.ip", f"{ip!r} is no IPv4 or IPv6 address")
-    if 0 < len(origin.traceparent) <= limit.TRACEPARENT_BYTES and not is_traceparent(origin.traceparent):
-        yield Violation(f"{path}.traceparent", f"{origin.traceparent!r} is no W3C traceparent")
+    if 0 < len(traceparent) <= limit.TRACEPARENT_BYTES and not is_traceparent(traceparent):
+        yield Violation(f"{path}.traceparent", f"{traceparent!r} is no W3C traceparent")
 
 
 def _producer(producer: ProducerLike, path: str) -> Iterator[Violation]:
@@ -131,24 +128,20 @@ def _producer(producer: ProducerLike, path: str) -> Iterator[Violation]:
         yield Violation(f"{path}.seq", f"{producer.seq}, limit {limit.MAX_SEQ}")
 
 
-def _texts(message: object, fields: tuple[TextField, ...], path: str) -> Iterator[Violation]:
+def _texts(message: object, fields: Iterable[TextField], path: str) -> Iterator[Violation]:
     for field in fields:
-        yield from _text(getattr(message, field.name), field, f"{path}.{field.name}")
+        if problem := _problem(getattr(message, field.name), field):
+            yield Violation(f"{path}.{field.name}", problem)
 
 
-def _text(text: str, field: TextField, path: str) -> Iterator[Violation]:
+def _problem(text: str, field: TextField) -> str:
     if not text:
-        if field.required:
-            yield Violation(path, "required")
-        return
+        return "required" if field.required else ""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        yield Violation(path, "holds a lone surrogate, so it is no UTF-8")
-        return
+        return "holds a lone surrogate, so it is no UTF-8"
     if size > field.max_bytes:
-        yield Violation(path, f"{size} bytes, limit {field.max_bytes}")
-        return
-    control = None if field.prose and "\0" not in text else CONTROL.search(text)
-    if control:
-        yield Violation(path, f"holds the control character U+{ord(control[0]):04X}")
+        return f"{size} bytes, limit {field.max_bytes}"
+    control = NUL.search(text) if field.prose else CONTROL.search(text)
+    return f"holds the control character U+{ord(control[0]):04X}" if control else ""

@@ -18,16 +18,13 @@ class KeyMaker:
     __slots__ = ("_caller",)
 
     def __init__(self, issuer: str, subject: str) -> None:
-        self._caller = _prefixed(issuer) + _prefixed(subject)
+        self._caller = sha256(_prefixed(issuer) + _prefixed(subject))
 
     def __call__(self, event_id: str, time: str, time_ns: int) -> bytes:
         """Return the 16-byte key of the event; `time` and `time_ns` are the same moment."""
-        name = event_id.encode()
-        digest = sha256(
-            b"%b%b%b%b%b"
-            % (self._caller, len(name).to_bytes(4, "big"), name, len(time).to_bytes(4, "big"), time.encode())
-        ).digest()
-        return (time_ns // 1_000_000).to_bytes(6, "big") + digest[:10]
+        name = self._caller.copy()
+        name.update(_prefixed(event_id) + _prefixed(time))
+        return (time_ns // 1_000_000).to_bytes(6, "big") + name.digest()[:10]
 
 
 def event_key(issuer: str, subject: str, event_id: str, time: str, time_ns: int) -> bytes:

@@ -10,14 +10,15 @@ import orjson
 from auditd.errors import DamagedError, InvalidRequestError, Violation
 
 from ._encode import EncodedEvent
-from ._limits import MAX_INDEX, MAX_LEAF_BYTES, SALT_BYTES
+from ._limits import MAX_INDEX, MAX_LEAF_BYTES, MAX_VIOLATIONS, SALT_BYTES
+from ._time import recorded_at_text
 
 _VERSION = b'{"v":1,'
 _MEMBERS = ("v", "log", "index", "recorded_at", "salt", "caller", "event")
 _MEMBERS_SUSPECT = ("v", "log", "index", "recorded_at", "clock", "salt", "caller", "event")
+_TYPES = {"log": str, "index": int, "recorded_at": str, "salt": str, "caller": dict, "event": dict}
 _EVENT = b',"event":{'
 _ATTRIBUTES = b',"attributes":'
-_RECORDED_AT_BYTES = 27
 
 
 class LeafTemplate:
@@ -34,13 +35,13 @@ class LeafTemplate:
         self._format = (
             _VERSION + b'"log":%b,"index":%%d,"recorded_at":"%%b",%b"salt":"%%b","caller":%%b,"event":%%b}'
         ) % (name, mark)
-        self._overhead_bytes = len(self.leaf(MAX_INDEX, "0" * _RECORDED_AT_BYTES, bytes(SALT_BYTES), b"", b""))
+        self._overhead_bytes = len(self.leaf(MAX_INDEX, recorded_at_text(0), bytes(SALT_BYTES), b"", b""))
 
     def leaf(self, index: int, recorded_at: str, salt: bytes, caller_json: bytes, event_json: bytes) -> bytes:
-        """Return the leaf.
+        """Return the leaf of an entry with an index in [0, 2^63).
 
-        Takes an index in [0, 2^63), a time from `recorded_at_text`, 16 random bytes, and the texts from `encode_caller`
-        and `EncodedEvent.json`.
+        `recorded_at` comes from `recorded_at_text`, `caller_json` from `encode_caller`, `event_json` from
+        `EncodedEvent.json`; `salt` is 16 random bytes, so that the leaf's hash reveals nothing.
         """
         return self._format % (index, recorded_at.encode(), salt.hex().encode(), caller_json, event_json)
 
@@ -59,7 +60,7 @@ class LeafTemplate:
         if violations:
             first = violations[0]
             raise InvalidRequestError(
-                "LEAF_TOO_LARGE", f"{first.field}: {first.description}", violations[:20]
+                "LEAF_TOO_LARGE", f"{first.field}: {first.description}", violations[:MAX_VIOLATIONS]
             )
 
 
@@ -77,9 +78,10 @@ def parse_leaf(leaf: bytes) -> dict[str, Any]:
         raise _malformed(leaf, f"not JSON: {error}") from error
     members = tuple(entry)
     if members not in (_MEMBERS, _MEMBERS_SUSPECT):
-        raise _malformed(leaf, f"members are {', '.join(members)[:200]}")
-    if not isinstance(entry["event"], dict) or not isinstance(entry["caller"], dict):
-        raise _malformed(leaf, "event and caller must be objects")
+        raise _malformed(leaf, f"its members are {', '.join(members)[:200]}")
+    for name, kind in _TYPES.items():
+        if type(entry[name]) is not kind:
+            raise _malformed(leaf, f"{name} is no {kind.__name__}")
     return entry  # type: ignore[no-any-return]
 
 

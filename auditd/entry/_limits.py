@@ -33,6 +33,8 @@ MAX_ATTRIBUTES_DEPTH = 16
 MAX_LEAF_BYTES = 65_535
 """The limit of a tlog-tiles entry bundle (C2SP tlog-tiles, `uint16` length)."""
 SALT_BYTES = 16
+MAX_VIOLATIONS = 20
+"""How many violations one refusal lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +46,3 @@ class Limits:
     """How far an event's time may lie ahead of the server's clock."""
     max_event_age_s: int = 30 * 86_400
     """Older events need the permission `import`."""
-    max_violations: int = 20
-    """How many violations one refusal lists."""

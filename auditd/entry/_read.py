@@ -112,7 +112,7 @@ def _actor(actor: ActorLike) -> dict[str, Any]:
     if roles := actor.roles[:]:
         if len(roles) > MAX_ROLES or "" in roles or max(map(len, roles)) > MAX_ROLE_BYTES:
             raise RefusedError
-        members["roles"] = roles
+        members["roles"] = list(roles)
     if session_id:
         members["session_id"] = session_id
     if auth_method:

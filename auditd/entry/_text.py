@@ -9,6 +9,7 @@ from ipaddress import IPv6Address
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 is_ipv4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}").fullmatch
 """Four decimal numbers up to 255, without leading zeros."""
+NUL = re.compile("\0")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 is_traceparent = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"

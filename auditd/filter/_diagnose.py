@@ -15,9 +15,8 @@ def refusal(text: str, position: int, problem: str) -> InvalidRequestError:
     column = position + 1
     start = max(0, position - _MARGIN)
     excerpt = text[start : position + _MARGIN]
-    # Whatever does not print would move the caret, or speak to a terminal.
-    line = "".join(character if character.isprintable() else " " for character in excerpt)
-    description = f"{problem} (at column {column})"
+    line = _printable(excerpt)
+    description = f"{_printable(problem)} (at column {column})"
     message = f"filter: {description}\n  {line}\n  {' ' * (position - start)}^"
     return InvalidRequestError("INVALID_FILTER", message, (Violation("filter", description),))
 
@@ -57,6 +56,11 @@ def strange_character(text: str, position: int) -> str:
     if character == ".":
         return "a dot must stand between two names, without spaces"
     return f"{_shown(character)} must stand in quotation marks"
+
+
+def _printable(text: str) -> str:
+    # Whatever does not print would move the caret, or speak to a terminal.
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _shown(text: str) -> str:

@@ -31,7 +31,10 @@ def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Filter:
             gives a field a value or operator that does not suit it. The violation says where.
 
     """
-    size = len(text.encode("utf-8", "surrogatepass"))
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise refusal(text, error.start, "half a surrogate pair is no text") from None
     if size > limits.max_bytes:
         raise refusal(text, 0, f"a filter of {size} bytes; at most {limits.max_bytes} are allowed")
     tree = _tree(text, limits)

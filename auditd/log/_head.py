@@ -19,13 +19,14 @@ class HeadFile:
     before a slot is written. Only the writer thread writes.
     """
 
-    def __init__(self, path: Path, key: VerifierKey) -> None:
+    def __init__(self, path: Path, key: VerifierKey, *, writable: bool = True) -> None:
         self._key = key
         self._path = path
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY, 0o644)
         except OSError as error:
             raise FolderError("HEAD_UNREADABLE", f"{path}: {error.strerror}") from error
+        self._writable = writable
         self._slot = 0
 
     def read(self) -> tuple[str, Checkpoint] | None:
@@ -46,8 +47,9 @@ class HeadFile:
         self._slot = slot
 
     def close(self) -> None:
-        """Sync and close."""
-        os.fsync(self._descriptor)
+        """Sync what was written, and close."""
+        if self._writable:
+            os.fsync(self._descriptor)
         os.close(self._descriptor)
 
     def _read_slot(self, slot: int) -> tuple[str, Checkpoint] | None:

@@ -13,7 +13,7 @@ from auditd.log._store import Credential
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS signatures (
     credential BLOB PRIMARY KEY,
-    signature BLOB NOT NULL,
+    signature TEXT NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID
 """

@@ -9,9 +9,9 @@ from auditd.errors import DamagedError, FolderError
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
-from auditd.log._store import EvidenceStore
+from auditd.log._store import EvidenceStore, StoredCheckpoint
 from auditd.merkle import TILE_WIDTH, Nodes, Tree, edge_widths, leaf_hash, root_at, tile_root
-from auditd.note import Checkpoint, VerifierKey, open_note
+from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,20 @@ def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered
     _require_extends(nodes, signed[1], "its head")
     stored = store.newest_checkpoint()
     if stored is not None:
-        note = open_note(stored.note, [key], verify_ed25519)
-        _require_extends(nodes, Checkpoint.parse(note.text), "its newest stored checkpoint")
+        _require_extends(nodes, _open_stored(stored, key), "its newest stored checkpoint")
     return Recovered(codec, tree, nodes, _newest_recorded_at(store, codec, size))
+
+
+def _open_stored(stored: StoredCheckpoint, key: VerifierKey) -> Checkpoint:
+    try:
+        return Checkpoint.parse(open_note(stored.note, [key], verify_ed25519).text)
+    except NoteError as error:
+        raise DamagedError(
+            "CHECKPOINT_DAMAGED",
+            f"log {key.name}: its newest stored checkpoint, of size {stored.size}, is damaged: {error.message};"
+            " run 'auditlog check'",
+            {"size": str(stored.size)},
+        ) from error
 
 
 def _require_identity(store: EvidenceStore, key: VerifierKey) -> None:

@@ -41,7 +41,7 @@ CREATE TABLE credentials (
 
 CREATE TABLE credential_signatures (
     credential BLOB NOT NULL UNIQUE CHECK (length(credential) = 32),
-    signature BLOB NOT NULL
+    signature TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE issuer_keys (

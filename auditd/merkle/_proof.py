@@ -138,10 +138,8 @@ class _Paths:
         for row_height in range(height, (height // _BLOCK_HEIGHT + 1) * _BLOCK_HEIGHT):
             start = (index ^ 1) << row_height
             end = start + (1 << row_height)
-            if end <= self._size:
-                yield self._nodes.node(row_height, index ^ 1)
-            elif start < self._size:
-                yield _fold(start, self._size, self._nodes)
+            if start < self._size:
+                yield _fold(start, min(end, self._size), self._nodes)
             index >>= 1
 
 
@@ -149,7 +147,7 @@ def _fold(start: int, end: int, nodes: NodeSource) -> bytes:
     """Return the root over leaves `[start, end)`; `start` is a multiple of a power of two >= end - start."""
     root = b""
     while start < end:
-        # The last perfect subtree is the smallest; what lies before `start` never reaches into it.
+        # The width's lowest set bit, not that of `end`: the subtree must not reach before `start`.
         height = ((end - start) & -(end - start)).bit_length() - 1
         left = nodes.node(height, (end >> height) - 1)
         root = node_hash(left, root) if root else left

@@ -1,10 +1,11 @@
-"""The file of an index: its schema, what makes it fit for use, writing and reading it."""
+"""The file of an index: its schema, what makes it fit for use, and writing it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import apsw
 
@@ -14,22 +15,24 @@ from auditd.query._terms import TOKEN_CHARACTERS
 # Any change of terms, tokenizer or tables is another version: the index is then built anew.
 VERSION = 1
 _ROWS_PER_STATEMENT = 100
-_BUSY_TIMEOUT_MS = 5000
+BUSY_TIMEOUT_MS = 5000
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
+
+
+_INSERT = "INSERT INTO terms(rowid, text) VALUES "
 
 
 def _sql_text(text: str) -> str:
     return text.replace("'", "''").replace('"', '""')
 
 
+_TOKENIZER = f"ascii tokenchars '{_sql_text(TOKEN_CHARACTERS)}'"
 _SCHEMA = f"""
-CREATE VIRTUAL TABLE terms USING fts5(
-    terms, content='', detail=none, columnsize=0,
-    tokenize="ascii tokenchars '{_sql_text(TOKEN_CHARACTERS)}'");
+CREATE VIRTUAL TABLE terms USING fts5(text, content='', detail=none, columnsize=0, tokenize="{_TOKENIZER}");
 CREATE TABLE covered(size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;
 INSERT INTO covered VALUES (0, x'');
 PRAGMA user_version = {VERSION};
-"""
+"""  # noqa: S608  made of constants
 
 
 class UnfitError(Exception):
@@ -86,61 +89,28 @@ def write(connection: apsw.Connection, first: int, rows: Sequence[str], root: by
             part = rows[start : start + _ROWS_PER_STATEMENT]
             # One statement for many rows keeps the interpreter's lock released; one a row fights for it.
             bindings = [value for number, text in enumerate(part, first + start) for value in (number, text)]
-            connection.execute(
-                "INSERT INTO terms(rowid, terms) VALUES " + ",".join(["(?,?)"] * len(part)), bindings
-            )
+            connection.execute(_INSERT + ",".join(["(?,?)"] * len(part)), bindings)
         connection.execute("UPDATE covered SET size = ?, root = ?", (first + len(rows), root))
 
 
 def _set_up(connection: apsw.Connection) -> None:
-    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA journal_mode = WAL")
     # A lost commit is found by `covered` and made good from the evidence, so no commit waits for the disk.
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _check(connection: apsw.Connection) -> tuple[int, bytes]:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = connection.pragma("user_version")
     if version != VERSION:
         raise UnfitError(f"version {version}, not {VERSION}")
     rows = connection.execute("SELECT size, root FROM covered").fetchall()
     if len(rows) != 1:
         raise UnfitError("no record of what it covers")
-    size, root = rows[0]
+    size, root = cast("tuple[int, bytes]", rows[0])
     # Reads the index's structure and its newest segments, where a torn file shows first.
     connection.execute("SELECT count(*) FROM terms WHERE terms MATCH '\"o\"'").fetchone()
     return size, root
-
-
-class Snapshot:
-    """An index as one reader sees it: later commits do not show."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        connection.execute("BEGIN")
-        self.size: int = connection.execute("SELECT size FROM covered").fetchone()[0]
-
-    def rows(self, match: str, start: int, end: int, *, newest_first: bool) -> Iterator[int]:
-        """Yield the indexes in `[start, end)` of entries whose terms fulfil an FTS5 query, in order."""
-        order = "DESC" if newest_first else "ASC"
-        sql = (
-            f"SELECT rowid FROM terms WHERE terms MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid {order}"  # noqa: S608
-        )
-        with closing(self._connection.cursor()) as cursor:
-            for (index,) in cursor.execute(sql, (match, start, end)):
-                yield index
-
-    def end(self) -> None:
-        """Let go of what was seen."""
-        self._connection.execute("ROLLBACK")
-
-
-def open_reader(path: Path) -> apsw.Connection:
-    """Open a connection that cannot write."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
 
 
 def close(connection: apsw.Connection) -> None:

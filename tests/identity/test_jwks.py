@@ -172,7 +172,7 @@ def test_key_set_is_read_from_its_file(forge, tmp_path):
 
 
 def test_missing_key_set_file_is_named(forge, tmp_path):
-    with pytest.raises(FolderError, match="nowhere.json: cannot be read: No such file") as caught:
+    with pytest.raises(FolderError, match=r"nowhere\.json: cannot be read: No such file") as caught:
         Issuer.from_jwks_file(IssuerConfig(issuer=forge.issuer, jwks_file=tmp_path / "nowhere.json"))
     assert caught.value.reason == "ISSUER_KEYS_INVALID"
 

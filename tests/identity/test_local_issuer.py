@@ -159,7 +159,7 @@ def test_damaged_key_file_is_refused(tmp_path, content, why):
 
 
 def test_missing_key_file_is_named(tmp_path):
-    with pytest.raises(FolderError, match="gone.pem: cannot be read: No such file"):
+    with pytest.raises(FolderError, match=r"gone\.pem: cannot be read: No such file"):
         LocalIssuer.load(ISSUER, tmp_path / "gone.pem")
 
 

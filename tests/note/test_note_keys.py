@@ -27,7 +27,7 @@ def test_the_key_of_the_zero_seed_is_the_published_one(signer):
 
 
 def test_a_key_whose_base64_has_plus_signs_reads_back():
-    public_key = b"\xfb\xef\xbe" * 10 + b"\xfb\xef"
+    public_key = b"\xef\xbe" + b"\xfb\xef\xbe" * 10
     key = VerifierKey("log", key_id("log", ED25519, public_key), ED25519, public_key)
     assert str(key).count("+") > 2
     assert VerifierKey.parse(str(key)) == key
@@ -56,7 +56,7 @@ def vkey(name: str, type_byte: int, public_key: bytes) -> str:
         pytest.param(f"EnochRoot+af0cfe79+{KEY_TEXT}", "of this name and key af0cfe78", id="wrong key ID"),
         pytest.param(f"Enochroot+af0cfe78+{KEY_TEXT}", "the key ID is af0cfe78", id="key ID of another name"),
         pytest.param(VKEY + "\n", "not canonical base64", id="final newline"),
-        pytest.param(VKEY.removesuffix("p") + "q", "not canonical base64|key ID", id="other last character"),
+        pytest.param(VKEY.removesuffix("p") + "q", "the key ID is af0cfe78", id="another key"),
         pytest.param("EnochRoot+af0cfe78+AR==", "not canonical base64", id="trailing bits"),
         pytest.param("EnochRoot+af0cfe78+", "signature type none", id="no key bytes"),
         pytest.param(vkey("log", 2, PUBLIC_KEY), "signature type 02 is not supported", id="unsupported type"),

@@ -7,7 +7,12 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any, NoReturn
 
-_skip_space = re.compile(r"[ \t\n\r]*").match
+_SPACE = r"[ \t\n\r]*"
+_opening = re.compile(rf"{_SPACE}\{{").match
+_name_and_colon = re.compile(rf'{_SPACE}"([^"\\]*(?:\\.[^"\\]*)*)"{_SPACE}:{_SPACE}', re.DOTALL).match
+_comma_or_closing = re.compile(rf"{_SPACE}([,}}])").match
+_closing = re.compile(rf"{_SPACE}\}}").match
+_all_space = re.compile(_SPACE).fullmatch
 
 
 class JsonTextError(ValueError):
@@ -21,50 +26,46 @@ def read_members(text: str, kept: str) -> dict[str, Any]:
     inside it, other than the kept one, names a member twice.
     """
     try:
-        members, end = _read_object(text, _after_space(text, 0), kept)
+        return _read_object(text, kept)
     except json.JSONDecodeError as error:
         raise JsonTextError(f"not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
         raise JsonTextError("not readable: nested too deeply") from error
-    if end != len(text):
-        raise JsonTextError(f"not JSON: more text after the object, at character {end}")
-    return members
 
 
-def _read_object(text: str, at: int, kept: str) -> tuple[dict[str, Any], int]:
-    if not text.startswith("{", at):
-        raise JsonTextError("not a JSON object")
+def _read_object(text: str, kept: str) -> dict[str, Any]:
     members: dict[str, Any] = {}
-    at = _after_space(text, at + 1)
-    if text.startswith("}", at):
-        return members, _after_space(text, at + 1)
+    token = _opening(text)
+    if token is None:
+        raise JsonTextError("not a JSON object")
+    empty = _closing(text, token.end())
+    if empty is not None:
+        return _ended(text, empty.end(), members)
     while True:
-        if not text.startswith('"', at):
-            raise json.JSONDecodeError("Expecting a member name", text, at)
-        name, at = scanstring(text, at + 1, True)
+        at = token.end()
+        head = _name_and_colon(text, at)
+        if head is None:
+            raise json.JSONDecodeError("Expecting a member name and a colon", text, at)
+        name, _ = scanstring(text, head.start(1), True)
         if name in members:
             raise JsonTextError(f"the member {name[:64]!r} is named twice")
-        at = _after_space(text, at)
-        if not text.startswith(":", at):
-            raise json.JSONDecodeError("Expecting ':'", text, at)
-        start = _after_space(text, at + 1)
+        start = head.end()
         if name == kept:
             _, at = _any_value.raw_decode(text, start)
             members[name] = text[start:at]
         else:
             members[name], at = _strict_value.raw_decode(text, start)
-        at = _after_space(text, at)
-        if text.startswith("}", at):
-            return members, _after_space(text, at + 1)
-        if not text.startswith(",", at):
+        token = _comma_or_closing(text, at)
+        if token is None:
             raise json.JSONDecodeError("Expecting ',' or '}'", text, at)
-        at = _after_space(text, at + 1)
+        if token[1] == "}":
+            return _ended(text, token.end(), members)
 
 
-def _after_space(text: str, at: int) -> int:
-    match = _skip_space(text, at)
-    assert match is not None
-    return match.end()
+def _ended(text: str, end: int, members: dict[str, Any]) -> dict[str, Any]:
+    if _all_space(text, end) is None:
+        raise json.JSONDecodeError("more text after the object", text, end)
+    return members
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from auditd_proto.v1.event_pb2 import Event, Outcome
@@ -42,7 +42,7 @@ def event_from_json(text: str | bytes) -> Event:
         raise _invalid("event", f"not UTF-8 at byte {error.start}") from error
     except JsonTextError as error:
         raise _invalid("event", str(error)) from error
-    return name_event(_event(members, _JSON_MEMBERS))
+    return _event(members, _JSON_MEMBERS)
 
 
 def event_from_dict(members: Mapping[str, Any]) -> Event:
@@ -53,7 +53,7 @@ def event_from_dict(members: Mapping[str, Any]) -> Event:
 
     Raises InvalidRequestError if a member is unknown or of the wrong type.
     """
-    return name_event(_event(members, _DICT_MEMBERS))
+    return _event(members, _DICT_MEMBERS)
 
 
 def event_from(event: EventLike) -> Event:
@@ -71,10 +71,11 @@ def name_event(event: Event) -> Event:
 
     Once named, an event can be sent again and again and is recorded once.
     """
+    now_us = time.time_ns() // 1_000
     if not event.id:
-        event.id = uuid7()
+        event.id = uuid7(now_us // 1_000)
     if not event.HasField("time"):
-        event.time.FromMicroseconds(time.time_ns() // 1_000)
+        event.time.FromMicroseconds(now_us)
     return event
 
 
@@ -105,126 +106,154 @@ def _members_set(message: Message) -> dict[str, Any]:
     return members
 
 
-def uuid7() -> str:
+def uuid7(now_ms: int) -> str:
     """Return a new UUIDv7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 random bits."""
-    bits = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    bits = now_ms << 80 | int.from_bytes(os.urandom(10), "big")
     bits = bits & ~(0xF << 76) | 0x7 << 76
     bits = bits & ~(0x3 << 62) | 0x2 << 62
     text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-# A setter takes the message, the member's name, its value (never None) and its path.
-_Setter: TypeAlias = Callable[[Any, str, Any, str], None]
+class _RefusedError(Exception):
+    """A value breaks `rule`; each object around it adds its member's name or place to `path`."""
+
+    def __init__(self, rule: str, *path: str | int) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.path = list(path)
+
+    def public(self) -> InvalidRequestError:
+        path = ""
+        for step in reversed(self.path):
+            path += f"[{step}]" if isinstance(step, int) else f".{step}"
+        return _invalid(path.removeprefix(".")[:256] or "event", self.rule)
 
 
-def _event(members: Mapping[str, Any], setters: Mapping[str, _Setter]) -> Event:
+# A setter takes the message, the member's name and its value, which is never None.
+_Setter: TypeAlias = Callable[[Any, str, Any], None]
+
+
+def _event(members: object, setters: Mapping[str, _Setter]) -> Event:
     event = Event()
-    _set_members(event, members, setters, "")
-    return event
+    try:
+        _set_members(event, members, setters)
+    except _RefusedError as refused:
+        raise refused.public() from None
+    return name_event(event)
 
 
-def _set_members(message: Message, members: object, setters: Mapping[str, _Setter], path: str) -> None:
+def _set_members(message: Message, members: object, setters: Mapping[str, _Setter]) -> None:
     if not isinstance(members, Mapping):
-        _refuse_type(path or "event", members, "an object")
+        _refuse_type(members, "an object")
     for name, value in members.items():
-        member_path = f"{path}.{name}" if path else str(name)
         setter = setters.get(name)
         if setter is None:
-            raise _invalid(member_path[:128], f"unknown member; known are {', '.join(setters)}")
+            raise _RefusedError(f"unknown member; known are {', '.join(setters)}", str(name))
         if value is not None:
-            setter(message, name, value, member_path)
+            try:
+                setter(message, name, value)
+            except _RefusedError as refused:
+                refused.path.append(name)
+                raise
 
 
-def _set_text(message: Message, name: str, value: object, path: str) -> None:
-    if not isinstance(value, str):
-        _refuse_type(path, value, "text")
-    try:
-        setattr(message, name, value)
-    except UnicodeEncodeError as error:
-        raise _invalid(path, f"a lone surrogate at character {error.start}") from error
+def _set_text(message: Message, name: str, value: object) -> None:
+    setattr(message, name, _text(value))
 
 
-def _set_texts(message: Any, name: str, value: object, path: str) -> None:  # noqa: ANN401
-    for position, text in enumerate(_list(value, path)):
-        if not isinstance(text, str):
-            _refuse_type(f"{path}[{position}]", text, "text")
+def _set_texts(message: Message, name: str, value: object) -> None:
+    texts = getattr(message, name)
+    for position, text in _items(value):
         try:
-            getattr(message, name).append(text)
-        except UnicodeEncodeError as error:
-            raise _invalid(f"{path}[{position}]", f"a lone surrogate at character {error.start}") from error
+            texts.append(_text(text))
+        except _RefusedError as refused:
+            refused.path.append(position)
+            raise
 
 
-def _set_time(message: Event, _name: str, value: object, path: str) -> None:
+def _set_time(message: Event, _name: str, value: object) -> None:
     try:
         message.time.CopyFrom(timestamp_from(value))
     except ValueError as error:
-        raise _invalid(path, str(error)) from error
+        raise _RefusedError(str(error)) from error
 
 
-def _set_outcome(message: Event, _name: str, value: object, path: str) -> None:
-    if not isinstance(value, str):
-        _refuse_type(path, value, "text")
-    if value not in _OUTCOMES:
-        raise _invalid(path, f"{value[:64]!r}, expected one of {', '.join(_OUTCOMES)}")
-    message.outcome = _OUTCOMES[value]
+def _set_outcome(message: Event, _name: str, value: object) -> None:
+    outcome = _OUTCOMES.get(_text(value))
+    if outcome is None:
+        raise _RefusedError(f"{str(value)[:64]!r}, expected one of {', '.join(_OUTCOMES)}")
+    message.outcome = outcome
 
 
-def _set_seq(message: Any, name: str, value: object, path: str) -> None:  # noqa: ANN401
+def _set_seq(message: Any, name: str, value: object) -> None:  # noqa: ANN401 - Producer
     if not isinstance(value, int) or isinstance(value, bool):
-        _refuse_type(path, value, "a whole number")
+        _refuse_type(value, "a whole number")
     if not 0 <= value <= _MAX_SEQ:
-        raise _invalid(path, f"{value}, expected a whole number from 0 to 2^63-1")
+        raise _RefusedError(f"{value}, expected a whole number from 0 to 2^63-1")
     setattr(message, name, value)
 
 
-def _set_resources(message: Event, _name: str, value: object, path: str) -> None:
-    for position, resource in enumerate(_list(value, path)):
-        _set_members(message.resources.add(), resource, _RESOURCE_MEMBERS, f"{path}[{position}]")
+def _set_resources(message: Event, _name: str, value: object) -> None:
+    for position, resource in _items(value):
+        try:
+            _set_members(message.resources.add(), resource, _RESOURCE_MEMBERS)
+        except _RefusedError as refused:
+            refused.path.append(position)
+            raise
 
 
-def _set_attributes_text(message: Event, _name: str, value: str, path: str) -> None:
-    if value != "null":
-        _set_text(message, "attributes_json", value, path)
+def _set_kept_attributes(message: Event, _name: str, text: str) -> None:
+    if text != "null":
+        message.attributes_json = _text(text)
 
 
-def _set_attributes(message: Event, _name: str, value: object, path: str) -> None:
+def _set_attributes(message: Event, _name: str, value: object) -> None:
     if not isinstance(value, Mapping):
-        _refuse_type(path, value, "a mapping")
-    if message.attributes_json:
-        raise _invalid(path, "given twice, as attributes and as attributes_json")
+        _refuse_type(value, "a mapping")
     try:
-        text = _compact_json(value if isinstance(value, dict) else dict(value))
+        text = _compact_json(dict(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise _invalid(path, str(error)) from error
-    _set_text(message, "attributes_json", text, path)
+        raise _RefusedError(str(error)) from error
+    _set_attributes_json(message, _name, text)
 
 
-def _set_attributes_json(message: Event, name: str, value: object, path: str) -> None:
+def _set_attributes_json(message: Event, _name: str, value: object) -> None:
     if message.attributes_json:
-        raise _invalid(path, "given twice, as attributes and as attributes_json")
-    _set_text(message, name, value, path)
+        raise _RefusedError("given twice, as attributes and as attributes_json")
+    message.attributes_json = _text(value)
 
 
 def _part(setters: Mapping[str, _Setter]) -> _Setter:
-    def set_part(message: Message, name: str, value: object, path: str) -> None:
+    def set_part(message: Message, name: str, value: object) -> None:
         part: Message = getattr(message, name)
         part.SetInParent()
-        _set_members(part, value, setters, path)
+        _set_members(part, value, setters)
 
     return set_part
 
 
-def _list(value: object, path: str) -> list[object] | tuple[object, ...]:
-    if not isinstance(value, list | tuple):
-        _refuse_type(path, value, "a list")
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        _refuse_type(value, "text")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _RefusedError(f"a lone surrogate at character {error.start}") from error
     return value
 
 
-def _refuse_type(path: str, value: object, expected: str) -> NoReturn:
+def _items(value: object) -> Iterable[tuple[int, object]]:
+    if not isinstance(value, list | tuple):
+        _refuse_type(value, "a list")
+    return enumerate(value)
+
+
+def _refuse_type(value: object, expected: str) -> NoReturn:
     names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null"}
     found = names.get(type(value)) or f"a {type(value).__name__}"
-    raise _invalid(path, f"{found}, expected {expected}")
+    raise _RefusedError(f"{found}, expected {expected}")
 
 
 def _invalid(path: str, rule: str) -> InvalidRequestError:
@@ -252,7 +281,7 @@ _COMMON_MEMBERS: dict[str, _Setter] = {
     ),
     "producer": _part({"id": _set_text, "seq": _set_seq}),
 }
-_JSON_MEMBERS = {**_COMMON_MEMBERS, "attributes": _set_attributes_text}
+_JSON_MEMBERS = {**_COMMON_MEMBERS, "attributes": _set_kept_attributes}
 _DICT_MEMBERS = {
     **_COMMON_MEMBERS,
     "attributes": _set_attributes,

@@ -12,17 +12,16 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
-
 from auditd_client import AsyncClient, Client, RetryPolicy, event_to_dict
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.audit_log_service_pb2_grpc import (
     AuditLogServiceServicer,
     add_AuditLogServiceServicer_to_server,
 )
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 ORIGIN = "audit.example.com/main"
 
@@ -84,12 +83,12 @@ class Tree:
         return f"{text}\n— {self.origin} {signature}\n"
 
 
-class Failure(Exception):
+class Failure:
     """An answer with a status code and details."""
 
     def __init__(self, code, message="refused", reason=None, metadata=None, details=(), domain="auditd"):
-        super().__init__(message)
         self.code = code
+        self.message = message
         details = list(details)
         if reason is not None:
             details.insert(
@@ -257,9 +256,7 @@ class LogDouble(AuditLogServiceServicer):
 
     def ListLogs(self, request, context):  # noqa: N802
         self._begin("ListLogs", request, context)
-        log = pb.Log(
-            name="main", origin=ORIGIN, verifier_key=self.tree.vkey, tree_size=len(self.leaves)
-        )
+        log = pb.Log(name="main", origin=ORIGIN, verifier_key=self.tree.vkey, tree_size=len(self.leaves))
         return pb.ListLogsResponse(logs=[log])
 
 
@@ -342,4 +339,6 @@ async def connect_async(address, pauses):
 @pytest.fixture(scope="session")
 def service():
     """What tests need to script the server."""
-    return SimpleNamespace(Failure=Failure, retry_info=retry_info, serve=serve, LogDouble=LogDouble, Tree=Tree)
+    return SimpleNamespace(
+        Failure=Failure, retry_info=retry_info, serve=serve, LogDouble=LogDouble, Tree=Tree
+    )

@@ -1,17 +1,19 @@
 """Appending through the synchronous client: batches, order, duplicates, paths of refused fields."""
 
+import threading
+
 import grpc
 import pytest
-from google.rpc import error_details_pb2
-
 from auditd_client import (
     ConflictError,
     Event,
     InvalidRequestError,
+    RetryPolicy,
     ServerError,
     UnavailableError,
     event_from_dict,
 )
+from google.rpc import error_details_pb2
 
 
 def events(count, size=0):
@@ -183,7 +185,7 @@ class TestStream:
         ] * 5_500
 
     def test_has_several_batches_under_way_but_no_more_than_asked_for(self, double, connect):
-        arrived, go_on, most = [], __import__("threading").Barrier(3, timeout=10), []
+        arrived, go_on, most = [], threading.Barrier(3, timeout=10), []
 
         def wait_for_two_more(_):
             arrived.append(1)
@@ -212,8 +214,7 @@ class TestStream:
             assert [receipt.index for receipt in receipts] == [0, 1]
             yield {"action": "later"}
 
-        for receipt in connect().append_stream(source()):
-            receipts.append(receipt)
+        receipts.extend(connect().append_stream(source()))
         assert [receipt.index for receipt in receipts] == [0, 1, 2]
 
     def test_yields_the_receipts_before_a_refused_batch_and_raises_in_its_place(
@@ -223,8 +224,7 @@ class TestStream:
         double.fail(None, refusal)
         receipts = []
         with pytest.raises(InvalidRequestError, match=r"events\[1005\]\.time"):
-            for receipt in connect().append_stream(events(3_000), max_in_flight=1):
-                receipts.append(receipt)
+            receipts.extend(connect().append_stream(events(3_000), max_in_flight=1))
         assert len(receipts) == 1_000
         assert len(double.sent("Append")) == 2
 
@@ -232,7 +232,15 @@ class TestStream:
         double.room = 400
         receipts = list(connect().append_stream(events(2_000), max_in_flight=1))
         assert [receipt.index for receipt in receipts] == list(range(2_000))
-        assert [len(request.events) for request in double.sent("Append")] == [1_000, 400, 400, 200, 400, 400, 200]
+        assert [len(request.events) for request in double.sent("Append")] == [
+            1_000,
+            400,
+            400,
+            200,
+            400,
+            400,
+            200,
+        ]
 
     def test_says_which_event_of_the_stream_is_malformed(self, connect):
         with pytest.raises(InvalidRequestError, match=r"^events\[1002\]\.verb: unknown member"):
@@ -241,7 +249,7 @@ class TestStream:
     def test_can_be_sent_again_after_a_failure(self, double, connect, service):
         named = [event_from_dict({"action": "a"}) for _ in range(1_500)]
         double.stored_but.extend([None, service.Failure(grpc.StatusCode.UNAVAILABLE, reason="STOPPING")])
-        client = connect(retry=__import__("auditd_client").RetryPolicy(max_attempts=1))
+        client = connect(retry=RetryPolicy(max_attempts=1))
         with pytest.raises(UnavailableError):
             list(client.append_stream(named, max_in_flight=1))
         assert [r.duplicate for r in client.append_stream(named)] == [True] * 1_500

@@ -50,6 +50,11 @@ def test_a_bundle_is_read_back_as_it_was_written(leaf, index, proof, note):
     assert Bundle.parse(bundle.format().encode()) == bundle
 
 
+def test_a_bundle_holds_the_longest_leaf_and_the_longest_proof():
+    bundle = Bundle(bytes(65_535), 2**63 - 1, (bytes(32),) * 63, "note\n")
+    assert Bundle.parse(bundle.format()) == bundle
+
+
 def test_a_bundle_of_a_tree_of_one_entry_has_no_hashes(make):
     log = make.log([make.leaf(0)])
     assert verify_bundle(log.bundle(0).format(), log.vkey).index == 0
@@ -148,7 +153,7 @@ HASH = base64.b64encode(bytes(32)).decode()
             f"{HEAD}{HASH}\n{HASH[:-2]}B=\n\n", 5, "not strict base64", id="loose last bits of a hash"
         ),
         pytest.param(HEAD + f"{HASH}\n" * 64 + "\n", None, "64 hashes, limit 63", id="64 hashes"),
-        pytest.param(HEAD + "\n" + "x" * 1_200_000, None, "limit 1131070 bytes", id="a megabyte"),
+        pytest.param(HEAD + "\n" + "x" * 1_200_000, None, "bytes, limit 1131070", id="a megabyte"),
     ],
 )
 def test_refuses_malformed_bundle_with(text, line, message):

@@ -10,6 +10,7 @@ from auditd_client.verify import (
     InconsistentError,
     MalformedError,
     ProofError,
+    VerifierKey,
     WrongLogError,
     open_checkpoint,
     verify_extends,
@@ -30,8 +31,8 @@ def signer(make):
 
 def test_opens_the_published_checkpoint(signer):
     root = bytes.fromhex("5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328")
-    for note in (PUBLISHED, PUBLISHED.encode()):
-        checkpoint = open_checkpoint(note, signer.vkey)
+    for note, key in ((PUBLISHED, signer.vkey), (PUBLISHED.encode(), VerifierKey.parse(signer.vkey))):
+        checkpoint = open_checkpoint(note, key)
         assert checkpoint == Checkpoint(ORIGIN, 8, root)
         assert checkpoint.note == PUBLISHED
 

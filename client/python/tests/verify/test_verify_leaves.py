@@ -70,7 +70,7 @@ def replaced(old, new):
         pytest.param(lambda leaf: b"[1]", "not an object: '[1]'", id="array"),
         pytest.param(lambda leaf: b"\xef\xbb\xbf" + leaf, "not JSON", id="byte order mark"),
         pytest.param(lambda leaf: leaf + b"\xff", "not UTF-8", id="bytes beyond UTF-8"),
-        pytest.param(lambda leaf: leaf + b" " * 65_535, "limit 65535 bytes", id="65,535 bytes and more"),
+        pytest.param(lambda leaf: leaf + b" " * 65_535, "bytes, limit 65535", id="65,535 bytes and more"),
         pytest.param(lambda leaf: b"[" * 60_000, "nested too deeply", id="deep nesting"),
         pytest.param(replaced(b'{"v"', b'{\t"v"'), "control character 0x09", id="tab"),
         pytest.param(replaced(b'"v":1', b'"v":2'), "v is 2, this verifier knows 1", id="unknown version"),

@@ -116,7 +116,7 @@ def test_refuses_verifier_key_with(vkey, message):
         pytest.param(
             FOO_NOTE + 100 * "— x AAAAAAA=\n", None, "101 signatures, limit 100", id="101 signatures"
         ),
-        pytest.param("a" * 1_000_000 + FOO_NOTE, None, "limit 1000000 bytes", id="a megabyte"),
+        pytest.param("a" * 1_000_000 + FOO_NOTE, None, "bytes, limit 1000000", id="a megabyte"),
     ],
 )
 def test_refuses_malformed_note_with(note, line, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,7 +23,7 @@ class _End:
     error: BaseException | None
 
 
-def read_ahead(items: Iterable[_T]) -> Iterator[_T]:
+def read_ahead(items: Iterable[_T]) -> Generator[_T, None, None]:
     """Yield the items, which a thread of its own makes up to two items ahead.
 
     An error of `items` is raised where the failing item would stand. Closing the generator stops the thread

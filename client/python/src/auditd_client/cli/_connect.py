@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from auditd_client import Client, RetryPolicy
 from auditd_client.cli._errors import CommandError
+from auditd_client.cli._key import read_key
 from auditd_client.cli._settings import ConnectionSettings
-from auditd_client.verify import VerificationError, VerifierKey
+
+MAX_ATTEMPTS = 5
+"""How often a person's call is tried: a server that is away is reported within a second."""
 
 
 def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) -> Client:
@@ -15,23 +18,15 @@ def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) ->
     """
     if not settings.address:
         raise CommandError("no server named: give --address HOST:PORT, AUDITLOG_ADDRESS or a profile")
+    if settings.key:
+        read_key(settings.key)
     return Client(
         settings.address,
         settings.token or None,
         log=settings.log,
-        key=checked_key(settings.key) or None,
+        key=settings.key or None,
         ca=settings.ca or None,
         insecure=settings.insecure,
         timeout_s=settings.timeout_s,
         retry=RetryPolicy(max_attempts=max_attempts),
     )
-
-
-def checked_key(key: str) -> str:
-    """Return the verifier key. Raises CommandError if it is given and malformed: that is misuse, no verdict."""
-    if key:
-        try:
-            VerifierKey.parse(key)
-        except VerificationError as error:
-            raise CommandError(f"--key: {error}") from error
-    return key

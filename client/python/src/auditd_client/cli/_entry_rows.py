@@ -25,21 +25,24 @@ CSV_COLUMNS = (
 
 _ENTRY_MEMBERS = ("index", "recorded_at", "log", "salt", "caller")
 _EVENT_MEMBERS = (
-    "id", "time", "tenant", "action", "outcome", "reason", "actor", "resources", "origin", "producer", "attributes"
+    "id", "time", "tenant", "action", "outcome", "reason",
+    "actor", "resources", "origin", "producer", "attributes",
 )  # fmt: skip
 
 
 def parse_columns(text: str) -> tuple[str, ...]:
     """Return the column names of a list with commas.
 
-    A name is a member of the entry or its event, such as `recorded_at` or `action`, or a path into one, such as
-    `actor.id` or `attributes.amount`. Raises click.BadParameter for any other.
+    A name is a member of the entry or its event, such as `recorded_at` or `action`, or a path into one,
+    such as `actor.id` or `attributes.amount`. Raises click.BadParameter for any other.
     """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name.partition(".")[0] not in (*_ENTRY_MEMBERS, *_EVENT_MEMBERS):
             known = ", ".join((*_ENTRY_MEMBERS, *_EVENT_MEMBERS))
-            raise click.BadParameter(f"{name!r} is no column; columns are {known}, and paths such as actor.id")
+            raise click.BadParameter(
+                f"{name!r} is no column; columns are {known}, and paths such as actor.id"
+            )
     if not names:
         raise click.BadParameter("no column named")
     return names

@@ -34,7 +34,8 @@ class CommandError(click.ClickException):
     def __init__(self, *lines: str, status: ExitStatus = ExitStatus.REFUSED) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
-        self.exit_code = status
+        self.status = status
+        self.exit_code = int(status)  # type: ignore[misc]  # click reads it here too
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the lines to stderr, or to `file`."""

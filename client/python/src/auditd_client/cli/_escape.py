@@ -13,10 +13,10 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def shown(text: str) -> str:
-    """Return text that is safe on a terminal, on one line.
+    r"""Return text that is safe on a terminal, on one line.
 
-    Control, escape, bidi, zero-width, unassigned and otherwise invisible characters become `\\n`, `\\u202e` or
-    `\\U000e0001`. Everything else stays.
+    Control, escape, bidi, zero-width, unassigned and otherwise invisible characters become `\n`, `\u202e`
+    or `\U000e0001`. Everything else stays.
     """
     if text.isprintable() and (text.isascii() or _INVISIBLE.search(text) is None):
         return text

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import click
-
-from auditd_client import Event, event_from_json
+from auditd_client import event_from_json
 from auditd_client.cli._errors import CommandError
 from auditd_client.cli._recording import Chunk
 from auditd_client.errors import InvalidRequestError
+from auditd_client.importers import PlacedEvent
 
 STDIN = "-"
 MAX_LINE_BYTES = 4 * 1024 * 1024
@@ -22,25 +21,11 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class EventLine:
-    """An event, the file it stands in, and its line, from 1."""
-
-    source: str
-    line: int
-    event: Event
-
-    @property
-    def where(self) -> str:
-        """Its place, as compilers write it."""
-        return f"{self.source}:{self.line}"
-
-
 def read_events(files: Sequence[str], advance: Callable[[int, int], None]) -> Iterator[Chunk]:
     """Yield the events of files of JSON lines in order, as soon as they can be read; `-` is stdin.
 
-    Blank lines are skipped. `advance` is told of bytes read. Raises CommandError for what cannot be read, and for
-    the first line that is no event.
+    Blank lines are skipped. `advance` is told of bytes read. Raises CommandError for what cannot be read,
+    and for the first line that is no event.
     """
     for name in files:
         source = "stdin" if name == STDIN else name
@@ -56,13 +41,16 @@ def read_events(files: Sequence[str], advance: Callable[[int, int], None]) -> It
 def _opened(name: str) -> AbstractContextManager[IO[bytes]]:
     if name != STDIN:
         return Path(name).open("rb", buffering=0)
-    stream = click.get_binary_stream("stdin")
+
     # Unbuffered: lines are wanted as they come, and a buffer's lock, held by a thread that waits for input,
     # would keep the interpreter from exiting.
-    return nullcontext(getattr(stream, "raw", stream))
+    raw: IO[bytes] = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    return nullcontext(raw)
 
 
-def _lines(file: IO[bytes], source: str, advance: Callable[[int, int], None]) -> Iterator[list[tuple[int, bytes]]]:
+def _lines(
+    file: IO[bytes], source: str, advance: Callable[[int, int], None]
+) -> Iterator[list[tuple[int, bytes]]]:
     """Yield the lines that each read completes, numbered from 1, without the blank ones."""
     number, rest = 0, b""
     while data := file.read(_READ_BYTES):
@@ -76,9 +64,9 @@ def _lines(file: IO[bytes], source: str, advance: Callable[[int, int], None]) ->
         yield [(number + 1, rest)]
 
 
-def _event(source: str, number: int, line: bytes) -> EventLine:
+def _event(source: str, number: int, line: bytes) -> PlacedEvent:
     try:
-        return EventLine(source, number, event_from_json(line))
+        return PlacedEvent(f"{source}:{number}", event_from_json(line))
     except InvalidRequestError as error:
         raise CommandError(
             *(

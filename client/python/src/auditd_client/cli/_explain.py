@@ -46,9 +46,13 @@ def explain(error: Exception, locate: Callable[[str], str] = str) -> CommandErro
         return CommandError(f"defect: {type(error).__name__}: {error}; please report it", status=status)
     if not isinstance(error, errors.ClientError):
         return CommandError(str(error), status=status)
+    message = error.message
+    if isinstance(error, errors.UnreachableError):
+        # gRPC names every address it tried, and last what went wrong.
+        message = f"no server answers: {message.rpartition('last error: ')[2]}"
     lines = [f"{locate(violation.field)}: {violation.description}" for violation in error.violations]
-    if not lines or not any(violation.description in error.message for violation in error.violations):
-        lines.append(locate(error.message))
+    if not lines or not any(violation.description in message for violation in error.violations):
+        lines.append(locate(message))
     lines[-1] += f" ({error.reason})" if error.reason else ""
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
     lines[-1] += f"; {advice}" if advice else ""

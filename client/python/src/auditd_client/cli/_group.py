@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,11 +44,11 @@ SERVER_COMMANDS: Mapping[str, str] = {
 class CommandGroup(click.Group):
     """Finds commands here and in the entry points `auditlog.commands`, and turns errors into lines."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - of click
         """Return the names of all commands: ours, then those plugged in."""
         return [*COMMANDS, *sorted(_plug_ins().keys() - COMMANDS.keys())]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - of click
         """Import and return a command.
 
         Raises CommandError for a plug-in that cannot be imported, or a server command without a server.
@@ -60,30 +62,36 @@ class CommandGroup(click.Group):
             raise CommandError(f"{cmd_name}: this needs the server; install the package `auditd`")
         return None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - of click
         """Write the commands and their summaries without importing ours or the server's."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
         plug_ins = {name: entry for name, entry in _plug_ins().items() if name not in COMMANDS}
         if plug_ins:
             with formatter.section("On the server's machine"):
-                formatter.write_dl([(name, _summary(name, plug_ins[name])) for name in _server_order(plug_ins)])
+                formatter.write_dl(
+                    [(name, _summary(name, plug_ins[name])) for name in _server_order(plug_ins)]
+                )
 
     def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
         complete_var: str | None = None,
-        standalone_mode: bool = True,
+        standalone_mode: bool = True,  # noqa: ARG002 - of click's interface only
         **extra: Any,  # noqa: ANN401 - as click has it
     ) -> NoReturn:
-        """Run a command and exit; `standalone_mode` is for click's interface only.
+        """Run a command and exit.
 
         This stands in for click's own, which ends a closed pipe with 1, here a "no", and a usage error with
         several lines.
         """
         name = prog_name or "auditlog"
         self._main_shell_completion(extra, name, complete_var)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # What the terminal's encoding lacks is shown as an escape, and stops nobody.
+                stream.reconfigure(errors="backslashreplace")
         try:
             with self.make_context(name, list(sys.argv[1:] if args is None else args), **extra) as context:
                 self.invoke(context)
@@ -113,7 +121,9 @@ def _load(plug_in: EntryPoint) -> click.Command:
     try:
         command = plug_in.load()
     except Exception as error:
-        raise CommandError(f"{plug_in.name}: {_broken(plug_in, f'{type(error).__name__}: {error}')}") from error
+        raise CommandError(
+            f"{plug_in.name}: {_broken(plug_in, f'{type(error).__name__}: {error}')}"
+        ) from error
     if not isinstance(command, click.Command):
         raise CommandError(f"{plug_in.name}: {_broken(plug_in, 'it is no command')}")
     return command
@@ -157,7 +167,5 @@ def _end(error: Exception) -> int:
 
 def _silence_stdout() -> None:
     """Let what is still buffered go nowhere, so that the interpreter's flush at exit stays quiet."""
-    try:
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - open until the process ends

@@ -8,16 +8,18 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import click
 
 from auditd_client.cli._escape import shown, shown_json, shown_lines
 
+_T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 # A table that is not on a terminal is as wide as its contents, for cutting text would lose evidence.
 _UNLIMITED_WIDTH = 1_000_000
+# The last four are the full-width forms of the first four.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
@@ -32,56 +34,67 @@ def output_option(*formats: str) -> Callable[[_F], _F]:
     )
 
 
-def is_terminal() -> bool:
-    """Whether stdout is a terminal."""
-    return sys.stdout.isatty()
+class Writer(Generic[_T]):
+    """Writes items in the format asked for, as they come.
 
+    A table or CSV has `columns` and the values that `to_row` gives; `json` is one array, `jsonl` a line
+    each, of what `to_json` gives, verbatim. As a context manager it writes the end of the array.
+    """
 
-def compact_json(value: object) -> str:
-    """Return a value as one line of JSON, without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def write_json_lines(lines: Iterable[str | bytes]) -> None:
-    """Write each JSON text as a line, verbatim; on a terminal what could act on it becomes a JSON escape."""
-    stream = click.get_binary_stream("stdout")
-    terminal = is_terminal()
-    for line in lines:
-        data = line.encode() if isinstance(line, str) else line
-        stream.write(_terminal_json(data) if terminal else data)
-        stream.write(b"\n")
-    stream.flush()
-
-
-class JsonArray:
-    """Writes JSON texts as the elements of one array, verbatim, a line each, as they come."""
-
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        output: str,
+        columns: Sequence[str],
+        to_row: Callable[[_T], Sequence[object]],
+        to_json: Callable[[_T], str | bytes],
+    ) -> None:
+        self._output = output
+        self._columns = columns
+        self._to_row = to_row
+        self._to_json = to_json
         self._is_empty = True
 
-    def write(self, elements: Iterable[str | bytes]) -> None:
-        """Write further elements."""
-        stream = click.get_binary_stream("stdout")
-        terminal = is_terminal()
-        for element in elements:
-            data = element.encode() if isinstance(element, str) else element
-            stream.write(b"[\n" if self._is_empty else b",\n")
-            stream.write(_terminal_json(data) if terminal else data)
-            self._is_empty = False
-        stream.flush()
+    def __enter__(self) -> Self:
+        return self
 
-    def close(self) -> None:
-        """Write the end of the array."""
-        stream = click.get_binary_stream("stdout")
-        stream.write(b"[]\n" if self._is_empty else b"\n]\n")
-        stream.flush()
+    def __exit__(self, *_: object) -> None:
+        if self._output == "json":
+            write_bytes(b"[]\n" if self._is_empty else b"\n]\n")
+        elif self._output == "csv" and self._is_empty:
+            _write_csv([self._columns])
+
+    def write(self, items: Sequence[_T]) -> None:
+        """Write further items; those of one call stand in one table."""
+        if not items:
+            return
+        if self._output == "table":
+            write_table(self._columns, map(self._to_row, items))
+        elif self._output == "csv":
+            header = [self._columns] if self._is_empty else []
+            _write_csv([*header, *map(self._to_row, items)])
+        elif self._output == "jsonl":
+            write_bytes(b"".join(_json_bytes(self._to_json(item)) + b"\n" for item in items))
+        else:
+            separator = b"[\n" if self._is_empty else b",\n"
+            write_bytes(separator + b",\n".join(_json_bytes(self._to_json(item)) for item in items))
+        self._is_empty = False
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes as they are, and let them go at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def write_json(text: str | bytes) -> None:
+    """Write one JSON text as a line, verbatim; on a terminal what could act on it becomes a JSON escape."""
+    write_bytes(_json_bytes(text) + b"\n")
 
 
 def write_text(text: str) -> None:
     """Write lines of text verbatim; on a terminal escaped."""
-    stream = click.get_binary_stream("stdout")
-    stream.write((shown_lines(text) if is_terminal() else text).encode("utf-8", "backslashreplace"))
-    stream.flush()
+    write_bytes((shown_lines(text) if sys.stdout.isatty() else text).encode("utf-8", "backslashreplace"))
 
 
 def write_line(text: str) -> None:
@@ -94,55 +107,31 @@ def note(text: str) -> None:
     click.echo(shown(text), err=True)
 
 
-def write_csv_rows(rows: Iterable[Sequence[object]]) -> None:
-    """Write CSV (RFC 4180, but with line feeds), text that a spreadsheet would take for a formula quoted by `'`."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    terminal = is_terminal()
-    for row in rows:
-        cells = [_csv_cell(cell) for cell in row]
-        writer.writerow(map(shown, cells) if terminal else cells)
-    stream = click.get_binary_stream("stdout")
-    stream.write(buffer.getvalue().encode("utf-8", "backslashreplace"))
-    stream.flush()
-
-
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, header: bool = True) -> None:
-    """Write a table, every cell escaped; numbers stand to the right. No cell is cut."""
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, every cell escaped and none cut; numbers stand to the right."""
     # Not at the top: most uses of most commands do not need it.
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    terminal = is_terminal()
-    table = Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     cells = [list(row) for row in rows]
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for position, column in enumerate(columns):
-        numeric = bool(cells) and all(isinstance(row[position], int) for row in cells)
-        table.add_column(Text(shown(column)), justify="right" if numeric else "left", overflow="fold")
+        is_numeric = bool(cells) and all(type(row[position]) is int for row in cells)
+        table.add_column(Text(shown(column)), justify="right" if is_numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(shown(cell_text(cell))) for cell in row))
+        table.add_row(*(Text(shown(_cell(value))) for value in row))
+    terminal = sys.stdout.isatty()
     buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        force_terminal=terminal,
-        width=Console(file=sys.stdout).width if terminal else _UNLIMITED_WIDTH,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
-    console.print(table)
-    for line in buffer.getvalue().splitlines():
+    width = Console(file=sys.stdout).width if terminal else _UNLIMITED_WIDTH
+    Console(file=buffer, force_terminal=terminal, width=width).print(table)
+    for line in buffer.getvalue().split("\n")[:-1]:
         click.echo(line.rstrip(), color=terminal)
 
 
-def cell_text(value: object) -> str:
-    """Return a cell as text: truth values as JSON has them, nothing for None."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+def compact_json(value: object) -> str:
+    """Return a value as one line of JSON, without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def time_text(moment: datetime) -> str:
@@ -150,14 +139,34 @@ def time_text(moment: datetime) -> str:
     text = moment.strftime("%Y-%m-%dT%H:%M:%S")
     if moment.microsecond:
         digits = f"{moment.microsecond:06d}"
-        text += "." + (digits[:3] if digits.endswith("000") else digits)
+        text += f".{digits.removesuffix('000')}"
     return text + "Z"
 
 
-def _terminal_json(data: bytes) -> bytes:
-    return shown_json(data.decode("utf-8", "backslashreplace")).encode()
+def _json_bytes(text: str | bytes) -> bytes:
+    data = text.encode() if isinstance(text, str) else text
+    return shown_json(data.decode("utf-8", "backslashreplace")).encode() if sys.stdout.isatty() else data
 
 
-def _csv_cell(value: object) -> str:
-    text = cell_text(value)
+def _write_csv(rows: Iterable[Sequence[object]]) -> None:
+    """Write CSV as RFC 4180 has it, but with line feeds; a spreadsheet takes no cell of it for a formula."""
+    terminal = sys.stdout.isatty()
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in rows:
+        cells = [_defused(value) for value in row]
+        writer.writerow(map(shown, cells) if terminal else cells)
+    write_bytes(buffer.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def _defused(value: object) -> str:
+    text = _cell(value)
     return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA_STARTS) else text
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -26,8 +26,8 @@ def profile_path() -> Path:
 def read_profile(name: str | None) -> Mapping[str, Any]:
     """Return the settings of `[profiles.NAME]`; without a name those of `default`, if there are any.
 
-    Paths are taken from the file's own folder. Raises CommandError for a named profile that is missing, a file
-    that is no TOML, and settings that are unknown or of the wrong type.
+    Paths are taken from the file's own folder. Raises CommandError for a named profile that is missing, a
+    file that is no TOML, and settings that are unknown or of the wrong type.
     """
     path = profile_path()
     try:
@@ -58,8 +58,12 @@ def _checked(profile: object, place: str, folder: Path) -> Mapping[str, Any]:
         raise CommandError(f"{place} is no table")
     for setting, value in profile.items():
         if setting not in (*_TEXTS, *_FLAGS):
-            raise CommandError(f"{place}.{setting}: unknown setting; known are {', '.join((*_TEXTS, *_FLAGS))}")
+            raise CommandError(
+                f"{place}.{setting}: unknown setting; known are {', '.join((*_TEXTS, *_FLAGS))}"
+            )
         expected = bool if setting in _FLAGS else str
         if type(value) is not expected:
-            raise CommandError(f"{place}.{setting}: expected {'true or false' if expected is bool else 'text'}")
+            raise CommandError(
+                f"{place}.{setting}: expected {'true or false' if expected is bool else 'text'}"
+            )
     return {name: str(folder / value) if name in _PATHS else value for name, value in profile.items()}

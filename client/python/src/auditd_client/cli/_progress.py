@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+def no_progress(_steps: int, _count: int) -> None:
+    """Show nothing."""
+
+
 @contextmanager
-def progress(label: str, total: int | None = None, unit: str = "events") -> Iterator[Callable[[int, int], None]]:
+def progress(
+    label: str, total: int | None = None, unit: str = "events"
+) -> Iterator[Callable[[int, int], None]]:
     """Show a bar until the block ends; call what it yields with (steps done, units counted), both added up.
 
     `total` counts steps, such as bytes read; without it the bar says only that work goes on.
     """
     if not sys.stderr.isatty():
-        yield lambda steps, count: None
+        yield no_progress
         return
     # Not at the top: scripts do not need it.
     from rich.console import Console

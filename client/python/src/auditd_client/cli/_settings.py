@@ -17,6 +17,7 @@ from auditd_client.cli._profile import read_profile
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 DEFAULT_LOG = "main"
+DEFAULT_TIMEOUT_S = 10.0
 
 _KEY_OPTION = click.option(
     "--key",
@@ -32,7 +33,10 @@ _PROFILE_OPTION = click.option(
 )
 _CONNECTION_OPTIONS = (
     click.option(
-        "--address", envvar="AUDITLOG_ADDRESS", metavar="HOST:PORT", help="The server.  [env: AUDITLOG_ADDRESS]"
+        "--address",
+        envvar="AUDITLOG_ADDRESS",
+        metavar="HOST:PORT",
+        help="The server.  [env: AUDITLOG_ADDRESS]",
     ),
     click.option(
         "--token",
@@ -61,7 +65,10 @@ _CONNECTION_OPTIONS = (
     ),
     _KEY_OPTION,
     click.option(
-        "--log", envvar="AUDITLOG_LOG", metavar="NAME", help="The log's name; `main` by default.  [env: AUDITLOG_LOG]"
+        "--log",
+        envvar="AUDITLOG_LOG",
+        metavar="NAME",
+        help="The log's name; `main` by default.  [env: AUDITLOG_LOG]",
     ),
     _PROFILE_OPTION,
 )
@@ -71,7 +78,7 @@ _CONNECTION_OPTIONS = (
 class ConnectionSettings:
     """What the flags, variables and profile say together; what nobody set is empty.
 
-    `key` is a verifier key, `ca` a path, `log` a name, `main` by default.
+    `key` is a verifier key, `ca` a path, `log` a name, `main` by default, `timeout_s` seconds for one call.
     """
 
     address: str = ""
@@ -80,20 +87,29 @@ class ConnectionSettings:
     key: str = ""
     log: str = DEFAULT_LOG
     insecure: bool = False
+    timeout_s: float = DEFAULT_TIMEOUT_S
 
 
-def connection_options(function: _F) -> _F:
+def connection_options(timeout_s: float = DEFAULT_TIMEOUT_S) -> Callable[[_F], Any]:
     """Give a command the options of a connection, and call it with `settings`."""
-    return _with_options(function, _CONNECTION_OPTIONS)
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=timeout_s,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long one call may take, all its tries together.",
+    )
+    return lambda function: _with_options(function, (*_CONNECTION_OPTIONS, timeout))
 
 
-def key_options(function: _F) -> _F:
+def key_options(function: _F) -> Any:  # noqa: ANN401 - click has no type for it
     """Give an offline command the option `--key`, and call it with `settings`."""
     return _with_options(function, (_KEY_OPTION, _PROFILE_OPTION))
 
 
-def _with_options(function: _F, options: tuple[Callable[[Any], Any], ...]) -> Any:  # noqa: ANN401 - click's own type
-    names = ("address", "token", "token_file", "ca", "insecure", "key", "log", "profile")
+def _with_options(function: _F, options: tuple[Callable[[Any], Any], ...]) -> Any:  # noqa: ANN401 - as above
+    names = ("address", "token", "token_file", "ca", "insecure", "key", "log", "profile", "timeout")
 
     @functools.wraps(function)
     def called(*args: Any, **values: Any) -> Any:  # noqa: ANN401 - whatever the command takes
@@ -121,6 +137,7 @@ def _settled(context: click.Context, own: Mapping[str, Any]) -> ConnectionSettin
         key=_key(first("key")),
         log=first("log") or DEFAULT_LOG,
         insecure=bool(profile.get("insecure") if insecure is None else insecure),
+        timeout_s=own.get("timeout", DEFAULT_TIMEOUT_S),
     )
 
 

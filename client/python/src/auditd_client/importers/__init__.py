@@ -1,9 +1,9 @@
 """Other formats as events: one importer each, by name in `IMPORTERS`."""
 
 from auditd_client.importers._source import (
-    ImportedEvent,
     Importer,
     ImportFileError,
+    PlacedEvent,
     find_files,
     read_text,
 )
@@ -11,4 +11,4 @@ from auditd_client.importers.cloudtrail import CLOUDTRAIL
 
 IMPORTERS = {importer.name: importer for importer in (CLOUDTRAIL,)}
 
-__all__ = ["IMPORTERS", "ImportFileError", "ImportedEvent", "Importer", "find_files", "read_text"]
+__all__ = ["CLOUDTRAIL", "IMPORTERS", "ImportFileError", "Importer", "PlacedEvent", "find_files", "read_text"]

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any, NoReturn
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -25,7 +25,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _scan_once = json.JSONDecoder(
     parse_float=NumberText, parse_int=NumberText, parse_constant=_refuse_constant
-).scan_once
+).scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 class JsonTextError(ValueError):

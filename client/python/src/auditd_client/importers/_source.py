@@ -27,11 +27,10 @@ class ImportFileError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedEvent:
-    """An event, and the file and place that it was read from."""
+class PlacedEvent:
+    """An event, and where it was read from, such as `file.json.gz: Records[3]`."""
 
-    path: Path
-    place: str
+    where: str
     event: Event
 
 
@@ -47,7 +46,7 @@ class Importer:
 
     name: str
     summary: str
-    read: Callable[[Path], Iterator[ImportedEvent]]
+    read: Callable[[Path], Iterator[PlacedEvent]]
     accepts: Callable[[Path], bool]
 
 
@@ -79,7 +78,8 @@ def read_text(path: Path) -> str:
         compressed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
         try:
-            data = GzipFile(fileobj=file).read(MAX_TEXT_BYTES + 1) if compressed else file.read(MAX_TEXT_BYTES + 1)
+            reader = GzipFile(fileobj=file) if compressed else file
+            data = reader.read(MAX_TEXT_BYTES + 1)
         except (BadGzipFile, EOFError, zlib.error) as error:
             raise ImportFileError(path, "", f"damaged gzip data: {error}") from error
     if len(data) > MAX_TEXT_BYTES:

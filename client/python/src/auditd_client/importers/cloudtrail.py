@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from auditd_proto.v1.event_pb2 import DENIED, FAILURE, SUCCESS, Actor, Event, Origin, Outcome, Resource
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from auditd_client.importers._members import (
@@ -24,8 +25,7 @@ from auditd_client.importers._members import (
     skip_space,
     value_at,
 )
-from auditd_client.importers._source import ImportedEvent, Importer, ImportFileError, read_text
-from auditd_proto.v1.event_pb2 import DENIED, FAILURE, SUCCESS, Actor, Event, Origin, Outcome, Resource
+from auditd_client.importers._source import Importer, ImportFileError, PlacedEvent, read_text
 
 _AWS_DOMAIN = ".amazonaws.com"
 _WHOLE_SECOND_LENGTH = len("2023-07-10T11:54:39Z")
@@ -38,12 +38,13 @@ class RecordError(ValueError):
     """A record cannot become an event; the message names the member, the rule and the value."""
 
 
-def read_cloudtrail(path: Path) -> Iterator[ImportedEvent]:
+def read_cloudtrail(path: Path) -> Iterator[PlacedEvent]:
     """Yield the events of one CloudTrail log file, gzip or plain.
 
     Raises ImportFileError at the first record that cannot be read, OSError if the file cannot be opened.
     """
     text = read_text(path)
+    name = str(path)
     try:
         start = _records_start(text)
     except JsonTextError as error:
@@ -51,7 +52,7 @@ def read_cloudtrail(path: Path) -> Iterator[ImportedEvent]:
     number = 0
     try:
         for record in objects_at(text, start):
-            yield ImportedEvent(path, f"Records[{number}]", event_from_record(record))
+            yield PlacedEvent(f"{name}: Records[{number}]", event_from_record(record))
             number += 1
     except (JsonTextError, RecordError) as error:
         raise ImportFileError(path, f"Records[{number}]", str(error)) from error

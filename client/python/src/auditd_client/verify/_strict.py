@@ -19,12 +19,13 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 def read_text(data: str | bytes, what: str, max_bytes: int) -> str:
     """Return `data` as text: UTF-8, no control character but line feeds, at most `max_bytes` bytes."""
-    if len(data) > max_bytes:
-        raise MalformedError(what, f"{len(data)} long, limit {max_bytes} bytes")
     try:
-        text = (data.encode() if isinstance(data, str) else data).decode()
+        encoded = data.encode() if isinstance(data, str) else data
+        text = encoded.decode()
     except UnicodeError as error:
         raise MalformedError(what, "not UTF-8") from error
+    if len(encoded) > max_bytes:
+        raise MalformedError(what, f"{len(encoded)} bytes, limit {max_bytes}")
     if control := _CONTROL.search(text):
         line = text.count("\n", 0, control.start()) + 1
         raise MalformedError(what, f"control character 0x{ord(control.group()):02x}", line)

@@ -1,0 +1,46 @@
+"""`auditlog serve`: run a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from auditd.cli._errors import folder_errors
+
+
+@click.command("serve")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Address to listen on; port 0 takes a free one.  [default: as in auditd.toml]"
+)
+@click.option("--insecure", is_flag=True, help="Allow plaintext on an address other than loopback.")
+def serve(folder: Path, listen: str | None, insecure: bool) -> None:
+    """Run a server on the folder DIR until it is told to stop (SIGTERM, Ctrl-C).
+
+    Before it signs anything it verifies that the evidence extends all that was signed. It refuses to start where that
+    does not hold, and says what is missing.
+    """
+    from auditd.server import load_config
+    from auditd.server import serve as run
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    with folder_errors():
+        config = load_config(folder)
+        asyncio_run = _runner()
+        asyncio_run(run(config, listen or config.listen, insecure=insecure, ready=_ready))
+
+
+def _ready(address: str) -> None:
+    click.echo(f"auditd is ready on {address}", err=True)
+
+
+def _runner():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    try:
+        import uvloop
+    except ImportError:  # not made for every platform
+        return asyncio.run
+    return uvloop.run

@@ -1,0 +1,181 @@
+"""One log, entry by entry: leaves against tiles, tiles against checkpoints, checkpoints against the key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auditd.errors import AuditdError
+from auditd.log._frames import FrameCodec
+from auditd.log._head import HeadFile
+from auditd.log._keys import verify_ed25519
+from auditd.log.check._findings import Finding, Findings, Progress
+from auditd.log.check._leaves import LeafChecks
+from auditd.log.check._reading import EvidenceReader, evidence_reader
+from auditd.log.check._trees import Trees
+from auditd.note import Checkpoint, VerifierKey, open_note
+
+
+@dataclass(slots=True)
+class LogReport:
+    """The outcome for one log; it is sound if there are no findings.
+
+    `unprotected` are the entries behind the newest checkpoint that is signed and fits: nothing but the tree itself
+    speaks for them. `roots` are the roots at the sizes asked for, as rebuilt from the leaves.
+    """
+
+    name: str
+    origin: str = ""
+    entries: int = 0
+    checkpoints: int = 0
+    credentials: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    finding_count: int = 0
+    unprotected: int = 0
+    peers: str | None = None
+    roots: dict[int, bytes] = field(default_factory=dict)
+
+
+def check_log(
+    name: str,
+    folder: Path,
+    key: VerifierKey,
+    *,
+    against: Sequence[Checkpoint] = (),
+    sizes: Iterable[int] = (),
+    progress: Progress = lambda _done, _total: None,
+) -> LogReport:
+    """Re-hash everything in a log's folder and hold it against every claim at hand.
+
+    `against` are checkpoints that others hold, their signatures verified already. `sizes` asks for roots at further
+    sizes. Changes nothing. Raises FolderError where the evidence cannot be read at all.
+    """
+    with evidence_reader(folder) as reader:
+        return _Check(name, folder, key, reader).run(against, sizes, progress)
+
+
+class _Check:
+    def __init__(self, name: str, folder: Path, key: VerifierKey, reader: EvidenceReader) -> None:
+        self._folder = folder
+        self._key = key
+        self._reader = reader
+        self._findings = Findings()
+        self._report = LogReport(name, key.name)
+
+    def run(self, against: Sequence[Checkpoint], sizes: Iterable[int], progress: Progress) -> LogReport:
+        # The head is read before the entries: beside a running server it must not be newer than they are.
+        claims = self._claims(against)
+        self._check_file()
+        leaves = LeafChecks(self._key.name, self._codec(), self._findings)
+        trees = Trees(self._reader, self._findings)
+        wanted = sorted({claim.size for claim, _ in claims} | set(sizes))
+        expected = 0
+        for rows in self._reader.entries():
+            for index, key, frame in rows:
+                while expected < index:
+                    self._findings.add("ENTRY_MISSING", f"entry {expected}", "is not there")
+                    trees.add(expected, b"")
+                    expected += 1
+                trees.add(index, leaves.check(index, key, frame))
+                expected += 1
+                while wanted and wanted[0] <= expected:
+                    trees.mark(wanted.pop(0))
+            progress(expected, self._reader.size)
+        trees.finish()
+        self._compare(claims, trees)
+        self._check_credentials(leaves)
+        report = self._report
+        report.entries = self._reader.size
+        report.roots = trees.roots
+        report.findings, report.finding_count = self._findings.kept, self._findings.count
+        return report
+
+    def _claims(self, against: Sequence[Checkpoint]) -> list[tuple[Checkpoint, str]]:
+        """Return every signed claim about this log, with a name for it; report those that are not signed."""
+        claims = [(checkpoint, "a checkpoint that was given") for checkpoint in against]
+        if (self._folder / "head").exists():
+            head_file = HeadFile(self._folder / "head", self._key, writable=False)
+            newest = head_file.read()
+            head_file.close()
+            if newest is None:
+                self._findings.add("HEAD_DAMAGED", "head", "neither of its slots holds a signed checkpoint")
+            else:
+                claims.append((newest[1], "head"))
+        else:
+            self._findings.add("HEAD_MISSING", "head", "is missing: nothing says how many entries were signed for")
+        previous = 0
+        for number, size, note, peers in self._reader.checkpoints():
+            where = f"stored checkpoint {number}"
+            try:
+                checkpoint = Checkpoint.parse(open_note(note, [self._key], verify_ed25519).text)
+            except AuditdError as error:
+                self._findings.add("CHECKPOINT_DAMAGED", where, error.message)
+                continue
+            if checkpoint.size != size or checkpoint.origin != self._key.name or size < previous:
+                self._findings.add("CHECKPOINT_DAMAGED", where, f"its row says size {size}, its note {checkpoint.size}")
+                continue
+            previous = size
+            claims.append((checkpoint, where))
+            self._report.checkpoints += 1
+            self._report.peers = peers
+        beyond = self._reader.newest_checkpoint_size()
+        if beyond > self._reader.size:
+            self._findings.add("TRUNCATED", f"entries {self._reader.size} to {beyond - 1}", "a stored checkpoint covers them")
+        return claims
+
+    def _check_file(self) -> None:
+        for difference in self._reader.schema_differences():
+            self._findings.add("SCHEMA_ALTERED", difference, "is not as it was made")
+        for complaint in self._reader.page_damage():
+            self._findings.add("PAGE_DAMAGED", "evidence.db", complaint)
+        identity = self._reader.identity()
+        if identity != (self._key.name, str(self._key)):
+            self._findings.add("WRONG_LOG", "evidence.db", f"is the evidence of {identity}, not of {self._key}")
+
+    def _codec(self) -> FrameCodec:
+        sound = []
+        for number, data in self._reader.dictionaries():
+            digest = hashlib.sha256(data).hexdigest()
+            file = self._folder / "dictionaries" / f"{digest}.zstd-dictionary"
+            if not file.is_file() or file.read_bytes() != data:
+                self._findings.add("DICTIONARY_DAMAGED", f"dictionary {number}", f"differs from its file {file.name}")
+            sound.append(data)
+        try:
+            return FrameCodec(sound)
+        except AuditdError as error:
+            self._findings.add("DICTIONARY_DAMAGED", "dictionaries", error.message)
+            return FrameCodec()
+
+    def _compare(self, claims: Sequence[tuple[Checkpoint, str]], trees: Trees) -> None:
+        """Hold each claim against the rebuilt tree, the smallest size first, and bound where they part."""
+        agreed, parted = 0, False
+        for claim, where in sorted(claims, key=lambda item: item[0].size):
+            if claim.size > self._reader.size:
+                lost = f"entries {self._reader.size} to {claim.size - 1}"
+                self._findings.add("TRUNCATED", lost, f"{where} was signed for {claim.size} entries; these are missing")
+            elif trees.agrees(claim.size, claim.root):
+                agreed = max(agreed, claim.size)
+            elif not parted:
+                parted = True
+                self._findings.add(
+                    "HISTORY_CHANGED",
+                    f"entries {agreed} to {claim.size - 1}",
+                    f"are not those that {where} was signed for: root {trees.roots[claim.size].hex()},"
+                    f" signed {claim.root.hex()}",
+                )
+        self._report.unprotected = 0 if parted else self._reader.size - agreed
+
+    def _check_credentials(self, leaves: LeafChecks) -> None:
+        for credential, issuer, header, payload, signature_hash, thumbprint in self._reader.credentials():
+            self._report.credentials += 1
+            where = f"credential {credential.hex()[:16]}…"
+            signed_hash = hashlib.sha256(f"{header}.{payload}".encode()).digest()
+            if hashlib.sha256(signed_hash + signature_hash).digest() != credential:
+                self._findings.add("CREDENTIAL_DAMAGED", where, "header, payload and signature hash do not give its name")
+            if self._reader.issuer_key(thumbprint) is None:
+                self._findings.add("ISSUER_KEY_MISSING", where, f"the key {thumbprint} of {issuer} is missing")
+            leaves.named_credentials.pop(credential, None)
+        for credential, index in list(leaves.named_credentials.items())[:10]:
+            self._findings.add("CREDENTIAL_MISSING", f"entry {index}", f"names credential {credential.hex()[:16]}…")

@@ -1,0 +1,169 @@
+"""Reading evidence without changing a byte of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from auditd.errors import FolderError
+from auditd.log._database import checksum_vfs, schema_differences
+
+_CHUNK = 1_000
+
+
+class EvidenceReader:
+    """Plain SQL over one evidence file, damaged or not: no checksum is required, no trigger trusted."""
+
+    def __init__(self, db: apsw.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+        self.size = int(self._one("SELECT coalesce(max(idx) + 1, 0) FROM entries") or 0)
+
+    def entries(self) -> Iterator[Sequence[tuple[int, bytes, bytes]]]:
+        """Yield chunks of (index, key, frame), lowest index first; each chunk is a read of its own."""
+        after = -1
+        while rows := list(
+            self._db.execute(
+                "SELECT idx, key, leaf FROM entries WHERE idx > ? AND idx < ? ORDER BY idx LIMIT ?",
+                (after, self.size, _CHUNK),
+            )
+        ):
+            yield rows
+            after = rows[-1][0]
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        """Return a stored tile's bytes; None if it is missing."""
+        found = self._one("SELECT hashes FROM tiles WHERE level = ? AND tile = ?", level, index)
+        return None if found is None else bytes(found)
+
+    def tile_count(self) -> int:
+        """Return how many tiles are stored."""
+        return int(self._one("SELECT count(*) FROM tiles") or 0)
+
+    def checkpoints(self) -> list[tuple[int, int, str, str | None]]:
+        """Return (id, size, note, peers) of each stored checkpoint of no more than `size` entries, oldest first."""
+        sql = "SELECT id, size, note, peers FROM checkpoints WHERE size <= ? ORDER BY id"
+        return list(self._db.execute(sql, (self.size,)))
+
+    def newest_checkpoint_size(self) -> int:
+        """Return the largest size that a stored checkpoint names."""
+        return int(self._one("SELECT coalesce(max(size), 0) FROM checkpoints") or 0)
+
+    def dictionaries(self) -> list[tuple[int, bytes]]:
+        """Return id and bytes of each dictionary."""
+        return list(self._db.execute("SELECT id, dictionary FROM dictionaries ORDER BY rowid"))
+
+    def credentials(self) -> Iterator[tuple[bytes, str, str, str, bytes, str]]:
+        """Yield each credential row."""
+        yield from self._db.execute(
+            "SELECT credential, issuer, header, payload, signature_hash, key_thumbprint FROM credentials"
+        )
+
+    def issuer_key(self, thumbprint: str) -> str | None:
+        """Return an issuer key as a JSON Web Key; None if it is missing."""
+        found = self._one("SELECT jwk FROM issuer_keys WHERE thumbprint = ?", thumbprint)
+        return None if found is None else str(found)
+
+    def identity(self) -> tuple[str, str] | None:
+        """Return the origin and verifier key that the file says it is of."""
+        return next(iter(self._db.execute("SELECT origin, verifier_key FROM log LIMIT 1")), None)
+
+    def schema_differences(self) -> list[str]:
+        """Name every table, index and trigger that is not as it was made."""
+        return schema_differences(self._db)
+
+    def page_damage(self) -> list[str]:
+        """Return what SQLite's page checksums and its own structure check complain about, at most ten lines."""
+        complaints: list[str] = []
+        guarded = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
+        guarded.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        for db in (guarded, self._db):
+            try:
+                complaints += [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+            except apsw.Error as error:
+                complaints.append(f"a page's checksum does not match: {error}")
+        guarded.close()
+        return list(dict.fromkeys(complaints))[:10]
+
+    def _one(self, sql: str, *values: Any) -> Any:  # noqa: ANN401 -- whatever SQLite holds
+        row = self._db.execute(sql, values).fetchone()
+        return None if row is None else row[0]
+
+
+@contextmanager
+def evidence_reader(folder: Path) -> Iterator[EvidenceReader]:
+    """Read the evidence of the log in `folder`; raise FolderError if it cannot be read at all.
+
+    Beside a running server this is one more reader. Otherwise SQLite is given a private folder with a hard link of
+    the database and a copy of its write-ahead log, since even a read-only connection writes beside what it opens.
+    """
+    if not (folder / "evidence.db").is_file():
+        raise FolderError("EVIDENCE_MISSING", f"{folder / 'evidence.db'} is missing; restore a backup")
+    if _is_served(folder):
+        with _connection(folder / "evidence.db") as reader:
+            yield reader
+        return
+    with _private_copy(folder) as path, _connection(path) as reader:
+        yield reader
+
+
+def _is_served(folder: Path) -> bool:
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _private_copy(folder: Path) -> Iterator[Path]:
+    private = Path(_make_private(folder))
+    try:
+        path = private / "evidence.db"
+        try:
+            os.link(folder / "evidence.db", path)
+        except OSError:
+            shutil.copyfile(folder / "evidence.db", path)
+        wal = folder / "evidence.db-wal"
+        if wal.exists():
+            shutil.copyfile(wal, private / "evidence.db-wal")
+        yield path
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _make_private(folder: Path) -> str:
+    """Make a folder on the same file system if that can be written to, for a hard link costs nothing."""
+    try:
+        return tempfile.mkdtemp(prefix=".check-", dir=folder.parent)
+    except OSError:
+        return tempfile.mkdtemp(prefix="auditd-check-")
+
+
+@contextmanager
+def _connection(path: Path) -> Iterator[EvidenceReader]:
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        db.set_busy_timeout(5_000)
+        yield EvidenceReader(db, path)
+    except apsw.NotADBError as error:
+        raise FolderError("EVIDENCE_UNREADABLE", f"{path.name} is no SQLite file; restore a backup") from error
+    finally:
+        db.close()

@@ -1,0 +1,96 @@
+"""Page tokens: stateless, authenticated, and good for one query of one caller alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import struct
+from dataclasses import dataclass
+
+from auditd.errors import InvalidRequestError, Violation
+from auditd.query._spans import Order
+
+_POSITION = struct.Struct(">QQ")
+_MAC_LENGTH = hashlib.sha256().digest_size
+_TOKEN_LENGTH = len(base64.urlsafe_b64encode(bytes(_POSITION.size + _MAC_LENGTH)))
+_PURPOSE = "auditd page token v1"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryIdentity:
+    """What a page token is bound to: the caller, and all of the query that must stay as it was."""
+
+    origin: str
+    filter: str
+    order: Order
+    no_index: bool
+    issuer: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page begins, in a tree of a size. Both are at most 2^63-1."""
+
+    tree_size: int
+    cursor: int
+
+
+class PageTokens:
+    """Seals and opens page tokens with a key of 32 bytes or more.
+
+    Raises:
+        ValueError: the key is shorter.
+
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < 32:
+            raise ValueError(f"a key of {len(key)} bytes; 32 are needed")
+        self._key = key
+
+    def seal(self, query: QueryIdentity, position: Position) -> str:
+        """Return the token of a position: URL-safe text of 64 characters."""
+        body = _POSITION.pack(position.tree_size, position.cursor)
+        return base64.urlsafe_b64encode(body + self._mac(query, body)).decode("ascii")
+
+    def open(self, query: QueryIdentity, token: str) -> Position:
+        """Return the position that a token was sealed with.
+
+        Raises:
+            InvalidRequestError: `INVALID_PAGE_TOKEN`; it was altered, or made for another query or caller.
+
+        """
+        sealed = _decode(token)
+        body, mac = sealed[: _POSITION.size], sealed[_POSITION.size :]
+        if not hmac.compare_digest(mac, self._mac(query, body)):
+            raise _refusal("the token belongs to another query, caller or server")
+        return Position(*_POSITION.unpack(body))
+
+    def _mac(self, query: QueryIdentity, body: bytes) -> bytes:
+        texts = (_PURPOSE, query.origin, query.filter, query.order.value, query.issuer, query.subject)
+        parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+        parts += [b"no index" if query.no_index else b"", body]
+        # With its length before each part, no two lists of parts give the same bytes.
+        message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hmac.digest(self._key, message, "sha256")
+
+
+def _decode(token: str) -> bytes:
+    if len(token) != _TOKEN_LENGTH:
+        raise _refusal(f"{len(token)} characters; a token has {_TOKEN_LENGTH}")
+    try:
+        sealed = base64.b64decode(token, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise _refusal("the token is not URL-safe base64") from None
+    if len(sealed) != _POSITION.size + _MAC_LENGTH:
+        raise _refusal("the token is cut")
+    return sealed
+
+
+def _refusal(problem: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        "INVALID_PAGE_TOKEN", f"page_token: {problem}", (Violation("page_token", problem),)
+    )

@@ -1,0 +1,140 @@
+"""Reading an index: snapshots, and connections kept for the next of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from auditd.query._index_file import BUSY_TIMEOUT_MS, close
+
+_MAX_IDLE = 4
+_OLDEST_FIRST = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid"
+_NEWEST_FIRST = _OLDEST_FIRST + " DESC"
+
+
+class IndexUnusableError(Exception):
+    """The index could not be read; whatever it was to narrow must be scanned."""
+
+
+class Snapshot:
+    """An index as one reader sees it: later commits do not show.
+
+    Raises:
+        IndexUnusableError: the file cannot be read; so does every method.
+
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        try:
+            connection.execute("BEGIN")
+            rows = connection.execute("SELECT size FROM covered").fetchall()
+        except apsw.Error as error:
+            raise IndexUnusableError(str(error)) from error
+        if len(rows) != 1:
+            raise IndexUnusableError("no record of what it covers")
+        self._size = cast("int", rows[0][0])
+
+    @property
+    def size(self) -> int:
+        """How many entries, from the first on, it covers."""
+        return self._size
+
+    def rows(self, match: str, start: int, end: int, *, newest_first: bool) -> Generator[int]:
+        """Yield the indexes in `[start, end)` of entries whose terms fulfil an FTS5 query, in order."""
+        sql = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
+        step, last = (-1, end) if newest_first else (1, start - 1)
+        with closing(self._connection.cursor()) as cursor:
+            try:
+                for (row,) in cursor.execute(sql, (match, start, end)):
+                    index = cast("int", row)
+                    # A damaged file may say anything; a search must not repeat an entry or leave the log.
+                    if not start <= index < end or (index - last) * step <= 0:
+                        raise IndexUnusableError(f"row {index} after {last} in [{start}, {end})")
+                    last = index
+                    yield index
+            except apsw.Error as error:
+                raise IndexUnusableError(str(error)) from error
+
+    def end(self) -> None:
+        """Let go of what was seen."""
+        try:
+            self._connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise IndexUnusableError(str(error)) from error
+
+
+class Readers:
+    """A pool of read-only connections to one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # `_lock` guards the two below it.
+        self._lock = threading.Lock()
+        self._idle: list[apsw.Connection] = []
+        self._generation = 0
+
+    @contextmanager
+    def snapshot(self, damaged: Callable[[], None]) -> Iterator[Snapshot]:
+        """Give a snapshot of the file.
+
+        Args:
+            damaged: called when the file cannot be read, before the error is raised.
+
+        Raises:
+            IndexUnusableError: the file cannot be read.
+
+        """
+        try:
+            connection, generation = self._take()
+            try:
+                snapshot = Snapshot(connection)
+                try:
+                    yield snapshot
+                finally:
+                    snapshot.end()
+            except IndexUnusableError:
+                generation = -1
+                raise
+            finally:
+                self._put_back(connection, generation)
+        except IndexUnusableError:
+            damaged()
+            raise
+
+    def retire(self) -> None:
+        """Use no connection to the present file again."""
+        with self._lock:
+            self._generation += 1
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            close(connection)
+
+    def _take(self) -> tuple[apsw.Connection, int]:
+        with self._lock:
+            generation = self._generation
+            if self._idle:
+                return self._idle.pop(), generation
+        return _open(self._path), generation
+
+    def _put_back(self, connection: apsw.Connection, generation: int) -> None:
+        with self._lock:
+            if generation == self._generation and len(self._idle) < _MAX_IDLE:
+                self._idle.append(connection)
+                return
+        close(connection)
+
+
+def _open(path: Path) -> apsw.Connection:
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.execute("PRAGMA query_only = ON")
+    except apsw.Error as error:
+        raise IndexUnusableError(str(error)) from error
+    return connection

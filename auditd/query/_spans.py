@@ -1,0 +1,105 @@
+"""Which leaves a search reads, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from enum import Enum
+from typing import TypeAlias
+
+from auditd.query._index import Index
+from auditd.query._narrow import Narrowing
+from auditd.query._readers import IndexUnusableError, Snapshot
+
+# Half-open. Once a span is read, everything before its end (oldest first) or from its start on (newest
+# first) has been considered; an empty span only says so.
+Span: TypeAlias = tuple[int, int]
+
+_CHUNK = 256  # leaves read at once: as many as a tile covers, and at most 16 MiB
+_WINDOW = 2**18  # rows of the index asked for at once, so that a search can stop within some milliseconds
+_GAP = 8  # leaves read for nothing rather than read apart
+
+
+class Order(Enum):
+    """Order of the results of a search, by index."""
+
+    NEWEST_FIRST = "newest first"
+    OLDEST_FIRST = "oldest first"
+
+
+def spans(index: Index | None, narrowing: Narrowing, start: int, end: int, order: Order) -> Generator[Span]:
+    """Yield spans that hold every entry in `[start, end)` that a narrowing allows."""
+    remaining = (start, end)
+    if index is not None and narrowing.match is not None:
+        try:
+            with index.snapshot() as snapshot:
+                if snapshot is not None:
+                    with closing(_narrowed(snapshot, narrowing, start, end, order)) as found:
+                        for span in found:
+                            yield span
+                            remaining = _after(span, remaining, order)
+                    return
+        except IndexUnusableError:
+            pass  # what remains is read from the evidence
+    yield from _chunks(*remaining, order)
+
+
+def _after(span: Span, remaining: Span, order: Order) -> Span:
+    if order is Order.OLDEST_FIRST:
+        return span[1], remaining[1]
+    return remaining[0], span[0]
+
+
+def _chunks(start: int, end: int, order: Order, length: int = _CHUNK) -> Iterator[Span]:
+    """Yield consecutive spans between multiples of `length`."""
+    if order is Order.OLDEST_FIRST:
+        while start < end:
+            stop = min(end, (start // length + 1) * length)
+            yield start, stop
+            start = stop
+    else:
+        while start < end:
+            stop = max(start, (end - 1) // length * length)
+            yield stop, end
+            end = stop
+
+
+def _narrowed(
+    snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, order: Order
+) -> Generator[Span]:
+    """Yield what the index has found, and all that it does not cover."""
+    edge = min(max(start, snapshot.size), end)
+    if order is Order.NEWEST_FIRST:
+        yield from _chunks(edge, end, order)
+        yield from _found(snapshot, narrowing, start, edge, order)
+    else:
+        yield from _found(snapshot, narrowing, start, edge, order)
+        yield from _chunks(edge, end, order)
+
+
+def _found(snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Iterator[Span]:
+    assert narrowing.match is not None
+    newest_first = order is Order.NEWEST_FIRST
+    # FTS5 gathers all terms with a prefix anew for each statement, so there the window is everything.
+    window = max(1, end) if narrowing.has_prefix else _WINDOW
+    for low, high in _chunks(start, end, order, window):
+        with closing(snapshot.rows(narrowing.match, low, high, newest_first=newest_first)) as rows:
+            yield from _joined(rows)
+        yield (low, low) if newest_first else (high, high)
+
+
+def _joined(rows: Iterable[int]) -> Iterator[Span]:
+    """Join indexes that lie close together, in order, into spans of at most `_CHUNK` leaves."""
+    span: Span | None = None
+    for row in rows:
+        if span is None:
+            span = (row, row + 1)
+            continue
+        low, high = min(span[0], row), max(span[1], row + 1)
+        if high - low <= _CHUNK and (high - low) - (span[1] - span[0]) <= _GAP + 1:
+            span = (low, high)
+        else:
+            yield span
+            span = (row, row + 1)
+    if span is not None:
+        yield span

@@ -1,0 +1,74 @@
+"""From the metadata of a call to its caller."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import grpc
+
+from auditd.entry import KeyMaker, encode_caller
+from auditd.identity import Authenticator, Caller, IssuerKey, parse_authorization
+from auditd.log import Credential
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """A caller, and what recording its acts needs, computed once a token."""
+
+    caller: Caller
+    json: bytes
+    keys: KeyMaker
+    credential: Credential
+
+
+class Callers:
+    """Knows the caller of every call. Belongs to the event loop's thread."""
+
+    def __init__(self, authenticator: Authenticator, keys: dict[str, IssuerKey], cache_size: int) -> None:
+        self._authenticator = authenticator
+        self._keys = keys
+        self._contexts: OrderedDict[bytes, CallContext] = OrderedDict()
+        self._cache_size = cache_size
+
+    def of(self, context: grpc.aio.ServicerContext) -> CallContext:
+        """Return the verified caller of a call; raise UnauthenticatedError."""
+        values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+        caller = self._authenticator.authenticate(parse_authorization(values))
+        known = self._contexts.get(caller.credential_id)
+        if known is None or known.caller is not caller:
+            known = self._contexts[caller.credential_id] = self._context(caller)
+            if len(self._contexts) > self._cache_size:
+                self._contexts.popitem(last=False)
+        return known
+
+    def _context(self, caller: Caller) -> CallContext:
+        evidence = caller.credential
+        credential = Credential(
+            credential=evidence.credential_id,
+            issuer=evidence.issuer,
+            header=evidence.header,
+            payload=evidence.payload,
+            signature=evidence.signature,
+            signature_hash=evidence.signature_hash,
+            expires_at=evidence.expires_at,
+            key_thumbprint=caller.key_thumbprint,
+            key_jwk=self._keys[caller.key_thumbprint].jwk_json,
+        )
+        return CallContext(
+            caller,
+            encode_caller(caller.kind, caller.issuer, caller.subject, caller.jti or "", evidence.credential_id),
+            KeyMaker(caller.issuer, caller.subject),
+            credential,
+        )
+
+
+def peer_ip(context: grpc.aio.ServicerContext) -> str:
+    """Return the address of a call's peer as text; empty where it has none."""
+    scheme, _, rest = context.peer().partition(":")
+    if scheme == "ipv4":
+        return rest.rpartition(":")[0]
+    if scheme == "ipv6":
+        return unquote(rest).rpartition(":")[0].strip("[]").partition("%")[0]
+    return ""

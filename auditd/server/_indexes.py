@@ -1,0 +1,63 @@
+"""The index of each log, fed by its writer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from auditd.log import CommitPlan, Log, Observer
+from auditd.query import Index, Search
+from auditd.server._config import Config
+
+
+class _Feed:
+    """Offers the entries of each commit to an index, once there is one; runs in the writer thread."""
+
+    def __init__(self) -> None:
+        self.index: Index | None = None
+
+    def committed(self, plan: CommitPlan) -> None:
+        if self.index is not None:
+            entries = [
+                {"event": event.fields, "caller": _caller(caller)}
+                for event, caller in zip(plan.events, plan.callers, strict=True)
+            ]
+            self.index.offer(plan.size, entries)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _caller(caller_json: bytes) -> Mapping[str, Any]:
+    caller: Mapping[str, Any] = orjson.loads(caller_json)
+    return caller
+
+
+class Indexes:
+    """Opens, feeds and closes the index of every log of a folder."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._feeds: dict[str, _Feed] = {}
+        self._indexes: list[Index] = []
+        self.searches: dict[str, Search] = {}
+
+    def observer(self, name: str) -> Observer:
+        """Return what a log's writer tells of its commits."""
+        return self._feeds.setdefault(name, _Feed())
+
+    def open(self, logs: Mapping[str, Log]) -> None:
+        """Open the index of each log; one that is unfit is built anew in the background."""
+        for name, log in logs.items():
+            index = Index(self._config.log_folder(name) / "index.db", log)
+            self._indexes.append(index)
+            self._feeds[name].index = index
+            self.searches[name] = Search(log, index)
+
+    def close(self) -> None:
+        """Stop feeding, and close."""
+        for feed in self._feeds.values():
+            feed.index = None
+        for index in self._indexes:
+            index.close()

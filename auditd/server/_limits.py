@@ -1,0 +1,47 @@
+"""What requests may ask for, and how large an answer would be."""
+
+from __future__ import annotations
+
+from auditd.entry import LeafTemplate
+from auditd.errors import InvalidRequestError, Violation
+
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+MAX_SIZE = 2**63 - 1
+_ENVELOPE_BYTES = 8 * 1024  # checkpoint, consistency proof, framing
+_RECEIPT_BYTES = 80  # index, recorded_at, leaf_hash, duplicate, framing
+_HASH_BYTES = 34
+
+
+def require_size(field: str, value: int) -> int:
+    """Return `value`; raise InvalidRequestError beyond 2^63-1, which no index and no size can be."""
+    if value > MAX_SIZE:
+        raise InvalidRequestError(
+            "OUT_OF_RANGE", f"{field}: {value}, limit 2^63-1", [Violation(field, f"{value}, limit 2^63-1")]
+        )
+    return value
+
+
+def require_response_fits(
+    event_bytes: list[int],
+    caller_bytes: int,
+    template: LeafTemplate,
+    tree_size: int,
+    *,
+    leaves: bool,
+    proofs: bool,
+) -> None:
+    """Raise InvalidRequestError `RESPONSE_TOO_LARGE` with the number of events whose receipts fit."""
+    if not leaves and not proofs:
+        return
+    overhead = template.longest(b"", b"") + caller_bytes
+    each = _RECEIPT_BYTES + (_HASH_BYTES * (tree_size + len(event_bytes)).bit_length() if proofs else 0)
+    total = _ENVELOPE_BYTES
+    for count, length in enumerate(event_bytes):
+        total += each + (overhead + length if leaves else 0)
+        if total > MAX_RESPONSE_BYTES:
+            raise InvalidRequestError(
+                "RESPONSE_TOO_LARGE",
+                f"events: the receipts asked for could pass {MAX_RESPONSE_BYTES} bytes; send at most {count} at a time",
+                [Violation("events", f"at most {count} with these options")],
+                {"max_events": str(count), "limit": "max_response_bytes", "value": str(MAX_RESPONSE_BYTES)},
+            )

@@ -1,0 +1,146 @@
+"""The logs of a server folder: opened together, held against each other, and the record kept of that."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from auditd.entry import parse_leaf
+from auditd.errors import FolderError
+from auditd.identity import SYSTEM_LOGS, IssuerKey
+from auditd.log import Answers, Log, LogSettings, LogSigner, Observer, QueueLimits, load_signer, sign_peers
+from auditd.server._config import Config
+from auditd.server._own_events import OwnEvents, cut
+
+_REPLAY_CHUNK = 1_000
+
+
+class Logs:
+    """Every log of a folder, by name, opened and verified; `control` was replayed whole.
+
+    `observer(name)` is told of a log's commits. `deliver` takes the answers of a commit in a writer thread.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        deliver: Callable[[Answers], None],
+        observer: Callable[[str], Observer | None],
+    ) -> None:
+        self._config = config
+        self._own_events = OwnEvents(config.origin)
+        self._by_name: dict[str, Log] = {}
+        try:
+            for name in _log_names(config):
+                self._by_name[name] = self._open(name, deliver, observer(name))
+            self._hold_against_each_other()
+            self._recorded = self._replay_control()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def by_name(self) -> dict[str, Log]:
+        """The logs; not to be changed."""
+        return self._by_name
+
+    def start(self, issuer_keys: Sequence[IssuerKey]) -> None:
+        """Begin to record: configuration and new issuer keys in `control`, then the start in `access`.
+
+        Returns when all of it is durable.
+        """
+        for log in self._by_name.values():
+            log.start()
+        control = self._by_name["control"]
+        digest = hashlib.sha256(self._config.text.encode()).hexdigest()
+        if self._recorded.config != digest:
+            attributes = {"sha256": digest, "settings": cut(self._config.text)}
+            control.record(self._own_events.by_server("config.change", attributes))
+        for key in issuer_keys:
+            if (key.issuer, key.thumbprint) not in self._recorded.issuer_keys:
+                attributes = {"issuer": key.issuer, "thumbprint": key.thumbprint, "jwk": key.jwk_json}
+                control.record(self._own_events.by_server("issuer_key.add", attributes))
+        self._by_name["access"].record(self._own_events.by_server("server.start", self._sizes()))
+
+    def record_stop(self) -> None:
+        """Record the end of the server in `access`."""
+        self._by_name["access"].record(self._own_events.by_server("server.stop", self._sizes()))
+
+    def close(self) -> None:
+        """Record what is queued and close every log, `control` and `access` last, so that they name the others."""
+        for name in sorted(self._by_name, key=lambda name: (name in SYSTEM_LOGS, name)):
+            self._by_name[name].close()
+
+    def _open(self, name: str, deliver: Callable[[Answers], None], observer: Observer | None) -> Log:
+        config = self._config
+        signer = load_signer(config.keys / f"{name}.pem", config.log_origin(name))
+        return Log(
+            name,
+            config.log_folder(name),
+            signer,
+            LogSettings(
+                clock=time.time_ns,
+                limits=QueueLimits(config.limits.max_queued_events, config.limits.max_queued_bytes),
+                deliver=deliver,
+                peers=(lambda: self._peers(signer)) if name in SYSTEM_LOGS else (lambda: None),
+                observer=observer,
+                announce=None if name == "control" else (lambda sha256: self._announce(name, sha256)),
+            ),
+        )
+
+    def _peers(self, signer: LogSigner) -> str:
+        heads = [(log.origin, log.tree_head) for log in self._by_name.values() if log.origin != signer.name]
+        return sign_peers(signer, heads)
+
+    def _announce(self, name: str, sha256: str) -> None:
+        """Make a dictionary's hash durable in `control` before its first use."""
+        attributes = {"log": name, "sha256": sha256}
+        self._by_name["control"].record(self._own_events.by_server("dictionary.add", attributes))
+
+    def _hold_against_each_other(self) -> None:
+        by_origin = {log.origin: log for log in self._by_name.values()}
+        for name in SYSTEM_LOGS:
+            self._by_name[name].require_peers(by_origin)
+
+    def _replay_control(self) -> _Recorded:
+        """Read `control` whole, each leaf verified, for decisions rest on it."""
+        control = self._by_name["control"]
+        recorded = _Recorded()
+        for start in range(0, control.size, _REPLAY_CHUNK):
+            for leaf in control.leaves(start, min(start + _REPLAY_CHUNK, control.size)):
+                recorded.replay(parse_leaf(leaf)["event"])
+        return recorded
+
+    def _sizes(self) -> dict[str, Any]:
+        """Return the newest size and root of every log, for the start and stop entries."""
+        heads = {name: log.tree_head for name, log in self._by_name.items()}
+        return {"logs": {name: {"size": head.size, "root": head.root.hex()} for name, head in heads.items()}}
+
+
+class _Recorded:
+    """What `control` says."""
+
+    def __init__(self) -> None:
+        self.config = ""
+        self.issuer_keys: set[tuple[str, str]] = set()
+
+    def replay(self, event: dict[str, Any]) -> None:
+        """Take in one event."""
+        attributes = event.get("attributes", {})
+        if event["action"] == "config.change":
+            self.config = attributes["sha256"]
+        elif event["action"] == "issuer_key.add":
+            self.issuer_keys.add((attributes["issuer"], attributes["thumbprint"]))
+
+
+def _log_names(config: Config) -> list[str]:
+    folder = config.folder / "logs"
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    for name in ("main", *sorted(SYSTEM_LOGS)):
+        if name not in names:
+            raise FolderError(
+                "LOG_MISSING", f"{folder / name}: the log {name!r} is missing; put its folder back or restore a backup"
+            )
+    return names

@@ -1,0 +1,103 @@
+"""Query: from a request to a page, in threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from auditd.errors import InvalidRequestError, Violation
+from auditd.filter import Filter, parse
+from auditd.log import Log
+from auditd.query import Order, PageTokens, Position, QueryIdentity, Search
+from auditd.server._caller import CallContext
+from auditd.server._config import LimitSettings
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+
+DEFAULT_PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1_000
+MAX_PAGE_BYTES = 3 * 1024 * 1024
+ANSWER_S = 0.1
+"""What a page that ends at the deadline leaves for its answer to travel."""
+
+_ORDERS = {
+    pb.ORDER_UNSPECIFIED: Order.NEWEST_FIRST,
+    pb.ORDER_NEWEST_FIRST: Order.NEWEST_FIRST,
+    pb.ORDER_OLDEST_FIRST: Order.OLDEST_FIRST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuery:
+    """A query found to be well-formed, and where its page begins."""
+
+    tree: Filter
+    identity: QueryIdentity
+    page_size: int
+    tree_size: int
+    cursor: int | None
+
+
+class Querier:
+    """Answers queries, a few at a time; the others wait their turn."""
+
+    def __init__(self, searches: Mapping[str, Search], page_key: bytes, limits: LimitSettings) -> None:
+        self._searches = searches
+        self._tokens = PageTokens(page_key)
+        self._max_query_s = limits.max_query_s
+        self._threads = ThreadPoolExecutor(limits.max_queries_at_once, thread_name_prefix="query")
+
+    def prepare(self, log: Log, caller: CallContext, request: pb.QueryRequest) -> PreparedQuery:
+        """Check a request; raise InvalidRequestError naming the field at fault."""
+        if request.page_size < 0:
+            raise _violation("page_size", f"{request.page_size}, must not be negative")
+        order = _ORDERS.get(request.order)
+        if order is None:
+            raise _violation("order", f"{request.order} is no order")
+        identity = QueryIdentity(
+            log.origin, request.filter, order, request.no_index, caller.caller.issuer, caller.caller.subject
+        )
+        tree_size, cursor = log.size, None
+        if request.page_token:
+            position = self._tokens.open(identity, request.page_token)
+            tree_size, cursor = min(position.tree_size, log.size), position.cursor
+        page_size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        return PreparedQuery(parse(request.filter), identity, page_size, tree_size, cursor)
+
+    async def page(
+        self, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
+    ) -> pb.QueryResponse:
+        """Return the page; what is found when the deadline (monotonic seconds) nears is a page as well."""
+        ends_at = min(deadline - ANSWER_S, time.monotonic() + self._max_query_s)
+        search = self._searches[log.name]
+        page = await asyncio.get_running_loop().run_in_executor(
+            self._threads,
+            lambda: search.page(
+                query.tree,
+                order=query.identity.order,
+                page_size=query.page_size,
+                tree_size=query.tree_size,
+                cursor=query.cursor,
+                max_bytes=MAX_PAGE_BYTES,
+                stopped=lambda: time.monotonic() > ends_at or cancelled(),
+                use_index=not query.identity.no_index,
+            ),
+        )
+        response = pb.QueryResponse(tree_size=query.tree_size)
+        add = response.entries.add
+        for index, leaf in page.entries:
+            add(index=index, leaf=leaf)
+        if page.next_cursor is not None:
+            position = Position(query.tree_size, page.next_cursor)
+            response.next_page_token = self._tokens.seal(query.identity, position)
+        return response
+
+    def close(self) -> None:
+        """Let running queries end."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _violation(field: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])

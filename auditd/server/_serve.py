@@ -1,0 +1,230 @@
+"""The life of a server process: open, verify, listen, drain, close."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from auditd.entry import Limits
+from auditd.errors import FolderError
+from auditd.identity import Authenticator, Issuer, IssuerConfig, LocalIssuer
+from auditd.log import Answers, Log, Outcome, Recorded, Submission
+from auditd.server._access import AccessRecorder
+from auditd.server._append import Appender
+from auditd.server._caller import Callers
+from auditd.server._config import Config
+from auditd.server._folder import ISSUER_KEY_NAME, PAGE_KEY_NAME
+from auditd.server._indexes import Indexes
+from auditd.server._logs import Logs
+from auditd.server._own_events import OwnEvents
+from auditd.server._query import Querier
+from auditd.server._service import SERVICE, AuditLogService
+
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+_FRAMING_BYTES = 4 * 1024 * 1024
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread keeps the GIL while another waits: the event loop must not wait five milliseconds."""
+
+
+def load_issuers(config: Config) -> list[Issuer]:
+    """Return the issuers whose tokens are accepted, the folder's own first; raise FolderError for an unfit one."""
+    issuers = [Issuer.from_jwks_file(item) for item in config.issuers]
+    if config.local_issuer.enabled:
+        own = IssuerConfig(
+            issuer=config.local_issuer_name,
+            jwks_file=config.keys / ISSUER_KEY_NAME,
+            max_lifetime_s=config.local_issuer.max_lifetime_s,
+        )
+        issuers.insert(0, Issuer.from_jwks(own, local_issuer(config).jwks()))
+    if not issuers:
+        raise FolderError("NO_ISSUER", "auditd.toml names no issuer and local_issuer is off: nobody could call")
+    return issuers
+
+
+def local_issuer(config: Config) -> LocalIssuer:
+    """Load the folder's own issuer."""
+    return LocalIssuer.load(
+        config.local_issuer_name, config.keys / ISSUER_KEY_NAME, config.local_issuer.max_lifetime_s
+    )
+
+
+async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[[str], None]) -> None:
+    """Serve a folder until SIGTERM or SIGINT; `ready` is called with the address once the port answers.
+
+    Raises FolderError or DamagedError where the folder must not be served.
+    """
+    _require_safe(config, listen, insecure=insecure)
+    issuers = load_issuers(config)
+    loop = asyncio.get_running_loop()
+    indexes = Indexes(config)
+
+    def deliver(answers: Answers) -> None:
+        loop.call_soon_threadsafe(_hand_over, answers)
+
+    logs = await asyncio.to_thread(Logs, config, deliver, indexes.observer)
+    try:
+        await asyncio.to_thread(indexes.open, logs.by_name)
+        keys = [key for issuer in issuers for key in issuer.keys]
+        await asyncio.to_thread(logs.start, keys)
+        await _run(config, listen, issuers, logs, indexes, ready)
+        await asyncio.to_thread(logs.record_stop)
+    finally:
+        await asyncio.to_thread(indexes.close)
+        await asyncio.to_thread(logs.close)
+
+
+async def _run(
+    config: Config,
+    listen: str,
+    issuers: list[Issuer],
+    logs: Logs,
+    indexes: Indexes,
+    ready: Callable[[str], None],
+) -> None:
+    limits = config.limits
+    access_log = logs.by_name["access"]
+    access = AccessRecorder(OwnEvents(config.origin), lambda submission: record(access_log, submission))
+    querier = Querier(indexes.searches, (config.keys / PAGE_KEY_NAME).read_bytes(), limits)
+    service = AuditLogService(
+        logs.by_name,
+        Callers(
+            Authenticator(issuers, config.audience, time.time, limits.max_cached_tokens),
+            {key.thumbprint: key for issuer in issuers for key in issuer.keys},
+            limits.max_cached_tokens,
+        ),
+        access,
+        Appender(_entry_limits(config), record),
+        querier,
+        limits.max_request_bytes,
+    )
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", limits.max_request_bytes + _FRAMING_BYTES),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    server.add_generic_rpc_handlers([service.handler()])
+    checks = _add_health_and_reflection(server)
+    port = _listen(server, config, listen)
+    stop = _stop_event()
+    sweeper = asyncio.create_task(access.run())
+    await server.start()
+    await checks.set("", health_pb2.HealthCheckResponse.SERVING)
+    await checks.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    _calm_the_collector()
+    ready(f"{listen.rpartition(':')[0]}:{port}")
+    try:
+        await stop.wait()
+    finally:
+        await checks.enter_graceful_shutdown()
+        await server.stop(limits.drain_s)
+        sweeper.cancel()
+        await access.close()
+        querier.close()
+
+
+async def record(log: Log, submission: Submission) -> Recorded:
+    """Record a submission from the event loop; raise what it was refused with."""
+    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def done(outcome: Outcome) -> None:
+        # A caller that went away cancelled the future; what it sent is recorded all the same.
+        if not future.done():
+            future.set_result(outcome)
+
+    submission.done = done
+    log.submit(submission)
+    outcome = await future
+    if isinstance(outcome, Recorded):
+        return outcome
+    raise outcome
+
+
+def _hand_over(answers: Answers) -> None:
+    for submission, outcome in answers:
+        submission.done(outcome)
+
+
+def _entry_limits(config: Config) -> Limits:
+    limits = config.limits
+    return Limits(
+        max_batch_events=limits.max_batch_events,
+        max_ahead_s=limits.max_ahead_s,
+        max_event_age_s=limits.max_event_age_s,
+    )
+
+
+def _require_safe(config: Config, listen: str, *, insecure: bool) -> None:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit():
+        raise FolderError("LISTEN_INVALID", f"listen: {listen!r}, must be HOST:PORT")
+    if config.tls is None and not insecure and not _is_loopback(host):
+        raise FolderError(
+            "PLAINTEXT_REFUSED",
+            f"listen: {listen} is not loopback and no TLS is configured; add a [tls] table to auditd.toml,"
+            " or ask for plaintext by name: --insecure",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(server: grpc.aio.Server, config: Config, listen: str) -> int:
+    try:
+        if config.tls is None:
+            return int(server.add_insecure_port(listen))
+        pair = (config.tls.key.read_bytes(), config.tls.certificate.read_bytes())
+        return int(server.add_secure_port(listen, grpc.ssl_server_credentials([pair])))
+    except RuntimeError as error:
+        raise FolderError("PORT_TAKEN", f"listen: cannot listen on {listen}; is the port in use?") from error
+    except OSError as error:
+        raise FolderError("TLS_UNREADABLE", f"tls: {error.filename}: {error.strerror}") from error
+
+
+def _add_health_and_reflection(server: grpc.aio.Server) -> health.aio.HealthServicer:
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION_V1)
+    reflector = reflection.aio.ReflectionServicer(names)
+    # The messages of v1 are those of v1alpha, byte for byte, so one servicer answers under both names.
+    method = grpc.stream_stream_rpc_method_handler(
+        reflector.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        [
+            grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method})
+            for name in (reflection.SERVICE_NAME, _REFLECTION_V1)
+        ]
+    )
+    return checks
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _calm_the_collector() -> None:
+    """What is alive now stays; batches make many objects and no cycles, so collect seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)

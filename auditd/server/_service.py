@@ -1,0 +1,239 @@
+"""`auditd.v1.AuditLogService`: decode, call, encode."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from auditd.entry import event_key, time_text
+from auditd.errors import (
+    AuditdError,
+    CallerError,
+    DamagedError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    Violation,
+)
+from auditd.identity import Permission, TokenError
+from auditd.log import Log
+from auditd.server._access import AccessRecorder
+from auditd.server._append import Appender
+from auditd.server._caller import CallContext, Callers, peer_ip
+from auditd.server._limits import MAX_SIZE, require_size
+from auditd.server._query import Querier
+from auditd.server._status import status_of
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+
+SERVICE = "auditd.v1.AuditLogService"
+DEFAULT_LOG = "main"
+
+Context = grpc.aio.ServicerContext
+Request = TypeVar("Request", bound=Message)
+
+
+class AuditLogService:
+    """The methods of the service over the logs of one folder. Belongs to the event loop's thread."""
+
+    def __init__(
+        self,
+        logs: dict[str, Log],
+        callers: Callers,
+        access: AccessRecorder,
+        appender: Appender,
+        querier: Querier,
+        max_request_bytes: int,
+    ) -> None:
+        self._logs = logs
+        self._callers = callers
+        self._access = access
+        self._appender = appender
+        self._querier = querier
+        self._max_request_bytes = max_request_bytes
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler to register: it takes raw bytes, so that malformed ones get a proper answer."""
+        methods: dict[str, tuple[type[Message], Callable[..., Awaitable[Message]]]] = {
+            "Append": (pb.AppendRequest, self._append),
+            "Get": (pb.GetRequest, self._get),
+            "Query": (pb.QueryRequest, self._query),
+            "Prove": (pb.ProveRequest, self._prove),
+            "GetCheckpoint": (pb.GetCheckpointRequest, self._get_checkpoint),
+            "ListLogs": (pb.ListLogsRequest, self._list_logs),
+        }
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: grpc.unary_unary_rpc_method_handler(self._unary(name, kind, method))
+                for name, (kind, method) in methods.items()
+            },
+        )
+
+    def _unary(
+        self, name: str, kind: type[Request], method: Callable[[CallContext, Request, Context], Awaitable[Message]]
+    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        async def answer(data: bytes, context: Context) -> bytes:
+            caller: CallContext | None = None
+            request: Request | None = None
+            try:
+                caller = self._callers.of(context)
+                request = self._parse(kind, data)
+                return (await method(caller, request, context)).SerializeToString()
+            except AuditdError as error:
+                refusal = await self._note_refusal(name, caller, request, context, error)
+                code, message, trailer = status_of(refusal)
+                await context.abort(code, message, trailer)
+                raise  # not reached: abort raises
+
+        return answer
+
+    def _parse(self, kind: type[Request], data: bytes) -> Request:
+        if len(data) > self._max_request_bytes:
+            raise InvalidRequestError(
+                "REQUEST_TOO_LARGE",
+                f"the request has {len(data)} bytes, limit {self._max_request_bytes}; send fewer events at a time",
+                [Violation("events", f"{len(data)} bytes, limit {self._max_request_bytes}")]
+                if kind is pb.AppendRequest
+                else (),
+                {"limit": "max_request_bytes", "value": str(self._max_request_bytes)},
+            )
+        try:
+            return kind.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequestError(
+                "MALFORMED_REQUEST", f"the request is no {kind.DESCRIPTOR.full_name} message"
+            ) from error
+
+    async def _note_refusal(
+        self, method: str, caller: CallContext | None, request: Message | None, context: Context, error: AuditdError
+    ) -> AuditdError:
+        """Record a refusal that must be seen; return the error to answer with."""
+        if not isinstance(error, CallerError) and error.reason != "LOG_BEHIND_CALLER":
+            return error
+        claimed = error.unverified_subject if isinstance(error, TokenError) else ""
+        log = getattr(request, "log", "") or DEFAULT_LOG
+        try:
+            await self._access.refused(
+                caller, method, log if log in self._logs else "", peer_ip(context), error, claimed
+            )
+        except AuditdError as unrecordable:
+            return unrecordable
+        return error
+
+    def _log(self, caller: CallContext, name: str, permission: Permission) -> Log:
+        """Return a log; permission is judged before existence, so that a refusal does not tell what exists."""
+        name = name or DEFAULT_LOG
+        caller.caller.require(permission, name)
+        log = self._logs.get(name)
+        if log is None:
+            raise NotFoundError(
+                "LOG_NOT_FOUND", f"log: no log is named {name[:64]!r}; list them with 'auditlog logs'", {"log": name[:64]}
+            )
+        return log
+
+    async def _append(self, caller: CallContext, request: pb.AppendRequest, _context: Context) -> Message:
+        log = self._log(caller, request.log, Permission.APPEND)
+        if request.HasField("known_size"):
+            log.require_known_size(require_size("known_size", request.known_size))
+        return await self._appender.append(log, caller, request)
+
+    async def _get(self, caller: CallContext, request: pb.GetRequest, context: Context) -> Message:
+        log = self._log(caller, request.log, Permission.GET)
+        index = require_size("index", request.index)
+        leaf = log.leaf(index)
+        await self._access.read(caller, "get", log.name, peer_ip(context), index=index)
+        return pb.GetResponse(entry=pb.Entry(index=index, leaf=leaf))
+
+    async def _query(self, caller: CallContext, request: pb.QueryRequest, context: Context) -> Message:
+        log = self._log(caller, request.log, Permission.QUERY)
+        query = self._querier.prepare(log, caller, request)
+        deadline = time.monotonic() + (context.time_remaining() or float("inf"))
+        page = asyncio.ensure_future(self._querier.page(log, query, deadline, context.cancelled))
+        try:
+            await self._access.read(caller, "query", log.name, peer_ip(context), filter_text=request.filter)
+        except BaseException:
+            page.cancel()
+            raise
+        return await page
+
+    async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
+        log = self._log(caller, request.log, Permission.PROVE)
+        head = log.tree_head
+        response = pb.ProveResponse(checkpoint=head.note)
+        target = request.WhichOneof("target")
+        index: int | None = None
+        if target == "consistency":
+            _prove_consistency(log, request.consistency, head.size, response.consistency)
+        elif target in ("inclusion", "event_name"):
+            wanted = getattr(request, target)
+            size = require_size(f"{target}.tree_size", wanted.tree_size) if wanted.HasField("tree_size") else head.size
+            index = (
+                _named_index(log, request.event_name)
+                if target == "event_name"
+                else require_size("inclusion.index", request.inclusion.index)
+            )
+            if index >= head.size:
+                log.leaf(index)
+            proof = response.inclusion
+            proof.index, proof.tree_size = index, size
+            proof.hashes.extend(log.inclusion_proof(index, size))
+            proof.leaf = log.leaf(index)
+        else:
+            raise _violation("target", "is missing: inclusion, event_name or consistency")
+        await self._access.read(caller, "prove", log.name, peer_ip(context), index=index)
+        return response
+
+    async def _get_checkpoint(self, caller: CallContext, request: pb.GetCheckpointRequest, _context: Context) -> Message:
+        log = self._log(caller, request.log, Permission.CHECKPOINT)
+        head = log.tree_head
+        response = pb.GetCheckpointResponse(checkpoint=head.note)
+        if request.HasField("known_size"):
+            log.require_known_size(require_size("known_size", request.known_size))
+            # Asked again: the log may have reached the caller's size only now.
+            head = log.tree_head
+            response.checkpoint = head.note
+            response.consistency_proof.extend(log.consistency_proof(request.known_size, head.size))
+        return response
+
+    async def _list_logs(self, caller: CallContext, _request: pb.ListLogsRequest, _context: Context) -> Message:
+        caller.caller.require_any()
+        response = pb.ListLogsResponse()
+        for name, log in sorted(self._logs.items()):
+            if any(caller.caller.may(permission, name) for permission in Permission):
+                response.logs.add(
+                    name=name, origin=log.origin, verifier_key=log.verifier_key, tree_size=log.size
+                )
+        return response
+
+
+def _prove_consistency(log: Log, target: pb.ConsistencyTarget, current: int, proof: pb.ConsistencyProof) -> None:
+    proof.from_size = require_size("consistency.from_size", target.from_size)
+    proof.to_size = require_size("consistency.to_size", target.to_size) if target.HasField("to_size") else current
+    if target.from_size == 0:
+        raise _violation("consistency.from_size", "0, must be at least 1: every tree extends the empty one")
+    proof.hashes.extend(log.consistency_proof(proof.from_size, proof.to_size))
+
+
+def _named_index(log: Log, name: pb.EventNameTarget) -> int:
+    moment = name.time
+    if not (0 <= moment.seconds <= 253_402_300_799 and 0 <= moment.nanos < 1_000_000_000):
+        raise _violation("event_name.time", "is not within 1970 to 9999")
+    text = time_text(moment.seconds, moment.nanos)
+    key = event_key(name.issuer, name.subject, name.id, text, moment.seconds * 1_000_000_000 + moment.nanos)
+    index = log.find(key)
+    if index is None:
+        raise NotFoundError(
+            "EVENT_NOT_FOUND",
+            f"event_name: log {log.name!r} has no event {name.id[:128]!r} at {text} by {name.subject[:128]!r}",
+            {"log": log.name},
+        )
+    return index
+
+
+def _violation(field: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])

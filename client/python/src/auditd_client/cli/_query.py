@@ -1,0 +1,94 @@
+"""`auditlog query`: entries that a filter selects."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from typing import Literal
+
+import click
+
+from auditd_client import Entry
+from auditd_client.cli._connect import MAX_ATTEMPTS, connect
+from auditd_client.cli._entry_rows import CSV_COLUMNS, TABLE_COLUMNS, parse_columns, read_leaf, row
+from auditd_client.cli._output import Writer, note, output_option
+from auditd_client.cli._progress import no_progress, progress
+from auditd_client.cli._settings import ConnectionSettings, connection_options
+
+# Entries written together: a page of the server, and what one table holds before it starts anew.
+_BLOCK = 1_000
+
+
+@click.command("query", short_help="Print the entries that a filter selects.")
+@click.argument("filter_text", default="", metavar="[FILTER]")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Most entries to print; 0 for all.",
+)
+@click.option(
+    "--order",
+    type=click.Choice(("asc", "desc")),
+    default="desc",
+    show_default=True,
+    help="Oldest first, or newest first.",
+)
+@click.option(
+    "--no-index", is_flag=True, help="Read the evidence alone, without the index: slow, but it cannot hide."
+)
+@click.option(
+    "--columns",
+    callback=lambda _context, _option, value: value and parse_columns(value),
+    metavar="NAME,…",
+    help="Columns of a table or CSV, such as index,time,actor.id,attributes.amount.",
+)
+@connection_options()
+@output_option("table", "json", "jsonl", "csv")
+def command(
+    filter_text: str,
+    limit: int,
+    order: Literal["asc", "desc"],
+    no_index: bool,
+    columns: tuple[str, ...] | None,
+    settings: ConnectionSettings,
+    output: str,
+) -> None:
+    r"""Print the entries that FILTER selects, the newest first; without it all.
+
+    With `--output jsonl` an entry is one line: its leaf, the exact bytes that were hashed.
+
+    \b
+    auditlog query 'action = "user.login" AND outcome = FAILURE'
+    auditlog query 'actor.id = "ali*" AND recorded_at >= "2026-11-01T00:00:00Z"' --limit 0 --output jsonl
+    """
+    chosen = columns or (CSV_COLUMNS if output == "csv" else TABLE_COLUMNS)
+    writer: Writer[Entry] = Writer(
+        output,
+        chosen,
+        lambda entry: row(read_leaf(entry.leaf, entry.index), chosen),
+        lambda entry: entry.leaf,
+    )
+    count = 0
+    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, writer, _bar(limit) as advance:
+        entries = client.query(filter_text, order=order, limit=limit or None, no_index=no_index)
+        while block := list(islice(entries, _BLOCK)):
+            writer.write(block)
+            count += len(block)
+            advance(0, len(block))
+    if output == "table" and sys.stderr.isatty():
+        if count == 0:
+            note("no entry")
+        elif count == limit:
+            note(f"there may be more than these {limit}: see --limit")
+
+
+def _bar(limit: int) -> AbstractContextManager[Callable[[int, int], None]]:
+    """Show progress only where the entries themselves do not: on the way to a file."""
+    if limit == 0 and not sys.stdout.isatty():
+        return progress("query", unit="entries")
+    return nullcontext(no_progress)

@@ -1,0 +1,5 @@
+"""Run the tour: `python -m demo`."""
+
+from demo.run import main
+
+main()
