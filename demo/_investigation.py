@@ -41,7 +41,8 @@ class Search:
         entries = list(self.client.query(filter_text, order="asc", page_size=1_000))
         self.seconds.append(time.perf_counter() - began)
         self.narrator.command(f"auditlog query '{filter_text}'")
-        self.narrator.say(f"{len(entries):,} entries in {self.seconds[-1] * 1000:,.0f} ms")
+        found = "1 entry" if len(entries) == 1 else f"{len(entries):,} entries"
+        self.narrator.say(f"{found} in {self.seconds[-1] * 1000:,.0f} ms")
         return [(entry, json.loads(entry.leaf)["event"]) for entry in entries]
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -54,7 +55,7 @@ class Narrator:
             table.add_column(name, justify="right" if numbers else "left", overflow="fold")
         for row in values:
             table.add_row(*(f"{value:,}" if isinstance(value, int) else escape(str(value)) for value in row))
-        self._console.print(table)
+        self._console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
     def progress(self, what: str, items: Iterable[Item], total: int) -> Iterator[Item]:
         """Yield the items; on a terminal a bar shows how many have come."""

@@ -45,6 +45,11 @@ def checksum_vfs() -> str:
     return "cksmvfs"
 
 
+def plain_vfs() -> str:
+    """Return the VFS below the checksum VFS, which reads damaged pages as they are."""
+    return next(name for name in apsw.vfs_names() if name != checksum_vfs())
+
+
 def create_evidence(path: Path, origin: str, verifier_key: str) -> None:
     """Make an empty evidence file at `path`, which must not exist."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_EXCLUSIVE

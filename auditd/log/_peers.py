@@ -34,19 +34,28 @@ def sign_peers(signer: LogSigner, heads: Iterable[tuple[str, TreeHead]]) -> str:
     return sign_note("\n".join([_TITLE, *lines]) + "\n", [signer])
 
 
+def open_peers(note: str, key: VerifierKey) -> list[tuple[str, int, bytes]]:
+    """Return (origin, size, root) of each log that a note of `sign_peers` names; raise DamagedError."""
+    try:
+        title, *lines = open_note(note, [key], verify_ed25519).text.split("\n")[:-1]
+        if title == _TITLE:
+            named = [line.split(" ") for line in lines]
+            return [(origin, int(size), base64.b64decode(root)) for origin, size, root in named]
+    except (AuditdError, ValueError) as error:
+        raise _damaged(key) from error
+    raise _damaged(key)
+
+
+def _damaged(key: VerifierKey) -> DamagedError:
+    return DamagedError("PEERS_DAMAGED", f"log {key.name}: what it says of other logs is damaged")
+
+
 def require_peers(note: str, key: VerifierKey, peers: Mapping[str, Peer]) -> None:
     """Hold every log of the folder, by origin, against a note of `sign_peers`.
 
     Raises FolderError for a log that is missing or ends before the size named, DamagedError if its root differs.
     """
-    try:
-        title, *lines = open_note(note, [key], verify_ed25519).text.split("\n")[:-1]
-        named = [(origin, int(size), base64.b64decode(root)) for origin, size, root in map(str.split, lines)]
-    except (AuditdError, ValueError) as error:
-        raise DamagedError("PEERS_DAMAGED", f"log {key.name}: what it says of other logs is damaged") from error
-    if title != _TITLE:
-        raise DamagedError("PEERS_DAMAGED", f"log {key.name}: what it says of other logs is damaged")
-    for origin, size, root in named:
+    for origin, size, root in open_peers(note, key):
         peer = peers.get(origin)
         if peer is None or peer.size < size:
             has = "is missing" if peer is None else f"has {peer.size} entries"

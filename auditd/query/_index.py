@@ -210,37 +210,38 @@ class Index:
     def _gather(self, covered: int) -> list[str]:
         """Return the terms of up to some `_BATCH` entries from `covered` on, as offered or else as read."""
         rows: list[str] = []
-        size = self._source.size
         while len(rows) < _BATCH:
             position = covered + len(rows)
-            offer = self._take(position, size)
+            offer = self._take(position)
             if offer is not None and offer.first <= position:
                 rows.extend(map(terms_of, offer.entries[position - offer.first :]))
                 continue
-            end = min(size if offer is None else offer.first, position + _LEAVES_PER_READ)
-            if offer is None and not self._must_read(position, size):
+            gap_end = self._unoffered_end(position) if offer is None else offer.first
+            if gap_end <= position:
                 break
+            end = min(gap_end, position + _LEAVES_PER_READ)
             rows.extend(terms_of(parse_leaf(leaf)) for leaf in self._source.leaves(position, end))
         return rows
 
-    def _take(self, position: int, size: int) -> _Offer | None:
+    def _take(self, position: int) -> _Offer | None:
         """Return the next offer that reaches beyond `position`; it stays where it is while there is a gap."""
         with self._condition:
             while self._offers:
                 offer = self._offers[0]
-                if offer.first > position and offer.end <= size:
+                if position < offer.first and offer.end <= self._source.size:
                     return offer
                 self._offers.popleft()
                 self._waiting -= len(offer.entries)
-                if offer.end > size:
+                if offer.end > self._source.size:
                     self._behind = True
                 elif offer.end > position:
                     return offer
             return None
 
-    def _must_read(self, position: int, size: int) -> bool:
-        """Tell whether entries are left that were never offered, or dropped."""
+    def _unoffered_end(self, position: int) -> int:
+        """Return where the entries end that must be read because their offer was dropped or never made."""
         with self._condition:
-            if self._behind and position >= size:
-                self._behind = self._source.size > size
-            return self._behind and position < size and not self._stopping
+            # An offer that comes after this line sets the flag again, or is taken later.
+            size = self._source.size
+            self._behind = self._behind and position < size and not self._offers
+            return size if self._behind and not self._stopping else position

@@ -1,7 +1,18 @@
 """The gRPC server of a folder of logs: configuration, services, lifecycle."""
 
+from auditd.server._check import FolderReport, check_folder
 from auditd.server._config import Config, load_config
 from auditd.server._folder import LOG_NAMES, Made, make_folder
 from auditd.server._serve import local_issuer, serve
 
-__all__ = ["LOG_NAMES", "Config", "Made", "load_config", "local_issuer", "make_folder", "serve"]
+__all__ = [
+    "LOG_NAMES",
+    "Config",
+    "FolderReport",
+    "Made",
+    "check_folder",
+    "load_config",
+    "local_issuer",
+    "make_folder",
+    "serve",
+]

@@ -33,7 +33,7 @@ class Logs:
         self._own_events = OwnEvents(config.origin)
         self._by_name: dict[str, Log] = {}
         try:
-            for name in _log_names(config):
+            for name in log_names(config):
                 self._by_name[name] = self._open(name, deliver, observer(name))
             self._hold_against_each_other()
             self._recorded = self._replay_control()
@@ -135,9 +135,10 @@ class _Recorded:
             self.issuer_keys.add((attributes["issuer"], attributes["thumbprint"]))
 
 
-def _log_names(config: Config) -> list[str]:
+def log_names(config: Config) -> list[str]:
+    """Return the names of the logs in a folder; raise FolderError if one that every folder has is missing."""
     folder = config.folder / "logs"
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else []
     for name in ("main", *sorted(SYSTEM_LOGS)):
         if name not in names:
             raise FolderError(

@@ -1,4 +1,4 @@
-"""A client in another language, generated from `proto/` alone, appends with nothing but those stubs and a token."""
+"""A client in another language, generated from `proto/` alone, appends with nothing but that and a token."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def program(tmp_path_factory):
         unavailable("Go is not installed")
     folder = tmp_path_factory.mktemp("go") / "appendone"
     shutil.copytree(PROGRAM, folder)
-    modules = subprocess.run(["go", "mod", "download"], cwd=folder, capture_output=True, text=True, check=False)
+    modules = subprocess.run(
+        ["go", "mod", "download"], cwd=folder, capture_output=True, text=True, check=False
+    )
     if modules.returncode != 0:
         unavailable(f"Go modules cannot be had: {modules.stderr.strip()}")
     run("go", "build", "-o", "bin/", *PLUGINS, cwd=folder)

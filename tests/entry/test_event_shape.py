@@ -123,6 +123,12 @@ def test_gives_the_fields_that_the_leaf_holds(full: Event, form: Form) -> None:
             replace(GOOD, actor=Actor(roles=("a", ""))), "actor.roles[1]", "required", id="empty role"
         ),
         pytest.param(
+            replace(GOOD, actor=Actor(roles=("a" * 128, "a" * 129))),
+            "actor.roles[1]",
+            "129 bytes, limit 128",
+            id="role of 129 characters",
+        ),
+        pytest.param(
             replace(GOOD, actor=Actor(roles=("a", "é" * 65))),
             "actor.roles[1]",
             "130 bytes, limit 128",

@@ -191,15 +191,28 @@ def test_nothing_selects_where_an_or_has_no_terms():
     assert compile_predicate(Not(Or(())))(ENTRY)
 
 
-VALUES = ["k", "K", "\u212a", "ſs", "ß", "a\"b", "a\\b", "a/b", "é", "\n", "plain", "PLAIN"]
-FILTERS = ["k", "K", '"ss"', '"ß"', '"a\\"b"', '"a\\\\b"', '"é"', "plain", "attributes.x = k", 'attributes.x = "p*"']
+VALUES = ["k", "K", "\u212a", "ſs", "ß", 'a"b', "a\\b", "a/b", "é", "\n", "plain", "PLAIN"]
+FILTERS = [
+    "k",
+    "K",
+    '"ss"',
+    '"ß"',
+    '"a\\"b"',
+    '"a\\\\b"',
+    '"é"',
+    "plain",
+    "attributes.x = k",
+    'attributes.x = "p*"',
+]
 FILTERS += ['attributes.x = "a\\"b"', "attributes.x : plain OR é", "attributes.x != k", "NOT k", "plain AND attributes.x = plain"]  # fmt: skip
 
 
 @given(
     st.recursive(
         st.sampled_from(VALUES),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(VALUES), inner, max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(VALUES), inner, max_size=3)
+        ),
         max_leaves=6,
     ),
     st.booleans(),

@@ -45,7 +45,9 @@ def refusal(text, **limits):
         pytest.param("contains(a)", 9, "no functions such as 'contains'", id="function"),
         pytest.param("actor . id = x", 7, "without spaces", id="spaces around a dot"),
         pytest.param("actor.id =~ x", 11, "'~' must stand in quotation marks", id="regular expression"),
-        pytest.param("tenant = ${claims.tenant}", 10, "'$' must stand in quotation marks", id="claim outside a scope"),
+        pytest.param(
+            "tenant = ${claims.tenant}", 10, "'$' must stand in quotation marks", id="claim outside a scope"
+        ),
         pytest.param("actr.id = x", 1, "did you mean actor.id?", id="misspelt field"),
         pytest.param("ip = x", 1, "did you mean origin.ip?", id="field without its group"),
         pytest.param("zzzzzz = x", 1, "attributes.zzzzzz", id="unknown field"),
@@ -154,7 +156,17 @@ def test_holds_each_limit_exactly():
 
 ALPHABET = st.sampled_from(
     ["(", ")", '"', "'", "\\", "*", ".", "-", "=", "!=", "<", ">=", ":", " ", "AND", "OR", "NOT", "a", "1"]
-    + ["actor.id", "index", "attributes.x", "origin.ip", "time", "outcome", "2026-01-01T00:00:00Z", "\x00", "é"]
+    + [
+        "actor.id",
+        "index",
+        "attributes.x",
+        "origin.ip",
+        "time",
+        "outcome",
+        "2026-01-01T00:00:00Z",
+        "\x00",
+        "é",
+    ]
 )
 ENTRY = {"index": 1, "event": {"actor": {"id": "a"}, "attributes": {"x": [1, {"y": None}]}}}
 

@@ -10,9 +10,29 @@ from auditd.errors import DamagedError
 from auditd.query import Index
 
 SEALED = {"sealed": "9f86d081884c7d659a2feaa0c55ad015"}
-ACTORS = ["alice", "Alice", "alina", "bob", "x" * 60, "x" * 60 + "y", "new\nline", "\nfirst", "nul\x00nul", 'quo"te', "ap'os"]
+ACTORS = [
+    "alice",
+    "Alice",
+    "alina",
+    "bob",
+    "x" * 60,
+    "x" * 60 + "y",
+    "new\nline",
+    "\nfirst",
+    "nul\x00nul",
+    'quo"te',
+    "ap'os",
+]
 ACTORS += ["*", "Zoë", "ﬁ", "a b", "(a)", "", SEALED]
-ADDRESSES = ["203.0.113.9", "203.0.113.77", "203.0.114.1", "10.0.0.1", "2001:db8::1", "2001:0DB8::1", "::ffff:10.0.0.1"]
+ADDRESSES = [
+    "203.0.113.9",
+    "203.0.113.77",
+    "203.0.114.1",
+    "10.0.0.1",
+    "2001:db8::1",
+    "2001:0DB8::1",
+    "::ffff:10.0.0.1",
+]
 
 
 class MemoryLog:

@@ -28,8 +28,35 @@ from auditd.query import Index, Order, Search
 
 NAMES = ["tenant", "action", "actor.id", "actor.roles", "actor.session_id", "actor.type", "resources.id"]
 NAMES += ["resources.type", "origin.traceparent", "id", "caller.sub", "attributes.note"]
-TEXTS = ["acme", "user.login", "record.read", "alice", "ali", "x" * 60, "x" * 39, "new\nline", "new", "line", "nul\x00nul"]
-TEXTS += ["\nfirst", 'quo"te', "ap'os", "*", "Zoë", "a b", "(a)", "admin", "ops", "1", "test", "s-2\x01tail", "s-1", "s"]
+TEXTS = [
+    "acme",
+    "user.login",
+    "record.read",
+    "alice",
+    "ali",
+    "x" * 60,
+    "x" * 39,
+    "new\nline",
+    "new",
+    "line",
+    "nul\x00nul",
+]
+TEXTS += [
+    "\nfirst",
+    'quo"te',
+    "ap'os",
+    "*",
+    "Zoë",
+    "a b",
+    "(a)",
+    "admin",
+    "ops",
+    "1",
+    "test",
+    "s-2\x01tail",
+    "s-1",
+    "s",
+]
 TEXTS += ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6", "00-x", "01936f5e-00000007", "svc", ""]  # fmt: skip
 TYPED = [
     ("outcome", ["SUCCESS", "DENIED"]),
@@ -46,13 +73,17 @@ def comparison(name, operator, text):
 
 
 def of_field(name, texts):
-    operators = ["=", "!=", ":"] if name in {"outcome", "origin.ip"} else ["=", "!=", ":", "<", "<=", ">", ">="]
+    operators = (
+        ["=", "!=", ":"] if name in {"outcome", "origin.ip"} else ["=", "!=", ":", "<", "<=", ">", ">="]
+    )
     return st.builds(comparison, st.just(name), st.sampled_from(operators), st.sampled_from(texts))
 
 
 PATHS = st.sampled_from([tuple(name.split(".")) for name in NAMES])
 LEAVES = st.one_of(
-    st.builds(Comparison, PATHS, st.sampled_from(["=", "=", ":", "!=", "<"]), st.sampled_from(TEXTS).map(Text)),
+    st.builds(
+        Comparison, PATHS, st.sampled_from(["=", "=", ":", "!=", "<"]), st.sampled_from(TEXTS).map(Text)
+    ),
     st.builds(
         Comparison,
         PATHS,
@@ -123,12 +154,16 @@ def test_a_search_finds_what_a_scan_finds(busy_log, search, tree, order, page_si
 def test_a_search_of_any_log_finds_what_a_scan_finds(new_log, make_event, data, trees):
     log = new_log()
     numbers = range(data.draw(st.integers(1, 12)))
-    log.append(*(make_event(lambda options: data.draw(st.sampled_from(options)), number) for number in numbers))
+    log.append(
+        *(make_event(lambda options: data.draw(st.sampled_from(options)), number) for number in numbers)
+    )
     with tempfile.TemporaryDirectory() as folder:
         index = Index(Path(folder) / "index.db", log)
         assert index.wait_covered(log.size, 30)
         for tree in trees:
-            assert pages(Search(log, index), tree, log.size, Order.OLDEST_FIRST, 3) == scan(log, tree, log.size)
+            assert pages(Search(log, index), tree, log.size, Order.OLDEST_FIRST, 3) == scan(
+                log, tree, log.size
+            )
         index.close()
 
 

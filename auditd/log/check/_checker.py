@@ -11,8 +11,9 @@ from auditd.errors import AuditdError
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
+from auditd.log._peers import open_peers
 from auditd.log.check._findings import Finding, Findings, Progress
-from auditd.log.check._leaves import LeafChecks
+from auditd.log.check._leaves import LeafChecks, OnEntry
 from auditd.log.check._reading import EvidenceReader, evidence_reader
 from auditd.log.check._trees import Trees
 from auditd.note import Checkpoint, VerifierKey, open_note
@@ -23,7 +24,8 @@ class LogReport:
     """The outcome for one log; it is sound if there are no findings.
 
     `unprotected` are the entries behind the newest checkpoint that is signed and fits: nothing but the tree itself
-    speaks for them. `roots` are the roots at the sizes asked for, as rebuilt from the leaves.
+    speaks for them. `dictionaries` are the SHA-256 (hex) of those it uses, `key_thumbprints` the issuer keys that its
+    credentials name. `roots` are the roots at the sizes asked for, as rebuilt.
     """
 
     name: str
@@ -34,7 +36,8 @@ class LogReport:
     findings: list[Finding] = field(default_factory=list)
     finding_count: int = 0
     unprotected: int = 0
-    peers: str | None = None
+    dictionaries: set[str] = field(default_factory=set)
+    key_thumbprints: set[str] = field(default_factory=set)
     roots: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -46,14 +49,27 @@ def check_log(
     against: Sequence[Checkpoint] = (),
     sizes: Iterable[int] = (),
     progress: Progress = lambda _done, _total: None,
+    on_entry: OnEntry = lambda _entry: None,
 ) -> LogReport:
     """Re-hash everything in a log's folder and hold it against every claim at hand.
 
     `against` are checkpoints that others hold, their signatures verified already. `sizes` asks for roots at further
-    sizes. Changes nothing. Raises FolderError where the evidence cannot be read at all.
+    sizes. `on_entry` is given every well-formed entry, in order. Changes nothing. Raises FolderError where the evidence cannot be read at all.
     """
     with evidence_reader(folder) as reader:
-        return _Check(name, folder, key, reader).run(against, sizes, progress)
+        return _Check(name, folder, key, reader).run(against, sizes, progress, on_entry)
+
+
+def named_peers(folder: Path, key: VerifierKey) -> list[tuple[str, int, bytes]]:
+    """Return (origin, size, root) of each other log that a log's newest stored checkpoint names.
+
+    Raises DamagedError if what it says is damaged, FolderError as `check_log` does.
+    """
+    with evidence_reader(folder) as reader:
+        stored = reader.checkpoints()
+    if not stored or stored[-1][3] is None:
+        return []
+    return open_peers(stored[-1][3], key)
 
 
 class _Check:
@@ -64,11 +80,13 @@ class _Check:
         self._findings = Findings()
         self._report = LogReport(name, key.name)
 
-    def run(self, against: Sequence[Checkpoint], sizes: Iterable[int], progress: Progress) -> LogReport:
+    def run(
+        self, against: Sequence[Checkpoint], sizes: Iterable[int], progress: Progress, on_entry: OnEntry
+    ) -> LogReport:
         # The head is read before the entries: beside a running server it must not be newer than they are.
         claims = self._claims(against)
         self._check_file()
-        leaves = LeafChecks(self._key.name, self._codec(), self._findings)
+        leaves = LeafChecks(self._key.name, self._codec(), self._findings, on_entry)
         trees = Trees(self._reader, self._findings)
         wanted = sorted({claim.size for claim, _ in claims} | set(sizes))
         expected = 0
@@ -88,7 +106,7 @@ class _Check:
         self._check_credentials(leaves)
         report = self._report
         report.entries = self._reader.size
-        report.roots = trees.roots
+        report.roots = {size: trees.root_that_counts(size) for size in trees.roots}
         report.findings, report.finding_count = self._findings.kept, self._findings.count
         return report
 
@@ -106,7 +124,7 @@ class _Check:
         else:
             self._findings.add("HEAD_MISSING", "head", "is missing: nothing says how many entries were signed for")
         previous = 0
-        for number, size, note, peers in self._reader.checkpoints():
+        for number, size, note, _ in self._reader.checkpoints():
             where = f"stored checkpoint {number}"
             try:
                 checkpoint = Checkpoint.parse(open_note(note, [self._key], verify_ed25519).text)
@@ -119,7 +137,6 @@ class _Check:
             previous = size
             claims.append((checkpoint, where))
             self._report.checkpoints += 1
-            self._report.peers = peers
         beyond = self._reader.newest_checkpoint_size()
         if beyond > self._reader.size:
             self._findings.add("TRUNCATED", f"entries {self._reader.size} to {beyond - 1}", "a stored checkpoint covers them")
@@ -141,6 +158,7 @@ class _Check:
             file = self._folder / "dictionaries" / f"{digest}.zstd-dictionary"
             if not file.is_file() or file.read_bytes() != data:
                 self._findings.add("DICTIONARY_DAMAGED", f"dictionary {number}", f"differs from its file {file.name}")
+            self._report.dictionaries.add(digest)
             sound.append(data)
         try:
             return FrameCodec(sound)
@@ -149,13 +167,16 @@ class _Check:
             return FrameCodec()
 
     def _compare(self, claims: Sequence[tuple[Checkpoint, str]], trees: Trees) -> None:
-        """Hold each claim against the rebuilt tree, the smallest size first, and bound where they part."""
-        agreed, parted = 0, False
+        """Hold each claim against the rebuilt trees, the smallest size first, and bound where they part."""
+        agreed, parted, tiles_are_wrong = 0, False, False
         for claim, where in sorted(claims, key=lambda item: item[0].size):
             if claim.size > self._reader.size:
                 lost = f"entries {self._reader.size} to {claim.size - 1}"
                 self._findings.add("TRUNCATED", lost, f"{where} was signed for {claim.size} entries; these are missing")
-            elif trees.agrees(claim.size, claim.root):
+                continue
+            of_leaves, of_tiles = trees.compare(claim.size, claim.root)
+            tiles_are_wrong |= of_leaves and not of_tiles
+            if of_leaves or of_tiles:
                 agreed = max(agreed, claim.size)
             elif not parted:
                 parted = True
@@ -165,11 +186,13 @@ class _Check:
                     f"are not those that {where} was signed for: root {trees.roots[claim.size].hex()},"
                     f" signed {claim.root.hex()}",
                 )
+        trees.report(tiles_are_wrong=tiles_are_wrong)
         self._report.unprotected = 0 if parted else self._reader.size - agreed
 
     def _check_credentials(self, leaves: LeafChecks) -> None:
         for credential, issuer, header, payload, signature_hash, thumbprint in self._reader.credentials():
             self._report.credentials += 1
+            self._report.key_thumbprints.add(thumbprint)
             where = f"credential {credential.hex()[:16]}…"
             signed_hash = hashlib.sha256(f"{header}.{payload}".encode()).digest()
             if hashlib.sha256(signed_hash + signature_hash).digest() != credential:

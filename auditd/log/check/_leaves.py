@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from auditd.entry import event_key, parse_leaf, parse_time
 from auditd.errors import AuditdError
 from auditd.log._frames import FrameCodec
@@ -10,14 +13,17 @@ from auditd.merkle import leaf_hash
 
 _MAX_CREDENTIALS = 100_000
 
+OnEntry = Callable[[dict[str, Any]], None]
+
 
 class LeafChecks:
     """Checks leaves in the order of their indexes; keeps the credentials that they name, with the first index."""
 
-    def __init__(self, origin: str, codec: FrameCodec, findings: Findings) -> None:
+    def __init__(self, origin: str, codec: FrameCodec, findings: Findings, on_entry: OnEntry) -> None:
         self._origin = origin
         self._codec = codec
         self._findings = findings
+        self._on_entry = on_entry
         self._recorded_at = ""
         self.named_credentials: dict[bytes, int] = {}
 
@@ -48,3 +54,4 @@ class LeafChecks:
             self._findings.add("KEY_DAMAGED", where, "its key is not that of its event's name")
         if "credential" in caller and len(self.named_credentials) < _MAX_CREDENTIALS:
             self.named_credentials.setdefault(bytes.fromhex(caller["credential"]), index)
+        self._on_entry(entry)

@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 
 from auditd.errors import FolderError
-from auditd.log._database import checksum_vfs, schema_differences
+from auditd.log._database import checksum_vfs, plain_vfs, schema_differences
 
 _CHUNK = 1_000
 
@@ -157,7 +157,7 @@ def _make_private(folder: Path) -> str:
 
 @contextmanager
 def _connection(path: Path) -> Iterator[EvidenceReader]:
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=plain_vfs())
     try:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)

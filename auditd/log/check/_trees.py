@@ -6,7 +6,7 @@ from auditd.log.check._findings import Findings
 from auditd.log.check._reading import EvidenceReader
 from auditd.merkle import HASH_SIZE, TILE_WIDTH, Tile, Tree
 
-_BATCH = TILE_WIDTH
+_MAX_DIFFERING = 10_000
 _UNREADABLE = bytes(HASH_SIZE)
 
 
@@ -25,8 +25,7 @@ class Trees:
         self._waiting: list[bytes] = []
         self._base = 0
         self._differing: list[int] = []
-        self._differing_count = 0
-        self._tiles_agree_somewhere = False
+        self._leaves_are_wrong = False
         self.roots: dict[int, bytes] = {0: self._leaf_tree.root()}
         self._tile_roots: dict[int, bytes] = {0: self._tile_tree.root()}
 
@@ -34,7 +33,7 @@ class Trees:
         """Add the next leaf by its hash; `b""` for one that cannot be read."""
         if index == self._base + len(self._waiting):
             self._waiting.append(digest)
-        if len(self._waiting) == _BATCH - self._base % TILE_WIDTH:
+        if len(self._waiting) == TILE_WIDTH - self._base % TILE_WIDTH:
             self._flush()
 
     def mark(self, size: int) -> None:
@@ -49,12 +48,24 @@ class Trees:
         self._flush()
         size = self._leaf_tree.size
         self.roots[size], self._tile_roots[size] = self._leaf_tree.root(), self._tile_tree.root()
-        for index in self._differing:
-            self._findings.add("LEAF_CHANGED", f"entry {index}", "its leaf is not the one in the tree")
 
-    def agrees(self, size: int, root: bytes) -> bool:
-        """Tell whether both trees have this root at a marked size."""
-        return self.roots.get(size) == root and self._tile_roots.get(size) == root
+    def compare(self, size: int, root: bytes) -> tuple[bool, bool]:
+        """Tell whether the tree of the leaves, and whether that of the tiles, has this root at a marked size."""
+        return self.roots.get(size) == root, self._tile_roots.get(size) == root
+
+    def root_that_counts(self, size: int) -> bytes:
+        """Return the root at a marked size: that of the tiles where leaves that were named as changed explain it."""
+        return self._tile_roots[size] if self._leaves_are_wrong else self.roots[size]
+
+    def report(self, *, tiles_are_wrong: bool) -> None:
+        """Report where leaves and tiles differ, as a fault of the one or of the other."""
+        self._leaves_are_wrong = not tiles_are_wrong
+        if not tiles_are_wrong:
+            for index in self._differing:
+                self._findings.add("LEAF_CHANGED", f"entry {index}", "its leaf is not the one in the tree")
+            return
+        for tile in sorted({index // TILE_WIDTH for index in self._differing}):
+            self._findings.add("TILE_CHANGED", f"tile {tile} of level 0", "is not the one that the leaves make")
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -63,8 +74,7 @@ class Trees:
         expected = [tile_hash or digest or _UNREADABLE for digest, tile_hash in zip(digests, stored, strict=True)]
         for position, (digest, tile_hash) in enumerate(zip(digests, stored, strict=True)):
             if tile_hash and digest != tile_hash:
-                self._differing_count += 1
-                if len(self._differing) < _BATCH:
+                if len(self._differing) < _MAX_DIFFERING:
                     self._differing.append(self._base + position)
         self._leaf_tree.extend([digest or _UNREADABLE for digest in digests])
         for tile in self._tile_tree.extend(expected):
@@ -83,7 +93,7 @@ class Trees:
         return [hashes[at * HASH_SIZE : (at + 1) * HASH_SIZE] for at in range(first, first + len(self._waiting))]
 
     def _check_tile(self, tile: Tile) -> None:
-        """Compare a tile as rebuilt with the stored one."""
+        """Compare a tile as rebuilt from the tiles below with the stored one."""
         stored = self._reader.tile(tile.level, tile.index)
         where = f"tile {tile.index} of level {tile.level}"
         if stored is None:

@@ -1,18 +1,8 @@
 """Append to an audit log, read it and have it proven; `auditd_client.verify` verifies offline."""
 
-from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from auditd_client._async_client import AsyncClient, AsyncToken
-from auditd_client._client import Client, Token
-from auditd_client._events import (
-    EventLike,
-    event_from_dict,
-    event_from_json,
-    event_to_dict,
-    name_event,
-)
-from auditd_client._flow import RetryPolicy
-from auditd_client._flows import QueryOrder
 from auditd_client._model import (
     AppendResult,
     CheckpointResult,
@@ -47,6 +37,33 @@ from auditd_client.errors import (
     UnreachableError,
     Violation,
 )
+
+if TYPE_CHECKING:
+    from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
+
+    from auditd_client._async_client import AsyncClient, AsyncToken
+    from auditd_client._client import Client, Token
+    from auditd_client._events import EventLike, event_from_dict, event_from_json, event_to_dict, name_event
+    from auditd_client._flow import RetryPolicy
+    from auditd_client._flows import QueryOrder
+
+# gRPC and protobuf take longer to import than most commands to run: verifying offline and printing help do
+# without them. So these are imported when they are first asked for.
+_ON_DEMAND = {
+    "auditd_client._async_client": ("AsyncClient", "AsyncToken"),
+    "auditd_client._client": ("Client", "Token"),
+    "auditd_client._events": (
+        "EventLike",
+        "event_from_dict",
+        "event_from_json",
+        "event_to_dict",
+        "name_event",
+    ),
+    "auditd_client._flow": ("RetryPolicy",),
+    "auditd_client._flows": ("QueryOrder",),
+    "auditd_proto.v1.event_pb2": ("Actor", "Event", "Origin", "Outcome", "Producer", "Resource"),
+}
+_HOMES = {name: module for module, names in _ON_DEMAND.items() for name in names}
 
 __all__ = [
     "Actor",
@@ -97,3 +114,10 @@ __all__ = [
     "event_to_dict",
     "name_event",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is exported
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value

@@ -7,10 +7,9 @@ import unicodedata
 
 import grpc
 import pytest
+from auditd_client.cli import CommandError, shown, shown_json, shown_lines
 from hypothesis import given
 from hypothesis import strategies as st
-
-from auditd_client.cli import CommandError, shown, shown_json, shown_lines
 
 # What to recognise it by, the text, and how its dangerous part is shown.
 HOSTILE = {
@@ -58,7 +57,9 @@ def test_shows_hostile_characters_as_escapes(text, escape):
     assert is_harmless(shown(text))
 
 
-@pytest.mark.parametrize("text", ["", "alice", "a\\u202eb", "Zo\u00eb \u674e \U0001f600", "[red]x[/red]", "e\u0301"])
+@pytest.mark.parametrize(
+    "text", ["", "alice", "a\\u202eb", "Zo\u00eb \u674e \U0001f600", "[red]x[/red]", "e\u0301"]
+)
 def test_leaves_other_text_alone(text):
     assert shown(text) == text
 

@@ -7,7 +7,6 @@ import json
 
 import grpc
 import pytest
-
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 
@@ -35,9 +34,9 @@ def three(connected, connect):
 
 def test_shows_a_table_of_the_newest_first(three, auditlog):
     assert auditlog("query").stdout == (
-        "index  time                      actor  action      outcome  resources         origin.ip\n"
+        "index  time                      actor  action      outcome  resources       origin.ip\n"
         "    2  2026-11-24T00:26:13.100Z  Carol  x\n"
-        "    1  2026-11-24T00:26:13.100Z         file.read            file:/a (A), b    203.0.113.9\n"
+        "    1  2026-11-24T00:26:13.100Z         file.read            file:/a (A), b  203.0.113.9\n"
         "    0  2026-11-24T00:26:13.100Z  alice  user.login  FAILURE  account:42\n"
     )
 
@@ -103,7 +102,14 @@ def test_gets_one_entry_as_members_or_leaf(three, auditlog):
 
 def test_shows_every_member_of_an_entry(three, auditlog):
     text = auditlog("get", "0").stdout
-    for value in ("user.login", "FAILURE", "alice", "account:42", "acme", '{"amount": 1.10, "deep":{"er":true}}'):
+    for value in (
+        "user.login",
+        "FAILURE",
+        "alice",
+        "account:42",
+        "acme",
+        '{"amount": 1.10, "deep":{"er":true}}',
+    ):
         assert value in text
 
 

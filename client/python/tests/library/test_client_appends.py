@@ -7,6 +7,7 @@ import pytest
 from auditd_client import (
     ConflictError,
     Event,
+    ExhaustedError,
     InvalidRequestError,
     RetryPolicy,
     ServerError,
@@ -89,6 +90,15 @@ def test_gives_up_when_the_server_has_no_room_for_one_event(double, connect):
         connect().append(events(3))
     assert caught.value.reason == "RESPONSE_TOO_LARGE"
     assert [len(request.events) for request in double.sent("Append")] == [3, 1]
+
+
+def test_sends_ever_fewer_events_even_to_a_server_that_claims_room_for_all(double, connect, service):
+    claim = {"max_events": "1000"}
+    refusal = service.Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", "RESPONSE_TOO_LARGE", claim)
+    double.fail(*[refusal] * 3)
+    with pytest.raises(ExhaustedError):
+        connect().append(events(3))
+    assert [len(request.events) for request in double.sent("Append")] == [3, 2, 1]
 
 
 def test_lets_the_server_refuse_an_empty_append(double, connect):

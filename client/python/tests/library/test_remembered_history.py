@@ -56,6 +56,14 @@ class TestRemembered:
                 answer(history.borrow(), fork.note(9))
             assert (caught.value.known, caught.value.offered) == (tree.note(9), fork.note(9))
 
+    def test_answers_to_calls_in_flight_that_share_a_size_share_a_root(self, tree, fork):
+        history = History(tree.vkey, tree.note(4))
+        first, second = history.borrow(), history.borrow()
+        extend(history, tree, 9, first)
+        with pytest.raises(HistoryRewrittenError) as caught:
+            extend(history, fork, 9, second)
+        assert (caught.value.known, caught.value.offered) == (tree.note(9), fork.note(9))
+
     def test_a_fork_has_no_proof(self, tree, fork):
         history = History(tree.vkey, tree.note(9))
         proof = fork.consistency(9, 0, 12)

@@ -1,0 +1,159 @@
+"""Checking a whole folder: each log by itself, then all against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError
+from auditd.identity import SYSTEM_LOGS
+from auditd.log import load_signer
+from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers
+from auditd.note import Checkpoint, VerifierKey
+from auditd.server._config import Config
+from auditd.server._logs import log_names
+
+Progress = Callable[[str, int, int], None]
+"""Called with a log's name, how many of its entries are done, and how many there are."""
+
+
+@dataclass(slots=True)
+class FolderReport:
+    """The outcome for a server folder: a report a log, what is wrong between logs, and what could not be excluded."""
+
+    logs: list[LogReport] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    not_excluded: list[str] = field(default_factory=list)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was found wrong."""
+        return not self.findings and all(report.finding_count == 0 for report in self.logs)
+
+
+def check_folder(
+    config: Config, keys: Iterable[VerifierKey], against: Iterable[Checkpoint], progress: Progress
+) -> FolderReport:
+    """Check every log of a folder; `keys` stand in for those of the folder, `against` are others' checkpoints.
+
+    Raises InvalidRequestError for a checkpoint of no log of this folder, FolderError where nothing can be read.
+    """
+    report = FolderReport()
+    given = {key.name: key for key in keys}
+    known = {name: _key_of(config, name, given, report) for name in log_names(config)}
+    claims = _by_origin(against, known)
+    peers = _peers(config, known, report)
+    announced = _Announced()
+    for name, key in sorted(known.items(), key=lambda item: item[0] != "control"):
+        named = [(size, root, by) for origin, size, root, by in peers if origin == key.name]
+        outcome = check_log(
+            name,
+            config.log_folder(name),
+            key,
+            against=claims.get(key.name, ()),
+            sizes=[size for size, _, _ in named],
+            progress=lambda done, total, name=name: progress(name, done, total),  # type: ignore[misc]
+            on_entry=announced.take if name == "control" else (lambda _entry: None),
+        )
+        report.logs.append(outcome)
+        _compare_with_peers(outcome, named, report)
+        if name != "control":
+            _compare_with_control(outcome, announced, report)
+    _say_what_remains(report, claims)
+    return report
+
+
+def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report: FolderReport) -> VerifierKey:
+    origin = config.log_origin(name)
+    if origin in given:
+        return given[origin]
+    try:
+        return load_signer(config.keys / f"{name}.pem", origin).verifier_key
+    except FolderError:
+        report.not_excluded.append(
+            f"log {name}: its key is not at hand, so the key was taken from the evidence itself; give it with --key"
+        )
+    with evidence_reader(config.log_folder(name)) as reader:
+        identity = reader.identity()
+    if identity is None:
+        raise DamagedError("IDENTITY_MISSING", f"log {name} does not say which log it is; give its key with --key")
+    return VerifierKey.parse(identity[1])
+
+
+def _by_origin(against: Iterable[Checkpoint], keys: Mapping[str, VerifierKey]) -> dict[str, list[Checkpoint]]:
+    origins = {key.name for key in keys.values()}
+    claims: dict[str, list[Checkpoint]] = {}
+    for checkpoint in against:
+        if checkpoint.origin not in origins:
+            raise InvalidRequestError(
+                "OTHER_LOG",
+                f"a checkpoint is of {checkpoint.origin}, which is no log of this folder: {', '.join(sorted(origins))}",
+            )
+        claims.setdefault(checkpoint.origin, []).append(checkpoint)
+    return claims
+
+
+def _peers(
+    config: Config, keys: Mapping[str, VerifierKey], report: FolderReport
+) -> list[tuple[str, int, bytes, str]]:
+    """Return (origin, size, root, by which log) of everything that the system logs say of the others."""
+    named: list[tuple[str, int, bytes, str]] = []
+    for name in sorted(SYSTEM_LOGS):
+        try:
+            named += [(*peer, name) for peer in named_peers(config.log_folder(name), keys[name])]
+        except AuditdError as error:
+            report.findings.append(Finding(error.reason, f"log {name}", error.message))
+    present = {key.name for key in keys.values()}
+    for origin, size, _, by in named:
+        if origin not in present:
+            report.findings.append(Finding("LOG_MISSING", f"log {origin}", f"is missing; {by} says it had {size} entries"))
+    return named
+
+
+def _compare_with_peers(outcome: LogReport, named: Iterable[tuple[int, bytes, str]], report: FolderReport) -> None:
+    for size, root, by in named:
+        where = f"log {outcome.name}"
+        if size > outcome.entries:
+            what = f"has {outcome.entries} entries, but {by} has recorded that it had {size}: it was put back alone"
+            report.findings.append(Finding("LOG_PUT_BACK", where, what))
+        elif outcome.roots.get(size) != root:
+            what = f"its first {size} entries are not those that {by} has recorded"
+            report.findings.append(Finding("LOG_REWRITTEN", where, what))
+
+
+def _compare_with_control(outcome: LogReport, announced: _Announced, report: FolderReport) -> None:
+    for digest in sorted(outcome.dictionaries - announced.dictionaries):
+        report.findings.append(Finding("DICTIONARY_UNKNOWN", f"log {outcome.name}", f"{digest}: control does not name it"))
+    for thumbprint in sorted(outcome.key_thumbprints - announced.issuer_keys):
+        report.findings.append(Finding("ISSUER_KEY_UNKNOWN", f"log {outcome.name}", f"{thumbprint}: control does not name it"))
+
+
+def _say_what_remains(report: FolderReport, claims: Mapping[str, object]) -> None:
+    for outcome in report.logs:
+        if outcome.unprotected:
+            report.not_excluded.append(
+                f"log {outcome.name}: its last {outcome.unprotected} entries are covered by no signed checkpoint"
+            )
+        if outcome.origin not in claims:
+            report.not_excluded.append(
+                f"log {outcome.name}: a history rewritten or cut by someone who holds the signing key;"
+                " compare with what others hold: --against"
+            )
+
+
+class _Announced:
+    """What `control` names before it is used."""
+
+    def __init__(self) -> None:
+        self.dictionaries: set[str] = set()
+        self.issuer_keys: set[str] = set()
+
+    def take(self, entry: dict[str, Any]) -> None:
+        """Take in one entry of `control`."""
+        event = entry["event"]
+        if event["action"] == "dictionary.add":
+            self.dictionaries.add(event["attributes"]["sha256"])
+        elif event["action"] == "issuer_key.add":
+            self.issuer_keys.add(event["attributes"]["thumbprint"])
+
