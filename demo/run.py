@@ -185,6 +185,6 @@ def _sum_up(tour: Tour) -> None:
     tour.narrator.chapter("What you saw")
     tour.narrator.say(
         "Events recorded durably, searched, and one of them proven to someone who trusts nobody;\n"
-        "and a change that SQLite itself could not see, caught by the Merkle tree."
+        "and a change made behind SQLite's back, caught and located by the Merkle tree."
     )
     tour.narrator.table(("measured", ""), tour.measured)

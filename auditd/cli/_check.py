@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from auditd_client.cli import CommandError, ExitStatus, shown
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from auditd.cli._errors import folder_errors
-from auditd_client.cli import CommandError, ExitStatus, shown
 
 if TYPE_CHECKING:
     from auditd.note import Checkpoint, VerifierKey
@@ -29,9 +29,19 @@ if TYPE_CHECKING:
     help="A checkpoint or bundle that someone else has kept; may be given several times.",
 )
 @click.option(
-    "--key", "vkeys", multiple=True, metavar="VKEY", help="Verifier key of a log, instead of the folder's own keys."
+    "--key",
+    "vkeys",
+    multiple=True,
+    metavar="VKEY",
+    help="Verifier key of a log, instead of the folder's own keys.",
 )
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form of the answer.")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the answer.",
+)
 def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], output: str) -> None:
     """Re-hash and verify all evidence in the server folder DIR.
 
@@ -62,11 +72,12 @@ def _keys(vkeys: tuple[str, ...]) -> list[VerifierKey]:
 
 def _checkpoint(path: Path, config: Config, keys: list[VerifierKey]) -> Checkpoint:
     """Read a checkpoint, or that of a bundle; its signature must be that of a log of this folder."""
+    from auditd_client.verify import Bundle, VerificationError
+
     from auditd.errors import InvalidRequestError
     from auditd.log import load_signer, verify_ed25519
     from auditd.note import Checkpoint, NoteError, open_note
     from auditd.server import LOG_NAMES
-    from auditd_client.verify import Bundle, VerificationError
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -112,7 +123,12 @@ def _as_json(report: FolderReport) -> dict[str, Any]:
             for log in report.logs
         ],
         "findings": [
-            {"log": name.removesuffix(": "), "kind": finding.kind, "where": finding.where, "what": finding.what}
+            {
+                "log": name.removesuffix(": "),
+                "kind": finding.kind,
+                "where": finding.where,
+                "what": finding.what,
+            }
             for name, finding in _findings(report)
         ],
         "not_excluded": report.not_excluded,

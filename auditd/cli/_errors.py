@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from auditd.errors import AuditdError, DamagedError, InvalidRequestError
 from auditd_client.cli import CommandError, ExitStatus
+
+from auditd.errors import AuditdError, DamagedError, InvalidRequestError
 
 
 @contextmanager

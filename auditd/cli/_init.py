@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import click
+from auditd_client.cli import shown
 
 from auditd.cli._errors import folder_errors
-from auditd_client.cli import shown
 
 
 @click.command("init")
@@ -20,7 +20,13 @@ from auditd_client.cli import shown
     show_default=True,
     help="The server's globally unique name, such as audit.example.com. Every proof is bound to it; it never changes.",
 )
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form of the answer.")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the answer.",
+)
 def init(folder: Path, origin: str, output: str) -> None:
     """Make a server folder with safe defaults and new keys.
 

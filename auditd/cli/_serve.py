@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +17,9 @@ from auditd.cli._errors import folder_errors
 @click.command("serve")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--listen", metavar="HOST:PORT", help="Address to listen on; port 0 takes a free one.  [default: as in auditd.toml]"
+    "--listen",
+    metavar="HOST:PORT",
+    help="Address to listen on; port 0 takes a free one.  [default: as in auditd.toml]",
 )
 @click.option("--insecure", is_flag=True, help="Allow plaintext on an address other than loopback.")
 def serve(folder: Path, listen: str | None, insecure: bool) -> None:
@@ -30,15 +34,15 @@ def serve(folder: Path, listen: str | None, insecure: bool) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with folder_errors():
         config = load_config(folder)
-        asyncio_run = _runner()
-        asyncio_run(run(config, listen or config.listen, insecure=insecure, ready=_ready))
+        run_to_end = _runner()
+        run_to_end(run(config, listen or config.listen, insecure=insecure, ready=_ready))
 
 
 def _ready(address: str) -> None:
     click.echo(f"auditd is ready on {address}", err=True)
 
 
-def _runner():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     try:
         import uvloop
     except ImportError:  # not made for every platform

@@ -13,7 +13,7 @@ from auditd.cli._errors import folder_errors
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:

@@ -16,30 +16,34 @@ from ._limits import MAX_VIOLATIONS, Limits
 from ._model import EventLike
 from ._read import RefusedError, read_event
 
-_LINE_BREAK = orjson.Fragment(b"\n")
+_ATTRIBUTES = b',"attributes":'
 
 
 class EncodedEvent(NamedTuple):
-    """A well-formed event, encoded once."""
+    """A well-formed event, encoded once.
+
+    It keeps little but the bytes, for a batch that fits a processor's cache is encoded in half the time.
+    """
 
     json: bytes
     """The exact text of the leaf's `event` object."""
-    fields: dict[str, Any]
-    """The members of that object but for `attributes`; to be read, not changed."""
-    attributes: bytes
-    """The text of `attributes` in the leaf; empty if absent."""
+    id: str
+    time: str
+    """As in the leaf: RFC 3339, UTC, 0, 3, 6 or 9 fraction digits."""
     time_ns: int
-    """The event's time in nanoseconds since 1970-01-01T00:00:00Z."""
+    """Nanoseconds since 1970-01-01T00:00:00Z."""
+    fields_end: int
+    """Length of the part of `json` before attributes, or before the closing brace if they are absent."""
 
     @property
-    def id(self) -> str:
-        """The event's id."""
-        return self.fields["id"]  # type: ignore[no-any-return]
+    def fields(self) -> dict[str, Any]:
+        """The members of the leaf's `event` object but for `attributes`, parsed anew at each call."""
+        return orjson.loads(self.json[: self.fields_end] + b"}")  # type: ignore[no-any-return]
 
     @property
-    def time(self) -> str:
-        """The event's time as in the leaf: RFC 3339, UTC, 0, 3, 6 or 9 fraction digits."""
-        return self.fields["time"]  # type: ignore[no-any-return]
+    def attributes(self) -> bytes:
+        """The text of `attributes` as in the leaf; empty if absent."""
+        return self.json[self.fields_end + len(_ATTRIBUTES) : -1]
 
 
 def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> list[EncodedEvent]:
@@ -53,7 +57,7 @@ def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> 
         rule = f"{len(events)} events, must be 1 to {limits.max_batch_events}"
         raise InvalidRequestError("INVALID_BATCH", f"events: {rule}", (Violation("events", rule),))
     try:
-        return _encode(events)
+        return [_encode(event) for event in events]
     except RefusedError:
         violations = tuple(islice(_violations(events), MAX_VIOLATIONS))
     first = violations[0]
@@ -68,48 +72,25 @@ def encode_event(event: EventLike) -> EncodedEvent:
 def _violations(events: Sequence[EventLike]) -> Iterator[Violation]:
     for position, event in enumerate(events):
         try:
-            _encode((event,))
+            _encode(event)
         except RefusedError:
             yield from violations_of(event, f"events[{position}]")
 
 
-def _encode(events: Sequence[EventLike]) -> list[EncodedEvent]:
-    read = [read_event(event) for event in events]
-    fields = [members for members, _ in read]
-    texts = _dump(fields, events)
-    attributes = [_attributes(event.attributes_json) for event in events]
-    json = [
-        b"".join((text[:-1], b',"attributes":', raw, b"}")) if raw else text
-        for text, raw in zip(texts, attributes, strict=True)
-    ]
-    return list(map(EncodedEvent, json, fields, attributes, [time_ns for _, time_ns in read]))
-
-
-def _dump(fields: list[dict[str, Any]], events: Sequence[EventLike]) -> list[bytes]:
-    spaced: list[Any] = [_LINE_BREAK] * (2 * len(fields) - 1)
-    spaced[::2] = fields
+def _encode(event: EventLike) -> EncodedEvent:
+    members, time_ns = read_event(event)
     try:
-        lines = orjson.dumps(spaced)[1:-1]
+        json = orjson.dumps(members)
     except orjson.JSONEncodeError:
         raise RefusedError from None
-    # orjson writes no raw line break, so what lies between two is one event.
-    texts = lines.split(b",\n,")
-    if not _is_plain(lines):
-        for event, text in zip(events, texts, strict=True):
-            if not _is_plain(text) and any(violations_of(event, "")):
-                raise RefusedError
-    return texts
-
-
-def _is_plain(json: bytes) -> bool:
-    """Whether no text in `json` holds a control character, nor more bytes than characters."""
-    return json.isascii() and b"\\" not in json and b"\x7f" not in json
-
-
-def _attributes(text: str) -> bytes:
-    if not text:
-        return b""
-    try:
-        return encode_attributes(text)
-    except AttributesError:
-        raise RefusedError from None
+    # ASCII without escapes and DEL holds no control character, and as many bytes as characters. Whatever
+    # else there is, is looked at closely.
+    if (not json.isascii() or b"\\" in json or b"\x7f" in json) and any(violations_of(event, "")):
+        raise RefusedError
+    fields_end = len(json) - 1
+    if text := event.attributes_json:
+        try:
+            json = b"".join((json[:-1], _ATTRIBUTES, encode_attributes(text), b"}"))
+        except AttributesError:
+            raise RefusedError from None
+    return EncodedEvent(json, members["id"], members["time"], time_ns, fields_end)

@@ -11,9 +11,7 @@ is_ipv4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}").fullmatch
 """Four decimal numbers up to 255, without leading zeros."""
 NUL = re.compile("\0")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-is_traceparent = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-).fullmatch
+is_traceparent = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 """W3C Trace Context section 3.2, the 55 characters of version 00."""
 
 

@@ -152,9 +152,7 @@ def _flat(values: list[Any]) -> list[Any]:
     return flat
 
 
-def _scalars(
-    steps: tuple[str, ...], field: Field, *, keys: bool
-) -> Callable[[Mapping[str, Any]], Iterator[Any]]:
+def _scalars(steps: tuple[str, ...], field: Field, *, keys: bool) -> Callable[[Mapping[str, Any]], Iterator[Any]]:
     """Return a reader of the values at a path that can be compared.
 
     Args:

@@ -12,9 +12,7 @@ from functools import lru_cache
 from auditd.filter._ast import Constant, Network, Number, Operator, Pattern, Present, Text, Time, Value
 from auditd.filter._fields import OPERATORS, OUTCOMES, Field, Kind
 
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
-)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _MAX_NUMBER_LENGTH = 400
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}

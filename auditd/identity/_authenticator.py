@@ -150,9 +150,7 @@ class Authenticator:
             raise TokenError(TokenReason.CLAIMS, "token claim iss: missing or no string")
         issuer = self._issuers.get(name)
         if issuer is None:
-            raise TokenError(
-                TokenReason.UNKNOWN_ISSUER, f"token claim iss: {shown(name)} is not trusted here"
-            )
+            raise TokenError(TokenReason.UNKNOWN_ISSUER, f"token claim iss: {shown(name)} is not trusted here")
         return issuer
 
 

@@ -36,9 +36,7 @@ class Credential:
     expires_at: int
 
     @classmethod
-    def from_parts(
-        cls, issuer: str, header: str, payload: str, signature: str, expires_at: int
-    ) -> Credential:
+    def from_parts(cls, issuer: str, header: str, payload: str, signature: str, expires_at: int) -> Credential:
         """Compute the two hashes of a token's base64url parts."""
         signature_hash = hashlib.sha256(signature.encode("ascii")).digest()
         signed_hash = hashlib.sha256(f"{header}.{payload}".encode("ascii")).digest()

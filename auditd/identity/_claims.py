@@ -54,9 +54,7 @@ def _check_audience(value: object, expected: str) -> None:
         raise TokenError(TokenReason.CLAIMS, "token claim aud: expected a string or an array of strings")
     if expected not in audiences:
         given = ", ".join(map(shown, audiences[:4])) or "nobody"
-        raise TokenError(
-            TokenReason.WRONG_AUDIENCE, f"token claim aud: is for {given}, expected {shown(expected)}"
-        )
+        raise TokenError(TokenReason.WRONG_AUDIENCE, f"token claim aud: is for {given}, expected {shown(expected)}")
 
 
 def _check_times(claims: dict[str, object], config: IssuerConfig, now: float) -> int:

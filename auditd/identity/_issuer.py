@@ -52,9 +52,7 @@ class IssuerConfig:
         foreign = [name for name in self.algorithms if name not in ALGORITHMS]
         if foreign or not self.algorithms:
             given = shown(foreign[0]) if foreign else "none given"
-            raise _config_error(
-                self.issuer, "algorithms", f"{given}, expected some of {', '.join(ALGORITHMS)}"
-            )
+            raise _config_error(self.issuer, "algorithms", f"{given}, expected some of {', '.join(ALGORITHMS)}")
         if self.typ not in ("at+jwt", "any"):
             raise _config_error(self.issuer, "typ", f"{shown(self.typ)}, expected 'at+jwt' or 'any'")
         if not 0 <= self.leeway_s <= MAX_LEEWAY_S:
@@ -126,9 +124,7 @@ class Issuer:
     @property
     def keys(self) -> tuple[IssuerKey, ...]:
         """Its usable keys, in the order of the set, as they are recorded."""
-        return tuple(
-            IssuerKey(self.config.issuer, key.kid, key.thumbprint, key.jwk_json) for key in self.key_set.keys
-        )
+        return tuple(IssuerKey(self.config.issuer, key.kid, key.thumbprint, key.jwk_json) for key in self.key_set.keys)
 
     @property
     def ignored_keys(self) -> tuple[str, ...]:

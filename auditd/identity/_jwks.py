@@ -31,16 +31,12 @@ class KeySet:
         if kid is None:
             fitting = [key for key in self.keys if algorithm in key.algorithms]
             if len(fitting) != 1:
-                message = (
-                    f"token header kid: missing, and {len(fitting)} of the issuer's keys are for {algorithm}"
-                )
+                message = f"token header kid: missing, and {len(fitting)} of the issuer's keys are for {algorithm}"
                 raise TokenError(TokenReason.UNKNOWN_KEY, message)
             return fitting[0]
         key = next((key for key in self.keys if key.kid == kid), None)
         if key is None:
-            raise TokenError(
-                TokenReason.UNKNOWN_KEY, f"token header kid: {shown(kid)} is no key of the issuer"
-            )
+            raise TokenError(TokenReason.UNKNOWN_KEY, f"token header kid: {shown(kid)} is no key of the issuer")
         if algorithm not in key.algorithms:
             fitting_names = " or ".join(sorted(key.algorithms))
             message = f"token header alg: {shown(algorithm)}, but key {shown(kid)} is for {fitting_names}"
@@ -66,9 +62,7 @@ def parse_jwks(data: bytes) -> KeySet:
             raise ValueError(f"keys[{number}]: not an object")
         private = sorted(_PRIVATE_MEMBERS & jwk.keys())
         if private:
-            raise ValueError(
-                f"keys[{number}].{private[0]}: a private key; replace it, and list only public members"
-            )
+            raise ValueError(f"keys[{number}].{private[0]}: a private key; replace it, and list only public members")
         try:
             keys.append(parse_key(jwk))
         except UnusableKeyError as error:

@@ -70,9 +70,7 @@ class LocalIssuer:
                 file.flush()
                 os.fsync(descriptor)
         except OSError as error:
-            raise FolderError(
-                "KEY_FILE_INVALID", f"{key_file}: cannot be created: {error.strerror}"
-            ) from error
+            raise FolderError("KEY_FILE_INVALID", f"{key_file}: cannot be created: {error.strerror}") from error
 
     @property
     def kid(self) -> str:

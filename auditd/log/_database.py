@@ -114,9 +114,7 @@ def _open(path: Path) -> apsw.Connection:
             f"{path}: the evidence is missing; put the file back, or restore a backup",
             {"path": str(path)},
         )
-    db = apsw.Connection(
-        str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs(), statementcachesize=256
-    )
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs(), statementcachesize=256)
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         _distrust(db)

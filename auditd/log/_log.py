@@ -152,9 +152,7 @@ class Log:
         decompress = self._writer.codec.decompress
         expected = self._writer.nodes.leaf_hashes(start, end)
         leaves = []
-        for index, frame, digest in zip(
-            range(start, end), self._store.frames(start, end), expected, strict=True
-        ):
+        for index, frame, digest in zip(range(start, end), self._store.frames(start, end), expected, strict=True):
             leaf = decompress(frame, index)
             require_leaf(leaf, index, digest)
             leaves.append(leaf)
@@ -232,4 +230,3 @@ def _out_of_range(field_name: str, value: int, rule: str) -> InvalidRequestError
         [Violation(field_name, f"{value}, must be {rule}")],
         {"field": field_name, "value": str(value)},
     )
-

@@ -68,9 +68,7 @@ class CommitPlan:
         self._take(submission, new)
         return Placed(submission, indexes, frozenset(range(len(indexes))) - frozenset(new))
 
-    def _require_same(
-        self, submission: Submission, position: int, index: int, start: int, new: Sequence[int]
-    ) -> None:
+    def _require_same(self, submission: Submission, position: int, index: int, start: int, new: Sequence[int]) -> None:
         event = submission.events[position]
         if index >= start:
             path = _difference_unrecorded(submission.events[new[index - start]], event)

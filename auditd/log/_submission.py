@@ -9,6 +9,7 @@ from auditd.entry import EncodedEvent
 from auditd.errors import AuditdError
 from auditd.log._store import Credential
 
+
 @dataclass(frozen=True, slots=True)
 class TreeHead:
     """A committed tree and the note signed for it. Nothing newer is ever shown to anyone."""
@@ -42,8 +43,8 @@ class Submission:
     """Events of one caller, to be recorded all or none.
 
     `keys[i]` names `events[i]`. `refused_if_new` says by position what is wrong with events that must not be
-    recorded, but whose first receipt is still to be had. `event_bytes` counts against the queue's limit. `done` is called in the writer thread, unless the log
-    was given a way to deliver.
+    recorded, but whose first receipt is still to be had. `event_bytes` counts against the queue's limit. `done` is
+    called in the writer thread, unless the log was given a way to deliver.
     """
 
     events: Sequence[EncodedEvent]

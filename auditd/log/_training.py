@@ -46,7 +46,7 @@ class DictionaryTrainer:
         leaves = [read_leaf(index) for index in choice]
         held_out = leaves[: len(leaves) // 10]
         try:
-            trained = zstandard.train_dictionary(DICTIONARY_BYTES, leaves[len(held_out) :], level=LEVEL)
+            trained = zstandard.train_dictionary(DICTIONARY_BYTES, list(leaves[len(held_out) :]), level=LEVEL)
         except zstandard.ZstdError:
             return  # too alike or too few to learn from; the next day may bring better ones
         candidate = FrameCodec([trained.as_bytes()])

@@ -186,8 +186,7 @@ class Writer(threading.Thread):
             plan.add(submission)
         leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.events else ([], [], 0)
         answers: list[tuple[Submission, Outcome]] = [
-            (placed.submission, self._receipt(plan, placed, leaves, hashes, recorded_at_us))
-            for placed in plan.placed
+            (placed.submission, self._receipt(plan, placed, leaves, hashes, recorded_at_us)) for placed in plan.placed
         ]
         return answers + plan.refused
 
@@ -300,5 +299,3 @@ def require_leaf(leaf: bytes, index: int, expected: bytes) -> None:
             f"entry {index}: the leaf is not the one in the tree: hash {actual.hex()}, expected {expected.hex()}",
             {"index": str(index), "expected": expected.hex(), "actual": actual.hex()},
         )
-
-

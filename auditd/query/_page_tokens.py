@@ -91,6 +91,4 @@ def _decode(token: str) -> bytes:
 
 
 def _refusal(problem: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        "INVALID_PAGE_TOKEN", f"page_token: {problem}", (Violation("page_token", problem),)
-    )
+    return InvalidRequestError("INVALID_PAGE_TOKEN", f"page_token: {problem}", (Violation("page_token", problem),))

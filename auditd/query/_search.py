@@ -85,9 +85,7 @@ class Search:
         narrowing = narrow(tree)
         start, end = self._range(narrowing.bounds, tree_size, use_index=use_index)
         if cursor is not None:
-            start, end = (
-                (start, min(end, cursor)) if order is Order.NEWEST_FIRST else (max(start, cursor), end)
-            )
+            start, end = (start, min(end, cursor)) if order is Order.NEWEST_FIRST else (max(start, cursor), end)
         filler = _Filler(self._source, tree, order, page_size, max_bytes)
         index = self._index if use_index else None
         return filler.fill(index, narrowing, start, end, stopped)

@@ -64,9 +64,7 @@ def _chunks(start: int, end: int, order: Order, length: int = _CHUNK) -> Iterato
             end = stop
 
 
-def _narrowed(
-    snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, order: Order
-) -> Generator[Span]:
+def _narrowed(snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Generator[Span]:
     """Yield what the index has found, and all that it does not cover."""
     edge = min(max(start, snapshot.size), end)
     if order is Order.NEWEST_FIRST:

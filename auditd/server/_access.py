@@ -79,7 +79,7 @@ class AccessRecorder:
         about: dict[str, Any] = {} if filter_text is None else {"filter": cut(filter_text)}
 
         def submit(more: Mapping[str, Any]) -> Submission:
-            return self._own_events.by_caller(caller, f"log.{method}", about | more, log=log, ip=ip)
+            return self._own_events.by_caller(caller, f"log.{method}", {**about, **more}, log=log, ip=ip)
 
         first: dict[str, Any] = {} if index is None else {"index": index}
         await self._count(key, submit, first, index)
@@ -96,7 +96,7 @@ class AccessRecorder:
 
         def submit(more: Mapping[str, Any]) -> Submission:
             return self._own_events.by_caller(
-                caller, "call.refuse", about | more, log=log, outcome=DENIED, reason=error.reason, ip=ip
+                caller, "call.refuse", {**about, **more}, log=log, outcome=DENIED, reason=error.reason, ip=ip
             )
 
         await self._count(key, submit, {}, None)

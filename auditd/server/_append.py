@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from auditd_proto.v1 import audit_log_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from auditd.entry import EncodedEvent, LeafTemplate, Limits, encode_events, time_violations
@@ -15,7 +16,6 @@ from auditd.identity import Permission
 from auditd.log import Log, Recorded, Submission
 from auditd.server._caller import CallContext
 from auditd.server._limits import require_response_fits
-from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SLICE = 100
 """Events handled before other calls have their turn: about a millisecond."""
@@ -97,9 +97,7 @@ async def _response(log: Log, request: pb.AppendRequest, recorded: Recorded) -> 
             time_us = recorded.recorded_at_us[position]
             moment = moments.get(time_us)
             if moment is None:
-                moment = moments[time_us] = Timestamp(
-                    seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1_000
-                )
+                moment = moments[time_us] = Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1_000)
             add(
                 index=recorded.indexes[position],
                 recorded_at=moment,

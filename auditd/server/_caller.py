@@ -66,7 +66,7 @@ class Callers:
 
 def peer_ip(context: grpc.aio.ServicerContext) -> str:
     """Return the address of a call's peer as text; empty where it has none."""
-    scheme, _, rest = context.peer().partition(":")
+    scheme, _, rest = str(context.peer()).partition(":")
     if scheme == "ipv4":
         return rest.rpartition(":")[0]
     if scheme == "ipv6":

@@ -94,9 +94,7 @@ def _by_origin(against: Iterable[Checkpoint], keys: Mapping[str, VerifierKey]) -
     return claims
 
 
-def _peers(
-    config: Config, keys: Mapping[str, VerifierKey], report: FolderReport
-) -> list[tuple[str, int, bytes, str]]:
+def _peers(config: Config, keys: Mapping[str, VerifierKey], report: FolderReport) -> list[tuple[str, int, bytes, str]]:
     """Return (origin, size, root, by which log) of everything that the system logs say of the others."""
     named: list[tuple[str, int, bytes, str]] = []
     for name in sorted(SYSTEM_LOGS):
@@ -107,7 +105,9 @@ def _peers(
     present = {key.name for key in keys.values()}
     for origin, size, _, by in named:
         if origin not in present:
-            report.findings.append(Finding("LOG_MISSING", f"log {origin}", f"is missing; {by} says it had {size} entries"))
+            report.findings.append(
+                Finding("LOG_MISSING", f"log {origin}", f"is missing; {by} says it had {size} entries")
+            )
     return named
 
 
@@ -124,9 +124,13 @@ def _compare_with_peers(outcome: LogReport, named: Iterable[tuple[int, bytes, st
 
 def _compare_with_control(outcome: LogReport, announced: _Announced, report: FolderReport) -> None:
     for digest in sorted(outcome.dictionaries - announced.dictionaries):
-        report.findings.append(Finding("DICTIONARY_UNKNOWN", f"log {outcome.name}", f"{digest}: control does not name it"))
+        report.findings.append(
+            Finding("DICTIONARY_UNKNOWN", f"log {outcome.name}", f"{digest}: control does not name it")
+        )
     for thumbprint in sorted(outcome.key_thumbprints - announced.issuer_keys):
-        report.findings.append(Finding("ISSUER_KEY_UNKNOWN", f"log {outcome.name}", f"{thumbprint}: control does not name it"))
+        report.findings.append(
+            Finding("ISSUER_KEY_UNKNOWN", f"log {outcome.name}", f"{thumbprint}: control does not name it")
+        )
 
 
 def _say_what_remains(report: FolderReport, claims: Mapping[str, object]) -> None:
@@ -156,4 +160,3 @@ class _Announced:
             self.dictionaries.add(event["attributes"]["sha256"])
         elif event["action"] == "issuer_key.add":
             self.issuer_keys.add(event["attributes"]["thumbprint"])
-

@@ -13,6 +13,7 @@ from auditd.identity import IssuerConfig
 
 CONFIG_NAME = "auditd.toml"
 FORMAT = 1
+DEFAULT_LISTEN = "127.0.0.1:7443"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Config:
     folder: Path
     origin: str
     audience: str
-    listen: str = "127.0.0.1:7443"
+    listen: str = DEFAULT_LISTEN
     keys: Path
     tls: TlsSettings | None = None
     local_issuer: LocalIssuerSettings = field(default_factory=LocalIssuerSettings)
@@ -84,7 +85,8 @@ def load_config(folder: Path) -> Config:
         table = tomllib.loads(text)
     except FileNotFoundError as error:
         raise FolderError(
-            "FOLDER_MISSING", f"{folder} is no server folder ({CONFIG_NAME} is missing); make one: auditlog init {folder}"
+            "FOLDER_MISSING",
+            f"{folder} is no server folder ({CONFIG_NAME} is missing); make one: auditlog init {folder}",
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FolderError("CONFIG_INVALID", f"{path}: {error}") from error
@@ -103,7 +105,8 @@ class _Reader:
         version = self._take(table, "format", int, None)
         if version > FORMAT:
             raise FolderError(
-                "NEWER_FORMAT", f"{self._path}: format {version}, this release knows {FORMAT}; use a newer release"
+                "NEWER_FORMAT",
+                f"{self._path}: format {version}, this release knows {FORMAT}; use a newer release",
             )
         if version != FORMAT:
             raise self._error("format", f"{version}, must be {FORMAT}")
@@ -115,7 +118,7 @@ class _Reader:
             folder=folder,
             origin=origin,
             audience=self._take(table, "audience", str, origin),
-            listen=self._take(table, "listen", str, Config.listen),
+            listen=self._take(table, "listen", str, DEFAULT_LISTEN),
             keys=folder / self._take(table, "keys", str, "keys"),
             tls=self._tls(folder, table),
             local_issuer=self._settings(LocalIssuerSettings, "local_issuer", table),
@@ -139,7 +142,13 @@ class _Reader:
         self._refuse_unknown(f"{where}.", values, {item.name for item in fields(IssuerConfig)})
         values["jwks_file"] = folder / self._take(values, "jwks_file", str, None, f"{where}.")
         values["issuer"] = self._take(values, "issuer", str, None, f"{where}.")
-        for name, kind in (("leeway_s", int), ("max_lifetime_s", int), ("roles_claim", str), ("audience", str), ("typ", str)):
+        for name, kind in (
+            ("leeway_s", int),
+            ("max_lifetime_s", int),
+            ("roles_claim", str),
+            ("audience", str),
+            ("typ", str),
+        ):
             if name in values:
                 self._take(values, name, kind, None, f"{where}.")
         if "algorithms" in values:
@@ -153,15 +162,13 @@ class _Reader:
         section = self._take(table, name, dict, {})
         defaults = {item.name: item.default for item in fields(kind)}
         self._refuse_unknown(f"{name}.", section, set(defaults))
-        values = {
-            key: self._take(section, key, type(defaults[key]), defaults[key], f"{name}.") for key in section
-        }
+        values = {key: self._take(section, key, type(defaults[key]), defaults[key], f"{name}.") for key in section}
         for key, value in values.items():
             if isinstance(value, int) and not isinstance(value, bool) and value < 1:
                 raise self._error(f"{name}.{key}", f"{value}, must be at least 1")
         return kind(**values)
 
-    def _take(self, table: Mapping[str, Any], key: str, kind: type[Any], default: Any, prefix: str = "") -> Any:  # noqa: ANN401
+    def _take(self, table: Mapping[str, Any], key: str, kind: type[Any], default: object, prefix: str = "") -> Any:  # noqa: ANN401 -- as the file has it
         value = table.get(key, default)
         if value is None:
             raise self._error(prefix + key, "is missing")

@@ -138,10 +138,15 @@ class _Recorded:
 def log_names(config: Config) -> list[str]:
     """Return the names of the logs in a folder; raise FolderError if one that every folder has is missing."""
     folder = config.folder / "logs"
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else []
+    names = (
+        sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+        if folder.is_dir()
+        else []
+    )
     for name in ("main", *sorted(SYSTEM_LOGS)):
         if name not in names:
             raise FolderError(
-                "LOG_MISSING", f"{folder / name}: the log {name!r} is missing; put its folder back or restore a backup"
+                "LOG_MISSING",
+                f"{folder / name}: the log {name!r} is missing; put its folder back or restore a backup",
             )
     return names

@@ -52,9 +52,7 @@ def load_issuers(config: Config) -> list[Issuer]:
 
 def local_issuer(config: Config) -> LocalIssuer:
     """Load the folder's own issuer."""
-    return LocalIssuer.load(
-        config.local_issuer_name, config.keys / ISSUER_KEY_NAME, config.local_issuer.max_lifetime_s
-    )
+    return LocalIssuer.load(config.local_issuer_name, config.keys / ISSUER_KEY_NAME, config.local_issuer.max_lifetime_s)
 
 
 async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[[str], None]) -> None:

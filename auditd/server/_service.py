@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeAlias, TypeVar
 
 import grpc
+from auditd_proto.v1 import audit_log_service_pb2 as pb
 from google.protobuf.message import DecodeError, Message
 
 from auditd.entry import event_key, time_text
 from auditd.errors import (
     AuditdError,
     CallerError,
-    DamagedError,
     InvalidRequestError,
     NotFoundError,
-    PreconditionError,
     Violation,
 )
 from auditd.identity import Permission, TokenError
@@ -25,15 +24,14 @@ from auditd.log import Log
 from auditd.server._access import AccessRecorder
 from auditd.server._append import Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
-from auditd.server._limits import MAX_SIZE, require_size
+from auditd.server._limits import require_size
 from auditd.server._query import Querier
 from auditd.server._status import status_of
-from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SERVICE = "auditd.v1.AuditLogService"
 DEFAULT_LOG = "main"
 
-Context = grpc.aio.ServicerContext
+Context: TypeAlias = "grpc.aio.ServicerContext"
 Request = TypeVar("Request", bound=Message)
 
 
@@ -75,7 +73,10 @@ class AuditLogService:
         )
 
     def _unary(
-        self, name: str, kind: type[Request], method: Callable[[CallContext, Request, Context], Awaitable[Message]]
+        self,
+        name: str,
+        kind: type[Request],
+        method: Callable[[CallContext, Request, Context], Awaitable[Message]],
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
         async def answer(data: bytes, context: Context) -> bytes:
             caller: CallContext | None = None
@@ -110,7 +111,12 @@ class AuditLogService:
             ) from error
 
     async def _note_refusal(
-        self, method: str, caller: CallContext | None, request: Message | None, context: Context, error: AuditdError
+        self,
+        method: str,
+        caller: CallContext | None,
+        request: Message | None,
+        context: Context,
+        error: AuditdError,
     ) -> AuditdError:
         """Record a refusal that must be seen; return the error to answer with."""
         if not isinstance(error, CallerError) and error.reason != "LOG_BEHIND_CALLER":
@@ -132,7 +138,9 @@ class AuditLogService:
         log = self._logs.get(name)
         if log is None:
             raise NotFoundError(
-                "LOG_NOT_FOUND", f"log: no log is named {name[:64]!r}; list them with 'auditlog logs'", {"log": name[:64]}
+                "LOG_NOT_FOUND",
+                f"log: no log is named {name[:64]!r}; list them with 'auditlog logs'",
+                {"log": name[:64]},
             )
         return log
 
@@ -188,7 +196,9 @@ class AuditLogService:
         await self._access.read(caller, "prove", log.name, peer_ip(context), index=index)
         return response
 
-    async def _get_checkpoint(self, caller: CallContext, request: pb.GetCheckpointRequest, _context: Context) -> Message:
+    async def _get_checkpoint(
+        self, caller: CallContext, request: pb.GetCheckpointRequest, _context: Context
+    ) -> Message:
         log = self._log(caller, request.log, Permission.CHECKPOINT)
         head = log.tree_head
         response = pb.GetCheckpointResponse(checkpoint=head.note)
@@ -205,9 +215,7 @@ class AuditLogService:
         response = pb.ListLogsResponse()
         for name, log in sorted(self._logs.items()):
             if any(caller.caller.may(permission, name) for permission in Permission):
-                response.logs.add(
-                    name=name, origin=log.origin, verifier_key=log.verifier_key, tree_size=log.size
-                )
+                response.logs.add(name=name, origin=log.origin, verifier_key=log.verifier_key, tree_size=log.size)
         return response
 
 

@@ -54,7 +54,8 @@ def check_log(
     """Re-hash everything in a log's folder and hold it against every claim at hand.
 
     `against` are checkpoints that others hold, their signatures verified already. `sizes` asks for roots at further
-    sizes. `on_entry` is given every well-formed entry, in order. Changes nothing. Raises FolderError where the evidence cannot be read at all.
+    sizes. `on_entry` is given every well-formed entry, in order. Changes nothing. Raises FolderError where the
+    evidence cannot be read at all.
     """
     with evidence_reader(folder) as reader:
         return _Check(name, folder, key, reader).run(against, sizes, progress, on_entry)
@@ -139,7 +140,9 @@ class _Check:
             self._report.checkpoints += 1
         beyond = self._reader.newest_checkpoint_size()
         if beyond > self._reader.size:
-            self._findings.add("TRUNCATED", f"entries {self._reader.size} to {beyond - 1}", "a stored checkpoint covers them")
+            self._findings.add(
+                "TRUNCATED", f"entries {self._reader.size} to {beyond - 1}", "a stored checkpoint covers them"
+            )
         return claims
 
     def _check_file(self) -> None:
@@ -196,7 +199,9 @@ class _Check:
             where = f"credential {credential.hex()[:16]}…"
             signed_hash = hashlib.sha256(f"{header}.{payload}".encode()).digest()
             if hashlib.sha256(signed_hash + signature_hash).digest() != credential:
-                self._findings.add("CREDENTIAL_DAMAGED", where, "header, payload and signature hash do not give its name")
+                self._findings.add(
+                    "CREDENTIAL_DAMAGED", where, "header, payload and signature hash do not give its name"
+                )
             if self._reader.issuer_key(thumbprint) is None:
                 self._findings.add("ISSUER_KEY_MISSING", where, f"the key {thumbprint} of {issuer} is missing")
             leaves.named_credentials.pop(credential, None)

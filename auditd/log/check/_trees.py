@@ -73,9 +73,8 @@ class Trees:
         digests, stored = self._waiting, self._stored()
         expected = [tile_hash or digest or _UNREADABLE for digest, tile_hash in zip(digests, stored, strict=True)]
         for position, (digest, tile_hash) in enumerate(zip(digests, stored, strict=True)):
-            if tile_hash and digest != tile_hash:
-                if len(self._differing) < _MAX_DIFFERING:
-                    self._differing.append(self._base + position)
+            if tile_hash and digest != tile_hash and len(self._differing) < _MAX_DIFFERING:
+                self._differing.append(self._base + position)
         self._leaf_tree.extend([digest or _UNREADABLE for digest in digests])
         for tile in self._tile_tree.extend(expected):
             self._check_tile(tile)

@@ -1,5 +1,6 @@
 """C2SP signed notes and verifier keys."""
 
+import base64
 import re
 
 import pytest
@@ -148,6 +149,20 @@ def test_one_bad_signature_of_the_known_key_refuses_the_note_even_beside_a_good_
         open_note(f"{FOO_TEXT}\n{lines}", FOO_KEY)
     assert (caught.value.name, caught.value.key_id.hex()) == ("example.com/foo", "530d903a")
     assert caught.value.line == (3 if bad_first else 4)
+
+
+@pytest.mark.parametrize("size", [1, 63, 65, 72])
+def test_a_signature_of_the_known_key_with_another_length_is_bad(size):
+    blob = (base64.b64decode(BLOB) + bytes(8))[: 4 + size]
+    with pytest.raises(BadSignatureError):
+        open_note(f"{FOO_TEXT}\n— example.com/foo {base64.b64encode(blob).decode()}\n", FOO_KEY)
+
+
+@pytest.mark.parametrize("public_key", [b"\x02" + bytes(31), b"\xff" * 32], ids=["no point", "no number"])
+def test_a_key_that_is_no_point_of_the_curve_verifies_nothing(make, public_key):
+    key = VerifierKey("example.com/foo", bytes.fromhex("530d903a"), public_key)
+    with pytest.raises(BadSignatureError):
+        open_note(FOO_NOTE, key)
 
 
 def test_accepts_sixteen_signatures_and_the_same_one_twice(make):

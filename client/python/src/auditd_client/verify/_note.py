@@ -19,7 +19,6 @@ _ED25519 = 1
 _MAX_KEY_BYTES = 10_000
 _KEY_BYTES = 32
 _KEY_ID_BYTES = 4
-_SIGNATURE_BYTES = 64
 _KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
