@@ -46,9 +46,7 @@ def _sign_in(session: Session, person: Person) -> bool:
         session.do("user.login", account(person), outcome="FAILURE", reason=reason, call="POST /login")
         session.wait(8)
     if random.random() < 0.01:
-        session.do(
-            "user.login", account(person), outcome="DENIED", reason="account locked", call="POST /login"
-        )
+        session.do("user.login", account(person), outcome="DENIED", reason="account locked", call="POST /login")
         return False
     session.do("user.login", account(person), call="POST /login", remembered=random.random() < 0.3)
     if person.auth_method == "password":
@@ -128,15 +126,11 @@ def _administer(session: Session, whom: Person) -> None:
     random = session.random
     match random.randrange(12):
         case 0 | 1:
-            session.do(
-                "mfa.reset", account(whom), call="POST /accounts/mfa", ticket=f"HD-{random.randrange(20_000)}"
-            )
+            session.do("mfa.reset", account(whom), call="POST /accounts/mfa", ticket=f"HD-{random.randrange(20_000)}")
         case 2:
             session.do("user.create", account(whom), call="POST /accounts", invited=True)
         case 3:
-            session.do(
-                "user.disable", account(whom), call="POST /accounts/disable", reason="left the organisation"
-            )
+            session.do("user.disable", account(whom), call="POST /accounts/disable", reason="left the organisation")
         case 4 | 5:
             session.do("role.assign", account(whom), call="PUT /accounts/role", role=whom.role, was="clerk")
         case 6 | 7:

@@ -74,9 +74,7 @@ def find_refusals(search: Search) -> Finding:
     """Look at what was refused, as in a log of imported CloudTrail files."""
     refused = search("outcome = DENIED")
     actions = Counter((event["action"], event["actor"].get("name", "")) for _, event in refused)
-    search.narrator.table(
-        ("action", "by", "refused"), [(*who, count) for who, count in actions.most_common(8)]
-    )
+    search.narrator.table(("action", "by", "refused"), [(*who, count) for who, count in actions.most_common(8)])
     failed = search("outcome = FAILURE")
     reasons = Counter(event.get("reason", "").partition(":")[0] for _, event in failed)
     search.narrator.table(("reason of a failure", "times"), reasons.most_common(5))

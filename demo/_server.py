@@ -77,9 +77,7 @@ def auditlog(
 
 
 @contextmanager
-def running_server(
-    folder: Path, origin: str, tell: Callable[[str], None] = lambda _: None
-) -> Iterator[Server]:
+def running_server(folder: Path, origin: str, tell: Callable[[str], None] = lambda _: None) -> Iterator[Server]:
     """Make a server folder, serve it on a free port of this machine, and stop it at the end.
 
     `tell` gets each command line as it is run. What the server prints goes to `FOLDER.log`.

@@ -66,9 +66,7 @@ class Session:
         self.steps.append(step)
 
 
-def person_session(
-    random: Random, person: Person, now: datetime, ip: str = "", user_agent: str = ""
-) -> Session:
+def person_session(random: Random, person: Person, now: datetime, ip: str = "", user_agent: str = "") -> Session:
     """Return an empty session of a person, who has not signed in yet."""
     actor = {
         "type": "user",

@@ -131,18 +131,14 @@ def _investigate(tour: Tour, server: Server) -> Finding:
         search = Search(client, tour.narrator)
         finding = find_refusals(search) if tour.settings.data else find_incident(search)
     slowest = max(search.seconds) * 1000
-    tour.measured.append(
-        ("search, slowest of the queries above", f"{slowest:,.0f} ms over {tour.entries:,} entries")
-    )
+    tour.measured.append(("search, slowest of the queries above", f"{slowest:,.0f} ms over {tour.entries:,} entries"))
     return finding
 
 
 def _prove(tour: Tour, server: Server, finding: Finding) -> None:
     index = finding.entry.index
     tour.narrator.chapter(f"Prove entry {index:,}, and verify it offline with the verifier key alone")
-    tour.auditlog(
-        "prove", str(index), "-o", "entry.tlog-proof", environment=_access(server, "auditor", "auditor")
-    )
+    tour.auditlog("prove", str(index), "-o", "entry.tlog-proof", environment=_access(server, "auditor", "auditor"))
     size = (tour.scratch / "entry.tlog-proof").stat().st_size
     tour.narrator.say(f"One text file of {size:,} bytes. From here on no server, no token, no trust:")
     tour.narrator.output(tour.auditlog("verify", "entry.tlog-proof", "--key", server.vkey))
@@ -158,9 +154,7 @@ def _tamper(tour: Tour, folder: Path, finding: Finding) -> None:
     copy = tour.scratch / "copy"
     shutil.copytree(folder, copy)
     evidence = copy / "logs" / "main" / "evidence.db"
-    tour.narrator.command(
-        f'sqlite3 copy/logs/main/evidence.db "UPDATE entries SET leaf = ... WHERE idx = {index}"'
-    )
+    tour.narrator.command(f'sqlite3 copy/logs/main/evidence.db "UPDATE entries SET leaf = ... WHERE idx = {index}"')
     tour.narrator.output(try_update(evidence, index))
     change_entry(evidence, index, finding.entry.leaf.replace(finding.old, finding.new))
     tour.narrator.say(
@@ -171,9 +165,7 @@ def _tamper(tour: Tour, folder: Path, finding: Finding) -> None:
     tour.narrator.say("Exit status 1, and the entry is named.")
     tour.measured.append(("check, everything hashed again", f"{seconds:.1f} s for {tour.entries:,} entries"))
     database = folder / "logs" / "main" / "evidence.db"
-    tour.measured.append(
-        ("evidence on disk", f"{database.stat().st_size / tour.entries:,.0f} bytes an entry")
-    )
+    tour.measured.append(("evidence on disk", f"{database.stat().st_size / tour.entries:,.0f} bytes an entry"))
 
 
 def _access(server: Server, subject: str, role: str) -> dict[str, str]:

@@ -12,7 +12,6 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -25,12 +24,11 @@ GENERATED = ("client/python/src/auditd_proto/",)
 # Put together here, so that this file does not hold what it forbids.
 MACHINE_PATHS = [f"/{folder}/" for folder in ("work", "root")] + [f"/{'tmp'}/{'sp'}/"]
 REGISTRIES = [
-    ".".join(parts)
-    for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("proxy.golang", "org"))
+    ".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("proxy.golang", "org"))
 ]
 MAX_MODULE_LINES = 600
 MAX_FUNCTION_LINES = 80
-PACKAGES = ("auditd", "auditd_client", "demo", "benchmarks")
+PACKAGES = ("auditd", "auditd_client", "auditd_proto", "demo", "benchmarks")
 
 
 @cache
@@ -49,13 +47,11 @@ def name_of(path: Path) -> str:
 
 
 def python_files() -> list[Path]:
-    return [
-        path for path in tracked_files() if path.suffix == ".py" and not name_of(path).startswith(GENERATED)
-    ]
+    return [path for path in tracked_files() if path.suffix == ".py" and not name_of(path).startswith(GENERATED)]
 
 
 def packages() -> list[str]:
-    roots = {"auditd_client": ROOT / "client/python/src"}
+    roots = dict.fromkeys(("auditd_client", "auditd_proto"), ROOT / "client/python/src")
     found = []
     for package in PACKAGES:
         base = roots.get(package, ROOT)
@@ -82,9 +78,7 @@ def test_every_package_of_the_npm_lock_is_pinned_by_hash():
 
 
 def test_requirements_lock_satisfies_what_the_packages_declare():
-    locked = dict(
-        re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    )
+    locked = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     for line in requirements():
         need = Requirement(line)
         version = locked.get(re.sub(r"[-_.]+", "-", need.name).lower())
@@ -108,17 +102,31 @@ def test_no_function_is_longer_than_a_screen():
     assert long == []
 
 
+def names_bound_in(init: Path) -> set[str]:
+    """The public names that a package's front door defines or re-exports, imports on demand included."""
+    tree = ast.parse(init.read_text())
+    statements = [inner for outer in tree.body for inner in (outer.body if isinstance(outer, ast.If) else [outer])]
+    found = set()
+    for statement in statements:
+        match statement:
+            case ast.ImportFrom(level=level, module=module) if level or str(module).startswith(PACKAGES):
+                found |= {alias.asname or alias.name for alias in statement.names}
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found.add(statement.name)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+            case _:
+                pass
+    return {name for name in found if not name.startswith("_")}
+
+
 @pytest.mark.parametrize("package", packages())
 def test_package_exports_exactly_what_it_says(package):
     module = importlib.import_module(package)
-    public = {
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations"
-    }
+    assert module.__file__ is not None
     declared = getattr(module, "__all__", [])
-    assert set(declared) == public
-    assert len(declared) == len(set(declared))
+    assert sorted(declared) == sorted(names_bound_in(Path(module.__file__)))
+    assert [name for name in declared if not hasattr(module, name)] == []
 
 
 def test_both_packages_and_the_changelog_agree_on_the_version():

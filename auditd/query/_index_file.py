@@ -53,7 +53,7 @@ def open_writer(path: Path, source: Source) -> tuple[apsw.Connection, int]:
     try:
         _set_up(connection)
         size, root = _check(connection)
-        if size > source.size or (size and source.root_at(size) != root):
+        if not 0 <= size <= source.size or (size and source.root_at(size) != root):
             raise UnfitError("an index of other evidence")
     except apsw.Error as error:
         connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -10,6 +9,8 @@ from auditd.filter import And, Comparison, Filter, FreeText, Not, Number, Or, Ti
 from auditd.query._terms import term_for
 
 _LAST_INDEX = 2**63 - 1
+# FTS5 gathers every term with a prefix before it gives the first row, and nothing stops it meanwhile.
+_MAX_PREFIXES = 4
 _FIRST_TIME, _LAST_TIME = "", "~"  # before and after every canonical time
 
 
@@ -50,11 +51,11 @@ class Bounds:
 class Narrowing:
     """What every selected entry fulfils: an FTS5 query, where not None, and bounds.
 
-    `has_prefix` tells that the query looks for beginnings of terms, which costs the more the more there are.
+    `prefixes` counts the beginnings of terms that the query looks for.
     """
 
     match: str | None = None
-    has_prefix: bool = False
+    prefixes: int = 0
     bounds: Bounds = Bounds()
 
 
@@ -63,27 +64,40 @@ _ANYTHING = Narrowing()
 
 def narrow(tree: Filter) -> Narrowing:
     """Return what every entry that a filter selects fulfils; entries that it does not select may, too."""
+    narrowing = _narrow(tree, with_prefixes=True)
+    if narrowing.prefixes > _MAX_PREFIXES:
+        return _narrow(tree, with_prefixes=False)
+    return narrowing
+
+
+def _narrow(tree: Filter, *, with_prefixes: bool) -> Narrowing:
     match tree:
         case And(terms):
-            return _joined(terms, "AND", Bounds.both)
+            return _both([_narrow(term, with_prefixes=with_prefixes) for term in terms])
         case Or(terms) if terms:
-            return _joined(terms, "OR", Bounds.either)
+            return _either([_narrow(term, with_prefixes=with_prefixes) for term in terms])
         case Comparison():
-            return _comparison(tree)
+            narrowing = _comparison(tree)
+            return narrowing if with_prefixes or not narrowing.prefixes else _ANYTHING
         case Or() | Not() | FreeText():
             return _ANYTHING
 
 
-def _joined(terms: tuple[Filter, ...], connector: str, join: Callable[[Bounds, Bounds], Bounds]) -> Narrowing:
-    parts = [narrow(term) for term in terms]
-    matches = [part.match for part in parts if part.match is not None]
-    if connector == "OR" and len(matches) < len(parts):
-        matches = []
-    return Narrowing(
-        f" {connector} ".join(f"({match})" for match in matches) or None,
-        any(part.has_prefix for part in parts),
-        reduce(join, [part.bounds for part in parts]) if parts else Bounds(),
-    )
+def _both(parts: list[Narrowing]) -> Narrowing:
+    known = [part for part in parts if part.match is not None]
+    bounds = reduce(Bounds.both, [part.bounds for part in parts], Bounds())
+    return Narrowing(_joined(known, "AND"), sum(part.prefixes for part in known), bounds)
+
+
+def _either(parts: list[Narrowing]) -> Narrowing:
+    bounds = reduce(Bounds.either, [part.bounds for part in parts])
+    if any(part.match is None for part in parts):
+        return Narrowing(bounds=bounds)
+    return Narrowing(_joined(parts, "OR"), sum(part.prefixes for part in parts), bounds)
+
+
+def _joined(parts: list[Narrowing], connector: str) -> str | None:
+    return f" {connector} ".join(dict.fromkeys(f"({part.match})" for part in parts)) or None
 
 
 def _comparison(comparison: Comparison) -> Narrowing:
@@ -96,7 +110,7 @@ def _comparison(comparison: Comparison) -> Narrowing:
     if term is None:
         return _ANYTHING
     quoted = '"' + term.text.replace('"', '""') + '"'
-    return Narrowing(quoted + " *" if term.prefix else quoted, term.prefix)
+    return Narrowing(quoted + " *", prefixes=1) if term.prefix else Narrowing(quoted)
 
 
 def _index_bounds(operator: str, number: int) -> Bounds:

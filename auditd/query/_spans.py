@@ -78,8 +78,8 @@ def _narrowed(snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, or
 def _found(snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Iterator[Span]:
     assert narrowing.match is not None
     newest_first = order is Order.NEWEST_FIRST
-    # FTS5 gathers all terms with a prefix anew for each statement, so there the window is everything.
-    window = max(1, end) if narrowing.has_prefix else _WINDOW
+    # All terms with a prefix are gathered anew for each statement, so there the window is everything.
+    window = max(1, end) if narrowing.prefixes else _WINDOW
     for low, high in _chunks(start, end, order, window):
         with closing(snapshot.rows(narrowing.match, low, high, newest_first=newest_first)) as rows:
             yield from _joined(rows)

@@ -46,9 +46,7 @@ def program(tmp_path_factory):
         unavailable("Go is not installed")
     folder = tmp_path_factory.mktemp("go") / "appendone"
     shutil.copytree(PROGRAM, folder)
-    modules = subprocess.run(
-        ["go", "mod", "download"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    modules = subprocess.run(["go", "mod", "download"], cwd=folder, capture_output=True, text=True, check=False)
     if modules.returncode != 0:
         unavailable(f"Go modules cannot be had: {modules.stderr.strip()}")
     run("go", "build", "-o", "bin/", *PLUGINS, cwd=folder)

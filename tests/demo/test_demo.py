@@ -56,9 +56,7 @@ def test_tour_finds_proves_and_catches(tour):
     assert f"verified entry: index {index[1]}" in told
     assert "rows are never changed" in told
     before, _, after = told.partition("behind SQLite's back")
-    assert re.search(
-        rf"\b{index[1]}\b", after.partition("Exit status 1")[0].partition("auditlog check copy")[2]
-    )
+    assert re.search(rf"\b{index[1]}\b", after.partition("Exit status 1")[0].partition("auditlog check copy")[2])
     assert "auditlog check server" in before
 
 

@@ -96,9 +96,7 @@ def test_day_is_varied(day):
 
 def test_one_address_stands_out_among_failed_sign_ins(day):
     failures = Counter(
-        event["origin"]["ip"]
-        for event in day
-        if (event["action"], event["outcome"]) == ("user.login", "FAILURE")
+        event["origin"]["ip"] for event in day if (event["action"], event["outcome"]) == ("user.login", "FAILURE")
     )
     (_, most), (_, next_most), *_ = failures.most_common(2)
     assert most == 64
@@ -111,8 +109,7 @@ def test_incident_can_be_followed_from_the_burst_to_the_end(seed):
     (login,) = [
         event
         for event in events
-        if event["origin"]["ip"] == "203.0.113.77"
-        and (event["action"], event["outcome"]) == ("user.login", "SUCCESS")
+        if event["origin"]["ip"] == "203.0.113.77" and (event["action"], event["outcome"]) == ("user.login", "SUCCESS")
     ]
     session = [event for event in events if event["actor"]["session_id"] == login["actor"]["session_id"]]
     actions = [action for action, _ in itertools.groupby(event["action"] for event in session)]
@@ -176,8 +173,6 @@ def test_sized_events_are_fresh_and_end_now(make):
 
 def test_ids_are_uuids_of_version_7_that_hold_the_time(day):
     for event in day[:100]:
-        assert re.fullmatch(
-            r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", event["id"]
-        )
+        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", event["id"])
         milliseconds = int(event["id"].replace("-", "")[:12], 16)
         assert milliseconds == round(moment(event).timestamp() * 1000)

@@ -37,6 +37,7 @@ def nested(depth: int) -> str:
         pytest.param('{"sealed":"no hash"}', id="a member called sealed"),
         pytest.param(f'{{"sealed":"{HASH}","by":"me"}}', id="a hash beside another member"),
         pytest.param(f'{{"sealed":"{HASH.upper()}"}}', id="an upper-case hash"),
+        pytest.param(f'{{"sealed":"{HASH}0"}}', id="a hash of 65 digits"),
         pytest.param(nested(16), id="depth 16"),
         pytest.param('{"a":[' + ",".join(["{}"] * 500) + "]}", id="many brackets, none deep"),
         pytest.param('{"a":"' + "[{" * 40 + '"}', id="brackets in a text"),

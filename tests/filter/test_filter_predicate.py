@@ -25,7 +25,7 @@ ENTRY = {
         "reason": SEALED,
         "actor": {"type": "user", "id": "Alice", "roles": ["admin", "ops"], "name": SEALED},
         "resources": [{"type": "account", "id": "42"}, {"type": "test", "id": "43"}, SEALED],
-        "origin": {"ip": "203.0.113.9", "user_agent": 'Fire"fox\\ ſtraße'},
+        "origin": {"ip": "203.0.113.9", "user_agent": 'Fire"fox\\ \u017ftra\xdfe'},
         "producer": {"id": "billing-7f", "seq": 9007199254740993},
         "attributes": {
             "amount": 1000,
@@ -68,7 +68,8 @@ def selects(text, entry=ENTRY):
         "recorded_at = 2026-11-24T00:26:13.123456Z",
         "recorded_at < 2026-11-24T00:26:13.1234561Z",
         "recorded_at >= 2026-11-24T01:26:13.123456+01:00",
-        "time = 2026-11-24T00:26:13.1Z AND time > 2026-11-24T00:26:13Z AND time <= 2026-11-24T00:26:13.100000000Z",
+        "time = 2026-11-24T00:26:13.1Z AND time > 2026-11-24T00:26:13Z",
+        "time <= 2026-11-24T00:26:13.100000000Z",
         "outcome != SUCCESS",
         "producer.seq = 9007199254740993 AND producer.seq > 9007199254740992",
         "origin.ip = 203.0.113.0/24 AND origin.ip != 203.0.113.8 AND origin.ip : 203.0.113.9",
@@ -191,7 +192,7 @@ def test_nothing_selects_where_an_or_has_no_terms():
     assert compile_predicate(Not(Or(())))(ENTRY)
 
 
-VALUES = ["k", "K", "\u212a", "ſs", "ß", 'a"b', "a\\b", "a/b", "é", "\n", "plain", "PLAIN"]
+VALUES = ["k", "K", "\u212a", "\u017fs", "ß", 'a"b', "a\\b", "a/b", "é", "\n", "plain", "PLAIN"]
 FILTERS = [
     "k",
     "K",
@@ -204,15 +205,19 @@ FILTERS = [
     "attributes.x = k",
     'attributes.x = "p*"',
 ]
-FILTERS += ['attributes.x = "a\\"b"', "attributes.x : plain OR é", "attributes.x != k", "NOT k", "plain AND attributes.x = plain"]  # fmt: skip
+FILTERS += [
+    'attributes.x = "a\\"b"',
+    "attributes.x : plain OR é",
+    "attributes.x != k",
+    "NOT k",
+    "plain AND attributes.x = plain",
+]
 
 
 @given(
     st.recursive(
         st.sampled_from(VALUES),
-        lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(VALUES), inner, max_size=3)
-        ),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(VALUES), inner, max_size=3),
         max_leaves=6,
     ),
     st.booleans(),

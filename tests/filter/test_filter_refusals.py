@@ -45,9 +45,7 @@ def refusal(text, **limits):
         pytest.param("contains(a)", 9, "no functions such as 'contains'", id="function"),
         pytest.param("actor . id = x", 7, "without spaces", id="spaces around a dot"),
         pytest.param("actor.id =~ x", 11, "'~' must stand in quotation marks", id="regular expression"),
-        pytest.param(
-            "tenant = ${claims.tenant}", 10, "'$' must stand in quotation marks", id="claim outside a scope"
-        ),
+        pytest.param("tenant = ${claims.tenant}", 10, "'$' must stand in quotation marks", id="claim outside a scope"),
         pytest.param("actr.id = x", 1, "did you mean actor.id?", id="misspelt field"),
         pytest.param("ip = x", 1, "did you mean origin.ip?", id="field without its group"),
         pytest.param("zzzzzz = x", 1, "attributes.zzzzzz", id="unknown field"),
@@ -98,7 +96,7 @@ def test_refuses_and_says_where_and_why(text, column, problem):
         ("a b OR -c", ("a AND (b OR -c)", "(a AND b) OR -c")),
         ('(a OR b) AND tenant = "x" OR c', ('(a OR b) AND (tenant = "x" OR c)', '((a OR b) AND tenant = "x") OR c')),
     ],
-)  # fmt: skip
+)
 def test_refuses_a_mixture_of_and_and_or_with_both_readings(text, readings):
     _, description = refusal(text)
     assert all(reading in description for reading in readings)
@@ -155,8 +153,26 @@ def test_holds_each_limit_exactly():
 
 
 ALPHABET = st.sampled_from(
-    ["(", ")", '"', "'", "\\", "*", ".", "-", "=", "!=", "<", ">=", ":", " ", "AND", "OR", "NOT", "a", "1"]
-    + [
+    [
+        "(",
+        ")",
+        '"',
+        "'",
+        "\\",
+        "*",
+        ".",
+        "-",
+        "=",
+        "!=",
+        "<",
+        ">=",
+        ":",
+        " ",
+        "AND",
+        "OR",
+        "NOT",
+        "a",
+        "1",
         "actor.id",
         "index",
         "attributes.x",
@@ -176,9 +192,10 @@ def test_any_text_is_either_read_or_refused(text):
     try:
         tree = parse(text)
     except InvalidRequestError as error:
-        assert error.reason == "INVALID_FILTER"
-        assert error.violations
-        return
-    assert compile_predicate(tree)(ENTRY) in {True, False}
-    raw = compile_raw(tree)
-    assert raw is None or raw(b"{}") in {True, False}
+        reason = error.reason
+    else:
+        reason = ""
+        assert compile_predicate(tree)(ENTRY) in {True, False}
+        raw = compile_raw(tree)
+        assert raw is None or raw(b"{}") in {True, False}
+    assert reason in {"", "INVALID_FILTER"}

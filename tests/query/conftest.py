@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import threading
 
 import pytest
 
@@ -45,6 +46,7 @@ class MemoryLog:
         self._leaves = []
         self._roots = [hashlib.sha256(b"").digest()]
         self.damaged = set()
+        self.damage_met = threading.Event()
         self.reads = []
 
     @property
@@ -58,6 +60,7 @@ class MemoryLog:
         assert 0 <= start <= end <= self.size
         self.reads.append((start, end))
         if self.damaged & set(range(start, end)):
+            self.damage_met.set()
             raise DamagedError("LEAF_DIFFERS", f"leaves {start} to {end}")
         return self._leaves[start:end]
 
@@ -95,10 +98,15 @@ def make_event(choose, number):
                 SEALED,
             ]
         ),
-        "resources": [{"type": choose(["account", "test"]), "id": str(choose(range(5)))} for _ in choose([(), (1,), (1, 2)])],
-        "origin": {"ip": choose(ADDRESSES), "traceparent": choose(["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-x"])},
-        "attributes": {"amount": choose([1, 2.5, 10**18 + 1, None]), "note": choose(["quick", 'a"b', "ſ", "K"])},
-    }  # fmt: skip
+        "resources": [
+            {"type": choose(["account", "test"]), "id": str(choose(range(5)))} for _ in choose([(), (1,), (1, 2)])
+        ],
+        "origin": {
+            "ip": choose(ADDRESSES),
+            "traceparent": choose(["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-x"]),
+        },
+        "attributes": {"amount": choose([1, 2.5, 10**18 + 1, None]), "note": choose(["quick", 'a"b', "\u017f", "K"])},
+    }
 
 
 @pytest.fixture(name="make_event", scope="session")
@@ -122,6 +130,17 @@ def busy_log():
     log = MemoryLog()
     source = random.Random(1)
     log.append(*(make_event(source.choice, number) for number in range(600)))
+    return log
+
+
+@pytest.fixture(scope="session")
+def long_log():
+    """1,000 entries of many kinds, the only one of its action, and 1,000 more; to be viewed, not appended to."""
+    log = MemoryLog()
+    choose = random.Random(9).choice
+    log.append(*(make_event(choose, number) for number in range(1000)))
+    log.append({"id": "needle", "action": "rare", "attributes": {}})
+    log.append(*(make_event(choose, number) for number in range(1001, 2001)))
     return log
 
 

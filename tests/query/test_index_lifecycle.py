@@ -14,16 +14,12 @@ FILTER = parse("actor.id = alice AND outcome = DENIED")
 
 
 @pytest.fixture
-def filled(log, make_event):
-    choose = random.Random(3).choice
-    log.append(*(make_event(choose, number) for number in range(2000)))
-    return log
+def filled(long_log):
+    return long_log.view(2000)
 
 
 def find(log, index, tree=FILTER, **options):
-    return Search(log, index).page(
-        tree, order=Order.OLDEST_FIRST, page_size=1000, tree_size=log.size, **options
-    )
+    return Search(log, index).page(tree, order=Order.OLDEST_FIRST, page_size=1000, tree_size=log.size, **options)
 
 
 def expected(log, tree=FILTER):
@@ -115,7 +111,7 @@ def test_damage_that_shows_while_searching_costs_no_result_and_is_repaired(fille
         index.close()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(6))
 def test_damage_to_the_segments_never_breaks_a_search(filled, open_index, tmp_path, seed):
     open_index(filled).close()
     path = tmp_path / "index.db"
@@ -201,12 +197,10 @@ def test_what_is_not_indexed_yet_is_found(filled, tmp_path):
     index.close()
 
 
-def test_damaged_evidence_stops_the_index_and_not_the_process(filled, open_index, tmp_path, caplog):
+def test_damaged_evidence_stops_the_index_and_not_the_process(filled, tmp_path):
     filled.damaged = {1200}
     index = Index(tmp_path / "index.db", filled, retry_s=0.01)
-    with caplog.at_level("ERROR"):
-        assert not index.wait_covered(filled.size, 0.3)
-    assert "LEAF" in caplog.text or "leaves" in caplog.text
+    assert filled.damage_met.wait(30)
     assert index.lag >= 2000 - 1200
     with pytest.raises(DamagedError):
         find(filled, index)
@@ -242,7 +236,7 @@ def test_readers_never_see_half_a_commit(log, open_index, make_event):
 
 def test_filters_at_their_limits_leave_the_index_usable(filled, open_index):
     index = open_index(filled)
-    nested = "(" * 30 + "actor.id = alice" + " OR tenant = x) AND action = y)" * 15
+    nested = "(" * 30 + "actor.id = alice" + " OR tenant = x) AND outcome = DENIED)" * 15
     for text in [" OR ".join(["actor.id = alice"] * 200), " ".join(['actor.id = "a*"'] * 200), nested]:
         tree = parse(text)
         assert find(filled, index, tree).entries == expected(filled, tree)

@@ -57,14 +57,27 @@ TEXTS += [
     "s-1",
     "s",
 ]
-TEXTS += ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6", "00-x", "01936f5e-00000007", "svc", ""]  # fmt: skip
+TEXTS += [
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "00-4bf92f3577b34da6",
+    "00-x",
+    "01936f5e-00000007",
+    "svc",
+    "",
+]
 TYPED = [
     ("outcome", ["SUCCESS", "DENIED"]),
-    ("origin.ip", ["203.0.113.0/24", "203.0.113.9", "10.0.0.1", "0.0.0.0/0", "10.0.0.0/13", "2001:db8::/32", "2001:db8::1"]),
+    (
+        "origin.ip",
+        ["203.0.113.0/24", "203.0.113.9", "10.0.0.1", "0.0.0.0/0", "10.0.0.0/13", "2001:db8::/32", "2001:db8::1"],
+    ),
     ("index", ["-1", "0", "17", "599", "600", "99999999999999999999"]),
-    ("recorded_at", ["2026-11-24T00:01:00.500Z", "2026-11-24T00:05:00Z", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]),
+    (
+        "recorded_at",
+        ["2026-11-24T00:01:00.500Z", "2026-11-24T00:05:00Z", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"],
+    ),
     ("time", ["2026-11-24T00:30:00Z"]),
-]  # fmt: skip
+]
 
 
 def comparison(name, operator, text):
@@ -73,17 +86,13 @@ def comparison(name, operator, text):
 
 
 def of_field(name, texts):
-    operators = (
-        ["=", "!=", ":"] if name in {"outcome", "origin.ip"} else ["=", "!=", ":", "<", "<=", ">", ">="]
-    )
+    operators = ["=", "!=", ":"] if name in {"outcome", "origin.ip"} else ["=", "!=", ":", "<", "<=", ">", ">="]
     return st.builds(comparison, st.just(name), st.sampled_from(operators), st.sampled_from(texts))
 
 
 PATHS = st.sampled_from([tuple(name.split(".")) for name in NAMES])
 LEAVES = st.one_of(
-    st.builds(
-        Comparison, PATHS, st.sampled_from(["=", "=", ":", "!=", "<"]), st.sampled_from(TEXTS).map(Text)
-    ),
+    st.builds(Comparison, PATHS, st.sampled_from(["=", "=", ":", "!=", "<"]), st.sampled_from(TEXTS).map(Text)),
     st.builds(
         Comparison,
         PATHS,
@@ -113,9 +122,7 @@ def scan(log, tree, tree_size):
 def pages(search, tree, tree_size, order, page_size, **options):
     found, cursor = [], None
     while True:
-        page = search.page(
-            tree, order=order, page_size=page_size, tree_size=tree_size, cursor=cursor, **options
-        )
+        page = search.page(tree, order=order, page_size=page_size, tree_size=tree_size, cursor=cursor, **options)
         assert len(page.entries) <= page_size
         found += page.entries
         if page.next_cursor is None:
@@ -154,16 +161,12 @@ def test_a_search_finds_what_a_scan_finds(busy_log, search, tree, order, page_si
 def test_a_search_of_any_log_finds_what_a_scan_finds(new_log, make_event, data, trees):
     log = new_log()
     numbers = range(data.draw(st.integers(1, 12)))
-    log.append(
-        *(make_event(lambda options: data.draw(st.sampled_from(options)), number) for number in numbers)
-    )
+    log.append(*(make_event(lambda options: data.draw(st.sampled_from(options)), number) for number in numbers))
     with tempfile.TemporaryDirectory() as folder:
         index = Index(Path(folder) / "index.db", log)
         assert index.wait_covered(log.size, 30)
         for tree in trees:
-            assert pages(Search(log, index), tree, log.size, Order.OLDEST_FIRST, 3) == scan(
-                log, tree, log.size
-            )
+            assert pages(Search(log, index), tree, log.size, Order.OLDEST_FIRST, 3) == scan(log, tree, log.size)
         index.close()
 
 

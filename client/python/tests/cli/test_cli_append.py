@@ -62,7 +62,8 @@ def test_keeps_the_text_of_attributes_as_written(connected, auditlog):
 
 def test_records_one_event_from_flags(connected, auditlog):
     result = auditlog(
-        "append", "--action", "user.login", "--outcome", "denied", "--actor-id", "alice", "--actor-type", "user",
+        "append", "--action", "user.login", "--outcome", "denied",
+        "--actor-id", "alice", "--actor-type", "user",
         "--resource", "account:42", "--resource", "arn:aws:s3:::x", "--role", "admin", "--reason", "locked",
         "--tenant", "acme", "--id", "e-1", "--time", "2026-11-24T00:26:13.1Z", "--ip", "203.0.113.9",
     )  # fmt: skip
@@ -111,9 +112,7 @@ def test_uses_the_log_that_is_named(connected, auditlog):
     ],
     ids=["time", "unknown member", "cut off", "no object", "outcome", "no UTF-8"],
 )
-def test_names_file_line_and_field_of_an_event_that_cannot_be_read(
-    connected, auditlog, tmp_path, line, message
-):
+def test_names_file_line_and_field_of_an_event_that_cannot_be_read(connected, auditlog, tmp_path, line, message):
     text = lines_of("1") + "\n" + lines_of("2") + line + "\n"
     (tmp_path / "events.jsonl").write_bytes(text.encode("utf-8", "surrogateescape"))
     result = auditlog("append", "events.jsonl", "--output", "jsonl")
@@ -124,9 +123,7 @@ def test_names_file_line_and_field_of_an_event_that_cannot_be_read(
     assert connected.leaves == []
 
 
-def test_names_file_line_and_field_of_an_event_that_the_server_refuses(
-    connected, auditlog, service, tmp_path
-):
+def test_names_file_line_and_field_of_an_event_that_the_server_refuses(connected, auditlog, service, tmp_path):
     (tmp_path / "many.jsonl").write_text(lines_of(*map(str, range(1500))))
     refusal = service.Failure(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -145,14 +142,10 @@ def test_names_file_line_and_field_of_an_event_that_the_server_refuses(
 
 
 def test_names_the_line_whose_event_name_is_taken(connected, auditlog, service):
-    connected.fail(
-        service.Failure(grpc.StatusCode.ALREADY_EXISTS, "events[1] differs from entry 7", "EVENT_CONFLICT")
-    )
+    connected.fail(service.Failure(grpc.StatusCode.ALREADY_EXISTS, "events[1] differs from entry 7", "EVENT_CONFLICT"))
     result = auditlog("append", "-", stdin=lines_of("1", "2"))
     assert result.exit_code == 2
-    assert result.stderr == (
-        "auditlog: stdin:2 differs from entry 7 (EVENT_CONFLICT); give the event another id\n"
-    )
+    assert result.stderr == ("auditlog: stdin:2 differs from entry 7 (EVENT_CONFLICT); give the event another id\n")
 
 
 @pytest.mark.parametrize(
@@ -167,8 +160,7 @@ def test_names_the_line_whose_event_name_is_taken(connected, auditlog, service):
         ),
         (
             ["append", "--action", "a", "--time", "noon"],
-            "auditlog: flags: event.time: 'noon' is no RFC 3339 time with an offset, such as "
-            "2026-11-24T00:26:13.1Z\n",
+            "auditlog: flags: event.time: 'noon' is no RFC 3339 time with an offset, such as 2026-11-24T00:26:13.1Z\n",
         ),
     ],
     ids=["missing file", "both", "no action", "resource", "time"],

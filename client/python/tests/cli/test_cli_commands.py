@@ -107,9 +107,7 @@ def test_works_without_the_server_and_says_what_needs_it(auditlog, plug_in):
 
 def test_entry_points_are_found_by_their_group(monkeypatch):
     found = EntryPoint("launder", "package:launder", "auditlog.commands")
-    monkeypatch.setattr(
-        "importlib.metadata.entry_points", lambda group: [found] if group == found.group else []
-    )
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [found] if group == found.group else [])
     assert _group._plug_ins() == {"launder": found}
 
 
@@ -143,12 +141,11 @@ def test_a_reader_that_goes_away_is_no_error():
     program = (
         "import click; from auditd_client.cli import _group, main\n"
         "command = click.Command('much', callback=lambda: [click.echo('x' * 1000) for _ in range(1000)])\n"
-        "_group._plug_ins = lambda: {'much': type('P', (), {'name': 'much', 'load': lambda self: command})()}\n"
+        "plug_in = type('PlugIn', (), {'name': 'much', 'load': lambda self: command})()\n"
+        "_group._plug_ins = lambda: {'much': plug_in}\n"
         "main(['much'])"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with process:
         process.stdout.readline()
         process.stdout.close()

@@ -57,9 +57,7 @@ def test_shows_hostile_characters_as_escapes(text, escape):
     assert is_harmless(shown(text))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "alice", "a\\u202eb", "Zo\u00eb \u674e \U0001f600", "[red]x[/red]", "e\u0301"]
-)
+@pytest.mark.parametrize("text", ["", "alice", "a\\u202eb", "Zo\u00eb \u674e \U0001f600", "[red]x[/red]", "e\u0301"])
 def test_leaves_other_text_alone(text):
     assert shown(text) == text
 
@@ -98,9 +96,7 @@ def test_tables_do_not_interpret_markup(connected, auditlog, connect):
 
 
 @recordable
-def test_leaves_are_verbatim_in_a_file_and_escaped_on_a_terminal(
-    connected, auditlog, connect, text, escape, request
-):
+def test_leaves_are_verbatim_in_a_file_and_escaped_on_a_terminal(connected, auditlog, connect, text, escape, request):
     connect().append({"action": "a", "reason": text})
     leaf = connected.leaves[0]
     assert auditlog("get", "0", "--output", "jsonl").stdout_bytes == leaf + b"\n"

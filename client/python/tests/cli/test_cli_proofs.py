@@ -188,9 +188,7 @@ def test_verify_answers_no_for_another_key_and_another_origin(log, auditlog, bun
     result = auditlog("verify", "entry.tlog-proof", "--key", other.vkey)
     assert result.exit_code == 1
     assert "not signed by the key" in result.stderr
-    result = auditlog(
-        "verify", "entry.tlog-proof", "--key", log.tree.vkey, "--origin", "audit.example.com/access"
-    )
+    result = auditlog("verify", "entry.tlog-proof", "--key", log.tree.vkey, "--origin", "audit.example.com/access")
     assert result.exit_code == 1
     assert "expected 'audit.example.com/access', found 'audit.example.com/main'" in result.stderr
 

@@ -57,9 +57,7 @@ def test_prints_a_json_array_of_verbatim_leaves(three, auditlog):
 def test_passes_filter_order_limit_and_index_on(three, auditlog):
     auditlog("query", 'action = "x"', "--limit", "2", "--order", "asc", "--no-index", "--log", "access")
     assert three.sent("Query") == [
-        pb.QueryRequest(
-            log="access", filter='action = "x"', page_size=2, order=pb.ORDER_OLDEST_FIRST, no_index=True
-        )
+        pb.QueryRequest(log="access", filter='action = "x"', page_size=2, order=pb.ORDER_OLDEST_FIRST, no_index=True)
     ]
 
 
@@ -173,9 +171,7 @@ def test_lists_the_logs(three, auditlog):
     ],
     ids=lambda value: value if isinstance(value, str) and value.isupper() else "",
 )
-def test_ends_with_one_line_and_the_status_of_the_error(
-    connected, auditlog, service, code, reason, status, advice
-):
+def test_ends_with_one_line_and_the_status_of_the_error(connected, auditlog, service, code, reason, status, advice):
     connected.fail(service.Failure(code, "the reason", reason))
     result = auditlog("query", "--output", "jsonl")
     assert result.exit_code == status

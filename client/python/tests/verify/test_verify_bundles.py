@@ -130,28 +130,18 @@ HASH = base64.b64encode(bytes(32)).decode()
         pytest.param(HEAD.replace("\n", "\r\n"), 1, "control character 0x0d", id="carriage returns"),
         pytest.param(HEAD.encode() + b"\xff", None, "not UTF-8", id="bytes beyond UTF-8"),
         pytest.param("c2sp.org/tlog-proof@v1\n\n", 2, "expected 'extra ', found ''", id="header alone"),
-        pytest.param(
-            HEAD.replace("extra QQ==\n", "") + "\n", 2, "expected 'extra ', found 'index 0'", id="no leaf"
-        ),
-        pytest.param(
-            HEAD.replace("QQ==", "QR==") + "\n", 2, "not strict base64: 'QR=='", id="loose last bits"
-        ),
+        pytest.param(HEAD.replace("extra QQ==\n", "") + "\n", 2, "expected 'extra ', found 'index 0'", id="no leaf"),
+        pytest.param(HEAD.replace("QQ==", "QR==") + "\n", 2, "not strict base64: 'QR=='", id="loose last bits"),
         pytest.param(HEAD.replace("QQ==", "QQ== ") + "\n", 2, "not strict base64", id="space after the leaf"),
         pytest.param(HEAD.replace("QQ==", "") + "\n", None, "leaf is 0 bytes", id="empty leaf"),
-        pytest.param(
-            HEAD.replace("QQ==", "QUFB" * 21_846) + "\n", None, "leaf is 65538 bytes", id="long leaf"
-        ),
+        pytest.param(HEAD.replace("QQ==", "QUFB" * 21_846) + "\n", None, "leaf is 65538 bytes", id="long leaf"),
         pytest.param(HEAD.replace("index 0\n", "") + "\n", 3, "expected 'index ', found ''", id="no index"),
         pytest.param(HEAD.replace("index", "Index") + "\n", 3, "expected 'index '", id="capital"),
-        pytest.param(
-            HEAD.replace("index 0", "index 00") + "\n", 3, "not a decimal number", id="leading zero"
-        ),
+        pytest.param(HEAD.replace("index 0", "index 00") + "\n", 3, "not a decimal number", id="leading zero"),
         pytest.param(HEAD.replace("index 0", "index  0") + "\n", 3, "not a decimal number", id="two spaces"),
         pytest.param(HEAD.replace("index 0", f"index {2**63}") + "\n", 3, "0 to 2^63-1", id="index of 2^63"),
         pytest.param(HEAD + "QQ==\n\n", 4, "a hash is 32 bytes, found 1", id="short hash"),
-        pytest.param(
-            f"{HEAD}{HASH}\n{HASH[:-2]}B=\n\n", 5, "not strict base64", id="loose last bits of a hash"
-        ),
+        pytest.param(f"{HEAD}{HASH}\n{HASH[:-2]}B=\n\n", 5, "not strict base64", id="loose last bits of a hash"),
         pytest.param(HEAD + f"{HASH}\n" * 64 + "\n", None, "64 hashes, limit 63", id="64 hashes"),
         pytest.param(HEAD + "\n" + "x" * 1_200_000, None, "bytes, limit 1131070", id="a megabyte"),
     ],

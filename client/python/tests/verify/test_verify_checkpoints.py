@@ -56,9 +56,7 @@ def test_ignores_extension_lines(signer):
 
 
 def test_refuses_another_origin_though_the_signature_holds(signer):
-    with pytest.raises(
-        WrongLogError, match=r"expected 'example\.com/log~2', found 'example.com/log'"
-    ) as caught:
+    with pytest.raises(WrongLogError, match=r"expected 'example\.com/log~2', found 'example.com/log'") as caught:
         open_checkpoint(PUBLISHED, signer.vkey, "example.com/log~2")
     assert (caught.value.expected, caught.value.actual) == ("example.com/log~2", ORIGIN)
 

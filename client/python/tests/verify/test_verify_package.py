@@ -30,16 +30,12 @@ def test_the_verifier_needs_nothing_but_the_standard_library_and_cryptography():
 
 def test_exported_names_are_sorted_as_listed_and_no_others():
     public = {
-        name
-        for name, value in vars(package).items()
-        if not name.startswith("_") and not isinstance(value, type(sys))
+        name for name, value in vars(package).items() if not name.startswith("_") and not isinstance(value, type(sys))
     }
     assert public == set(package.__all__)
 
 
 def test_every_error_has_the_one_root():
-    errors = [
-        value for value in vars(package).values() if isinstance(value, type) and issubclass(value, Exception)
-    ]
+    errors = [value for value in vars(package).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert len(errors) == 7
     assert all(issubclass(error, package.VerificationError) for error in errors)

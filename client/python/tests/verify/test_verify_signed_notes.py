@@ -34,9 +34,7 @@ def test_reads_the_published_verifier_keys(make):
 
 
 def test_reads_a_verifier_key_whose_base64_holds_a_plus_sign(make):
-    vkey = next(
-        signer.vkey for i in range(256) if (signer := make.signer("log", bytes([i]) * 32)).vkey.count("+") > 2
-    )
+    vkey = next(signer.vkey for i in range(256) if (signer := make.signer("log", bytes([i]) * 32)).vkey.count("+") > 2)
     assert VerifierKey.parse(vkey).name == "log"
 
 
@@ -46,24 +44,16 @@ def test_reads_a_verifier_key_whose_base64_holds_a_plus_sign(make):
         pytest.param("", "not of the form name+key ID+key: ''", id="nothing"),
         pytest.param("EnochRoot+af0cfe78", "not of the form name+key ID+key", id="no key"),
         pytest.param(ENOCH_KEY[9:], "key name is empty", id="no name"),
-        pytest.param(
-            f"Enoch {ENOCH_KEY}", "a space or a plus sign: 'Enoch EnochRoot'", id="space in the name"
-        ),
-        pytest.param(
-            f"\u2003{ENOCH_KEY}", r"a space or a plus sign: '\u2003EnochRoot'", id="em space in the name"
-        ),
-        pytest.param(
-            ENOCH_KEY.replace("af0", "AF0"), "8 lowercase hex digits, found 'AF0cfe78'", id="upper case"
-        ),
+        pytest.param(f"Enoch {ENOCH_KEY}", "a space or a plus sign: 'Enoch EnochRoot'", id="space in the name"),
+        pytest.param(f"\u2003{ENOCH_KEY}", r"a space or a plus sign: '\u2003EnochRoot'", id="em space in the name"),
+        pytest.param(ENOCH_KEY.replace("af0", "AF0"), "8 lowercase hex digits, found 'AF0cfe78'", id="upper case"),
         pytest.param(ENOCH_KEY.replace("af0", "0af0"), "8 lowercase hex digits", id="long key ID"),
         pytest.param(
             ENOCH_KEY.replace("af0", "bf0"),
             "key ID is bf0cfe78, that of name and key af0cfe78",
             id="other ID",
         ),
-        pytest.param(
-            ENOCH_KEY.replace("Enoch", "enoch"), "key ID is af0cfe78, that of name and key", id="other name"
-        ),
+        pytest.param(ENOCH_KEY.replace("Enoch", "enoch"), "key ID is af0cfe78, that of name and key", id="other name"),
         pytest.param(ENOCH_KEY + "\n", "not strict base64", id="line feed at the end"),
         pytest.param(ENOCH_KEY + "\r", "line 1: control character 0x0d", id="carriage return at the end"),
         pytest.param(ENOCH_KEY[:-4], "key is 29 bytes, expected 32", id="short key"),
@@ -85,38 +75,26 @@ def test_refuses_verifier_key_with(vkey, message):
         pytest.param(FOO_TEXT, None, "no blank line between text and signatures", id="text alone"),
         pytest.param(f"{FOO_TEXT}\n", None, "no signature after the last blank line", id="no signature"),
         pytest.param(FOO_NOTE[:-1], None, "no line feed at the end", id="no line feed at the end"),
-        pytest.param(
-            f"{FOO_NOTE}\n", None, "no signature after the last blank line", id="blank line at the end"
-        ),
+        pytest.param(f"{FOO_NOTE}\n", None, "no signature after the last blank line", id="blank line at the end"),
         pytest.param(FOO_TEXT + FOO_LINE, None, "no blank line between", id="no blank line"),
         pytest.param(f"a\r\n{FOO_NOTE}", 1, "control character 0x0d", id="carriage return"),
         pytest.param(FOO_NOTE.replace("an ", "an\t"), 1, "control character 0x09", id="tab"),
         pytest.param(FOO_NOTE.encode() + b"\xff\n", None, "not UTF-8", id="bytes beyond UTF-8"),
         pytest.param(f"\ud800{FOO_NOTE}", None, "not UTF-8", id="lone surrogate"),
-        pytest.param(
-            f"{FOO_NOTE}garbage\n", 4, "not a signature (dash, name, base64): 'garbage'", id="foreign line"
-        ),
+        pytest.param(f"{FOO_NOTE}garbage\n", 4, "not a signature (dash, name, base64): 'garbage'", id="foreign line"),
         pytest.param(FOO_NOTE.replace("—", "-"), 3, "not a signature", id="hyphen for dash"),
         pytest.param(FOO_NOTE.replace("— ", "—  "), 3, "not a signature", id="two spaces"),
         pytest.param(FOO_NOTE.replace("— ", "—\u00a0"), 3, "not a signature", id="no-break space"),
         pytest.param(f"{FOO_NOTE}—  {BLOB}\n", 4, "key name is empty", id="empty name"),
-        pytest.param(
-            f"{FOO_NOTE}— a+b {BLOB}\n", 4, "a space or a plus sign: 'a+b'", id="plus sign in a name"
-        ),
+        pytest.param(f"{FOO_NOTE}— a+b {BLOB}\n", 4, "a space or a plus sign: 'a+b'", id="plus sign in a name"),
         pytest.param(f"{FOO_NOTE}— a\u2028b {BLOB}\n", 4, r"'a\u2028b'", id="line separator in a name"),
-        pytest.param(
-            f"{FOO_NOTE}— x AAAA\n", 4, "signature is 3 bytes with its key ID", id="short signature"
-        ),
-        pytest.param(
-            f"{FOO_NOTE}— x AAAAAA==\n", 4, "signature is 4 bytes with its key ID", id="empty signature"
-        ),
+        pytest.param(f"{FOO_NOTE}— x AAAA\n", 4, "signature is 3 bytes with its key ID", id="short signature"),
+        pytest.param(f"{FOO_NOTE}— x AAAAAA==\n", 4, "signature is 4 bytes with its key ID", id="empty signature"),
         pytest.param(f"{FOO_NOTE}— x AAAAAAF=\n", 4, "not strict base64: 'AAAAAAF='", id="loose last bits"),
         pytest.param(f"{FOO_NOTE}— x AAAAAA_=\n", 4, "not strict base64", id="URL-safe base64"),
         pytest.param(f"{FOO_NOTE}— x AAAAAAA\n", 4, "not strict base64", id="no padding"),
         pytest.param(f"{FOO_NOTE}— x AAAAAAAé\n", 4, "not strict base64", id="non-ASCII base64"),
-        pytest.param(
-            FOO_NOTE + 100 * "— x AAAAAAA=\n", None, "101 signatures, limit 100", id="101 signatures"
-        ),
+        pytest.param(FOO_NOTE + 100 * "— x AAAAAAA=\n", None, "101 signatures, limit 100", id="101 signatures"),
         pytest.param("a" * 1_000_000 + FOO_NOTE, None, "bytes, limit 1000000", id="a megabyte"),
     ],
 )
@@ -135,9 +113,7 @@ def test_ignores_signatures_of_unknown_keys_even_with_the_same_name_or_key_id(ma
 
 def test_refuses_note_signed_by_unknown_keys_only(make):
     note = make.signer("example.com/foo", b"1" * 32).note(FOO_TEXT)
-    with pytest.raises(
-        WrongLogError, match=re.escape("expected 'example.com/foo+530d903a', found 'example.com/foo+")
-    ):
+    with pytest.raises(WrongLogError, match=re.escape("expected 'example.com/foo+530d903a', found 'example.com/foo+")):
         open_note(note, FOO_KEY)
 
 
@@ -165,8 +141,8 @@ def test_a_key_that_is_no_point_of_the_curve_verifies_nothing(make, public_key):
         open_note(FOO_NOTE, key)
 
 
-def test_accepts_sixteen_signatures_and_the_same_one_twice(make):
-    others = "".join(make.signer(f"witness{i}").line(FOO_TEXT) for i in range(14))
+def test_accepts_a_hundred_signatures_and_the_same_one_twice():
+    others = "— x AAAAAAA=\n" * 98
     assert open_note(f"{FOO_TEXT}\n{others}{FOO_LINE}{FOO_LINE}", FOO_KEY) == FOO_TEXT
 
 

@@ -71,10 +71,7 @@ def test_hashes_are_those_of_the_published_vectors():
     assert EMPTY_ROOT.hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
     assert leaf_hash(b"L123456").hex() == "395aa064aa4c29f7010acfe3f25db9485bbd4b91897b6ad7ad547639252b4d56"
-    assert (
-        node_hash(b"N123", b"N456").hex()
-        == "aa217fe888e47007fa15edab33c2b492a722cb106c64667fc2b044444de66bbb"
-    )
+    assert node_hash(b"N123", b"N456").hex() == "aa217fe888e47007fa15edab33c2b492a722cb106c64667fc2b044444de66bbb"
 
 
 def test_every_proof_of_the_classic_trees_verifies(naive):
@@ -168,9 +165,7 @@ def test_inclusion_is_accepted_for_another_index_and_size_only_where_the_definit
 
 @settings(deadline=None)
 @given(size=sizes, claimed_size=sizes, data=st.data())
-def test_consistency_is_accepted_for_other_sizes_only_where_the_definition_accepts(
-    naive, size, claimed_size, data
-):
+def test_consistency_is_accepted_for_other_sizes_only_where_the_definition_accepts(naive, size, claimed_size, data):
     leaves = some_leaves(size)
     old_size = data.draw(st.integers(1, size))
     claimed = data.draw(st.integers(1, claimed_size))
@@ -191,12 +186,8 @@ ROOT, LEAF, OTHER = b"r" * 32, b"l" * 32, b"o" * 32
 @pytest.mark.parametrize(
     ("error", "arguments", "message"),
     [
-        pytest.param(
-            ProofError, (1, 1, LEAF, [], LEAF), "index is not below the size", id="index beyond the tree"
-        ),
-        pytest.param(
-            ProofError, (0, 0, LEAF, [], EMPTY_ROOT), "index is not below the size", id="empty tree"
-        ),
+        pytest.param(ProofError, (1, 1, LEAF, [], LEAF), "index is not below the size", id="index beyond the tree"),
+        pytest.param(ProofError, (0, 0, LEAF, [], EMPTY_ROOT), "index is not below the size", id="empty tree"),
         pytest.param(ProofError, (0, 1, LEAF, [OTHER], LEAF), "1 hashes are too many", id="too many hashes"),
         pytest.param(ProofError, (0, 2, LEAF, [], LEAF), "0 hashes are too few", id="too few hashes"),
         pytest.param(
@@ -208,13 +199,9 @@ ROOT, LEAF, OTHER = b"r" * 32, b"l" * 32, b"o" * 32
         pytest.param(MalformedError, (-1, 1, LEAF, [], LEAF), "index: not an integer", id="negative index"),
         pytest.param(MalformedError, (True, 2, LEAF, [], LEAF), "index: not an integer", id="boolean index"),
         pytest.param(MalformedError, (0, BIG, LEAF, [], LEAF), "size: not an integer", id="size of 2^63"),
-        pytest.param(
-            MalformedError, (0, 1, b"l", [], LEAF), "a hash is 32 bytes, found 1 bytes", id="short leaf hash"
-        ),
+        pytest.param(MalformedError, (0, 1, b"l", [], LEAF), "a hash is 32 bytes, found 1 bytes", id="short leaf hash"),
         pytest.param(MalformedError, (0, 1, LEAF, [], "r" * 32), "found str", id="root as text"),
-        pytest.param(
-            MalformedError, (0, 2, LEAF, [b""], LEAF), "hash 0: a hash is 32 bytes", id="empty hash"
-        ),
+        pytest.param(MalformedError, (0, 2, LEAF, [b""], LEAF), "hash 0: a hash is 32 bytes", id="empty hash"),
     ],
 )
 def test_refuses_inclusion_proof_with(error, arguments, message):
@@ -227,12 +214,8 @@ def test_refuses_inclusion_proof_with(error, arguments, message):
     [
         pytest.param(ProofError, (2, 1, ROOT, LEAF, [OTHER]), "a log never shrinks", id="smaller new tree"),
         pytest.param(ProofError, (0, 1, EMPTY_ROOT, ROOT, []), "from an empty tree", id="empty old tree"),
-        pytest.param(
-            ProofError, (0, 0, EMPTY_ROOT, EMPTY_ROOT, []), "from an empty tree", id="two empty trees"
-        ),
-        pytest.param(
-            ProofError, (2, 2, ROOT, ROOT, [OTHER]), "1 hashes, none expected", id="proof for one tree"
-        ),
+        pytest.param(ProofError, (0, 0, EMPTY_ROOT, EMPTY_ROOT, []), "from an empty tree", id="two empty trees"),
+        pytest.param(ProofError, (2, 2, ROOT, ROOT, [OTHER]), "1 hashes, none expected", id="proof for one tree"),
         pytest.param(
             ProofError,
             (2, 2, ROOT, LEAF, []),

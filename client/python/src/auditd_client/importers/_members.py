@@ -23,9 +23,9 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-_scan_once = json.JSONDecoder(
-    parse_float=NumberText, parse_int=NumberText, parse_constant=_refuse_constant
-).scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
+_scan_once = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText, parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
+# What the scanner raises where no value begins, where nesting is too deep, and where a value is malformed.
+_SCAN_ERRORS = (StopIteration, RecursionError, ValueError)
 
 
 class JsonTextError(ValueError):
@@ -58,12 +58,8 @@ def value_at(text: str, position: int) -> tuple[Any, int]:
     """
     try:
         value, end = _scan_once(text, position)
-    except StopIteration:
-        raise JsonTextError(f"no JSON value at character {position}") from None
-    except RecursionError:
-        raise JsonTextError(f"nested too deeply at character {position}") from None
-    except ValueError as error:
-        raise JsonTextError(f"not JSON: {error}") from None
+    except _SCAN_ERRORS as error:
+        raise _text_error(error, position) from None
     return value, end
 
 
@@ -104,16 +100,21 @@ def object_at(text: str, position: int) -> JsonObject:
         else:
             begin = skip_space(text, begin)
             key, end = key_at(text, begin)
-        value, end = value_at(text, end)
+        try:
+            value, end = _scan_once(text, end)
+        except _SCAN_ERRORS as error:
+            raise _text_error(error, end) from None
         if key in values:
             raise JsonTextError(f"member {key!r} stands twice, again at character {begin}")
         values[key] = value
         texts[key] = text[begin:end]
-        separator, end = _separator_at(text, end)
-        if separator == "}":
-            return JsonObject(values, texts, end)
-        if separator != ",":
-            raise JsonTextError(f"neither comma nor closing brace at character {end - 1}")
+        if not text.startswith(",", end):
+            end = skip_space(text, end)
+            if text.startswith("}", end):
+                return JsonObject(values, texts, end + 1)
+            if not text.startswith(",", end):
+                raise JsonTextError(f"neither comma nor closing brace at character {end}")
+        end += 1
 
 
 def objects_at(text: str, position: int) -> Iterator[JsonObject]:
@@ -129,17 +130,17 @@ def objects_at(text: str, position: int) -> Iterator[JsonObject]:
     while True:
         item = object_at(text, skip_space(text, end))
         yield item
-        separator, end = _separator_at(text, item.end)
-        if separator == "]":
+        end = skip_space(text, item.end)
+        if text.startswith("]", end):
             return
-        if separator != ",":
-            raise JsonTextError(f"neither comma nor closing bracket at character {end - 1}")
+        if not text.startswith(",", end):
+            raise JsonTextError(f"neither comma nor closing bracket at character {end}")
+        end += 1
 
 
-def _separator_at(text: str, position: int) -> tuple[str, int]:
-    """Return the next character but white space, empty at the end of the text, and the position after it."""
-    character = text[position : position + 1]
-    if character in " \t\n\r":
-        position = skip_space(text, position)
-        character = text[position : position + 1]
-    return character, position + 1
+def _text_error(error: Exception, position: int) -> JsonTextError:
+    if isinstance(error, StopIteration):
+        return JsonTextError(f"no JSON value at character {position}")
+    if isinstance(error, RecursionError):
+        return JsonTextError(f"nested too deeply at character {position}")
+    return JsonTextError(f"not JSON: {error}")

@@ -166,23 +166,26 @@ def _outcome(values: dict[str, Any]) -> Outcome:
 
 
 def _reason(values: dict[str, Any], rest: dict[str, str]) -> str:
-    """Return `errorCode: errorMessage` as far as both fit; what stands there leaves the attributes."""
+    """Return `errorCode: errorMessage`, as far as it fits.
+
+    Only a message that stands there whole leaves the attributes; the code stays, to be searched for exactly.
+    """
     code, message = values.get("errorCode"), values.get("errorMessage")
-    if not _fits(code, 256) or ": " in code:
+    if not _fits(code, 1024):
         return message if _fits(message, 1024) else ""
-    del rest["errorCode"]
-    if not _fits(message, 1024) or not _fits(whole := f"{code}: {message}", 1024):
+    if not _fits(message, 1024) or not _fits(reason := f"{code}: {message}", 1024):
         return code
     del rest["errorMessage"]
-    return whole
+    return reason
 
 
 @lru_cache(maxsize=4096)
 def _is_address(text: str) -> bool:
     try:
-        return str(ip_address(text)) == text and "%" not in text
+        ip_address(text)
     except ValueError:
         return False
+    return "%" not in text  # a zone means something on one machine only
 
 
 def _address(values: dict[str, Any], rest: dict[str, str]) -> str:

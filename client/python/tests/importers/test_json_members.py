@@ -1,0 +1,92 @@
+"""JSON text taken apart member by member, nothing of it rewritten."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from auditd_client.importers._members import JsonTextError, NumberText, object_at, objects_at
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+objects = st.dictionaries(st.text(), values, max_size=6)
+
+
+@settings(max_examples=50)
+@given(objects, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_finds_every_member_however_it_is_written(members, indent, ascii_only):
+    text = json.dumps(members, indent=indent, ensure_ascii=ascii_only)
+    found = object_at(text, 0)
+    assert found.end == len(text)
+    assert list(found.texts) == list(members)
+    for name, written in found.texts.items():
+        assert written in text
+        assert json.loads("{" + written + "}") == {name: members[name]}
+
+
+@settings(max_examples=30)
+@given(st.lists(objects, max_size=4), st.sampled_from([None, 2]))
+def test_yields_every_object_of_an_array(items, indent):
+    text = json.dumps(items, indent=indent)
+    assert [
+        {name: json.loads("{" + written + "}")[name] for name, written in found.texts.items()}
+        for found in objects_at(text, 0)
+    ] == items
+
+
+@pytest.mark.parametrize("number", ["1.10", "-0", "1e400", "1E+2", "9" * 5000, "0.1000000000000000000001"])
+def test_keeps_a_number_as_written(number):
+    found = object_at(f'{{"a":{number}}}', 0)
+    assert found.values == {"a": number}
+    assert isinstance(found.values["a"], NumberText)
+    assert found.texts["a"] == f'"a":{number}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no JSON object at character 0"),
+        ("[]", "no JSON object at character 0"),
+        ("{", "no member name at character 1"),
+        ('{"a"', "no colon at character 4"),
+        ('{"a":', "no JSON value at character 5"),
+        ('{"a":1', "neither comma nor closing brace at character 6"),
+        ('{"a":1]', "neither comma nor closing brace at character 6"),
+        ('{"a":1,}', "no member name at character 7"),
+        ('{"a":1 "b":2}', "neither comma nor closing brace at character 7"),
+        ("{a:1}", "no member name at character 1"),
+        ('{"a":NaN}', "not JSON: NaN is no JSON value"),
+        ('{"a":-Infinity}', "not JSON: -Infinity is no JSON value"),
+        ('{"a":"\n"}', "not JSON: Invalid control character"),
+        ('{"a\n":1}', "not JSON: Invalid control character"),
+        ('{"a":"\\x"}', "not JSON: Invalid \\escape"),
+        ('{"a":01}', "neither comma nor closing brace at character 6"),
+        ('{"a":1,"\\u0061":2}', "member 'a' stands twice, again at character 7"),
+        ('{"a":' + "[" * 200_000, "nested too deeply at character 5"),
+    ],
+)  # fmt: skip
+def test_refuses_what_is_no_object_and_says_where(text, message):
+    with pytest.raises(JsonTextError) as caught:
+        object_at(text, 0)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "no JSON array at character 0"),
+        ("[1]", "no JSON object at character 1"),
+        ("[{}", "neither comma nor closing bracket at character 3"),
+        ("[{},]", "no JSON object at character 4"),
+        ("[{}}", "neither comma nor closing bracket at character 3"),
+    ],
+)
+def test_refuses_what_is_no_array_of_objects(text, message):
+    with pytest.raises(JsonTextError) as caught:
+        list(objects_at(text, 0))
+    assert str(caught.value) == message

@@ -1,0 +1,136 @@
+"""A real server process for every system test: made, started, killed and started again through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+
+from auditd_proto.v1 import audit_log_service_pb2_grpc as stubs
+
+AUDITLOG = str(Path(sys.executable).with_name("auditlog"))
+ORIGIN = "audit.example.com"
+
+
+def auditlog(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, without the settings of whoever runs the tests."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("AUDITLOG_")}
+    environment |= {"HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent"}
+    environment |= options.pop("env", {})  # type: ignore[arg-type]
+    return subprocess.run(
+        [AUDITLOG, *arguments], capture_output=True, text=True, timeout=120, env=environment, check=False, **options
+    )
+
+
+@dataclass
+class Server:
+    """A server folder and, while it runs, the process that serves it."""
+
+    folder: Path
+    vkeys: dict[str, str]
+    process: subprocess.Popen[str] | None = None
+    address: str = ""
+    _channels: list[grpc.Channel] = field(default_factory=list)
+
+    @property
+    def vkey(self) -> str:
+        return self.vkeys["main"]
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [AUDITLOG, "serve", str(self.folder), "--listen", "127.0.0.1:0"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        said = []
+        for line in self.process.stderr:
+            said.append(line)
+            if "is ready on" in line:
+                self.address = line.split()[-1]
+                return
+        status = self.process.wait()
+        raise RuntimeError(f"serve ended with {status}: {''.join(said)}")
+
+    def refuses_to_start(self) -> tuple[int, str]:
+        """Run `serve` where it must refuse; return its exit status and what it said."""
+        done = auditlog("serve", str(self.folder), "--listen", "127.0.0.1:0")
+        return done.returncode, done.stderr
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        for channel in self._channels:
+            channel.close()
+        self._channels.clear()
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        status = self.process.wait(timeout=60)
+        self.process.stderr.close()
+        self.process = None
+        return status
+
+    def token(self, *roles: str, subject: str = "svc-test", ttl: str = "1h") -> str:
+        flags = [part for role in roles for part in ("--role", role)]
+        done = auditlog("token", "issue", str(self.folder), "--sub", subject, *flags, "--ttl", ttl)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def channel(self) -> grpc.Channel:
+        channel = grpc.insecure_channel(self.address, options=[("grpc.max_receive_message_length", 16 << 20)])
+        self._channels.append(channel)
+        return channel
+
+    def stub(self) -> stubs.AuditLogServiceStub:
+        return stubs.AuditLogServiceStub(self.channel())
+
+    def cli(self, *arguments: str, role: str = "admin", **options: object) -> subprocess.CompletedProcess[str]:
+        """Run a networked command against this server."""
+        environment = {"AUDITLOG_ADDRESS": self.address, "AUDITLOG_TOKEN": self.token(role)}
+        environment |= options.pop("env", {})  # type: ignore[arg-type]
+        return auditlog(*arguments, env=environment, **options)
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
+    """Return a function that makes and starts a server of its own."""
+    made: list[Server] = []
+
+    def make(*, start: bool = True) -> Server:
+        folder = tmp_path / f"server{len(made)}"
+        done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        server = Server(folder, json.loads(done.stdout)["vkeys"])
+        made.append(server)
+        if start:
+            server.start()
+        return server
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One running server for a module whose tests do not disturb each other."""
+    folder = tmp_path_factory.mktemp("shared") / "server"
+    done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
+    assert done.returncode == 0, done.stderr
+    server = Server(folder, json.loads(done.stdout)["vkeys"])
+    server.start()
+    yield server
+    server.stop()
