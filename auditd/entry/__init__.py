@@ -3,7 +3,7 @@
 from ._attributes import AttributesError, encode_attributes
 from ._bounds import time_violations
 from ._caller import CallerKind, encode_caller
-from ._duplicate import difference
+from ._duplicate import difference, difference_of
 from ._encode import EncodedEvent, encode_event, encode_events
 from ._key import KEY_BYTES, KeyMaker, event_key
 from ._leaf import LeafTemplate, attributes_text, event_text, parse_leaf
@@ -31,6 +31,7 @@ __all__ = [
     "Time",
     "attributes_text",
     "difference",
+    "difference_of",
     "encode_attributes",
     "encode_caller",
     "encode_event",

@@ -26,6 +26,13 @@ def difference(leaf: bytes, event: EncodedEvent) -> str | None:
     return found
 
 
+def difference_of(first: EncodedEvent, second: EncodedEvent) -> str | None:
+    """Return the path of the first member in which two events as sent differ; None if they are the same."""
+    if first.json == second.json:
+        return None
+    return _first(first.fields, second.fields, "event") or "event.attributes"
+
+
 def _sent(fields: dict[str, Any]) -> dict[str, Any]:
     actor = fields.get("actor")
     if not isinstance(actor, dict):

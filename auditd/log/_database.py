@@ -70,7 +70,8 @@ def create_evidence(path: Path, origin: str, verifier_key: str) -> None:
 def open_writer(path: Path) -> apsw.Connection:
     """Open an evidence file for the writer thread: inserts only, durable at each commit.
 
-    Raises FolderError for a file of another program or a newer format, DamagedError for an altered schema.
+    Raises FolderError for a missing file, one of another program or of a newer format, DamagedError for an altered
+    schema, apsw.Error where SQLite cannot read the file.
     """
     db = _open(path)
     try:
@@ -102,8 +103,12 @@ def open_reader(path: Path) -> apsw.Connection:
 def open_housekeeper(path: Path) -> apsw.Connection:
     """Open an evidence file for copying its WAL back into it, and nothing else."""
     db = _open(path)
-    _sync_every_commit(db)
-    db.authorizer = _authorizer(_READ_ACTIONS)
+    try:
+        _sync_every_commit(db)
+        db.authorizer = _authorizer(_READ_ACTIONS)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -117,6 +122,7 @@ def _open(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs(), statementcachesize=256)
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _keep_wal(db)
         _distrust(db)
         _require_format(db, path)
         _require_schema(db, path)
@@ -139,6 +145,16 @@ def _sync_every_commit(db: apsw.Connection) -> None:
     db.pragma("fullfsync", True)
 
 
+def _keep_wal(db: apsw.Connection) -> None:
+    """A write-ahead log is not copied back and deleted at close: a damaged one is evidence of what is missing."""
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+
+def let_go_of_wal(db: apsw.Connection) -> None:
+    """At close the write-ahead log may be copied back and deleted, because the evidence was verified."""
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+
+
 def _distrust(db: apsw.Connection) -> None:
     """A schema altered behind our back must not run code, and nobody may write to it through us."""
     db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
@@ -150,7 +166,7 @@ def _distrust(db: apsw.Connection) -> None:
 
 def _require_format(db: apsw.Connection, path: Path) -> None:
     application_id, version = db.pragma("application_id"), db.pragma("user_version")
-    if application_id != APPLICATION_ID:
+    if application_id != APPLICATION_ID or version < 1:
         raise FolderError("NOT_EVIDENCE", f"{path} is no evidence file of auditd (application_id {application_id})")
     if version > FORMAT_VERSION:
         raise FolderError(

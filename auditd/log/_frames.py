@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import zstandard
 
 from auditd.errors import DamagedError
+from auditd.merkle import leaf_hash
 
 LEVEL = 1
 MAX_LEAF_BYTES = 65_535
@@ -35,13 +36,20 @@ class FrameCodec:
         """
         dictionary = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
         dictionary_id = dictionary.dict_id()
+        try:
+            dictionary.precompute_compress(level=LEVEL)
+        except zstandard.ZstdError as error:
+            raise _damaged_dictionary(dictionary_id) from error
         if dictionary_id == 0:
-            raise DamagedError("DICTIONARY_DAMAGED", "a compression dictionary has no id")
-        dictionary.precompute_compress(level=LEVEL)
+            raise _damaged_dictionary(dictionary_id)
         self._dictionaries[dictionary_id] = dictionary
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary, write_checksum=False)
         self.dictionary_id = dictionary_id
         return dictionary_id
+
+    def knows(self, data: bytes) -> bool:
+        """Tell whether a dictionary with the id of `data` was added."""
+        return zstandard.ZstdCompressionDict(data).dict_id() in self._dictionaries
 
     def twin(self) -> FrameCodec:
         """Return a codec with the same dictionaries, for use in another thread."""
@@ -81,5 +89,24 @@ class _Contexts(threading.local):
         self.by_dictionary: dict[int, zstandard.ZstdDecompressor] = {}
 
 
+def require_leaf(leaf: bytes, index: int, expected: bytes) -> None:
+    """Raise DamagedError unless the leaf's hash is the one the tree has for `index` (promise 4)."""
+    actual = leaf_hash(leaf)
+    if actual != expected:
+        raise DamagedError(
+            "LEAF_DAMAGED",
+            f"entry {index}: the leaf is not the one in the tree: hash {actual.hex()}, expected {expected.hex()}",
+            {"index": str(index), "expected": expected.hex(), "actual": actual.hex()},
+        )
+
+
 def _damaged(index: int, what: str) -> DamagedError:
     return DamagedError("LEAF_DAMAGED", f"entry {index}: {what}", {"index": str(index)})
+
+
+def _damaged_dictionary(dictionary_id: int) -> DamagedError:
+    return DamagedError(
+        "DICTIONARY_DAMAGED",
+        f"compression dictionary {dictionary_id} is damaged; run 'auditlog check', restore a backup",
+        {"dictionary": str(dictionary_id)},
+    )

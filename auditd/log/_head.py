@@ -23,11 +23,25 @@ class HeadFile:
         self._key = key
         self._path = path
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY, 0o644)
+            self._descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise FolderError(
+                "HEAD_MISSING", f"{path}: the head is missing, so nothing says how many entries there were; put it back"
+            ) from error
         except OSError as error:
             raise FolderError("HEAD_UNREADABLE", f"{path}: {error.strerror}") from error
         self._writable = writable
         self._slot = 0
+
+    @classmethod
+    def create(cls, path: Path, key: VerifierKey, note: str) -> None:
+        """Make the file, which must not exist, with `note` in it."""
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644))
+        head = cls(path, key)
+        try:
+            head.write(note)
+        finally:
+            head.close()
 
     def read(self) -> tuple[str, Checkpoint] | None:
         """Return the newest note that verifies and its checkpoint; None where neither slot holds one."""
@@ -42,15 +56,17 @@ class HeadFile:
         """Put `note` in the slot that does not hold the newest one; raise OSError if that fails."""
         data = note.encode() + b"\0"
         slot = 1 - self._slot
-        if os.pwrite(self._descriptor, data, slot * SLOT_BYTES) != len(data):
+        if len(data) > SLOT_BYTES or os.pwrite(self._descriptor, data, slot * SLOT_BYTES) != len(data):
             raise OSError(f"{self._path}: short write")
         self._slot = slot
 
     def close(self) -> None:
         """Sync what was written, and close."""
-        if self._writable:
-            os.fsync(self._descriptor)
-        os.close(self._descriptor)
+        try:
+            if self._writable:
+                os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
 
     def _read_slot(self, slot: int) -> tuple[str, Checkpoint] | None:
         data, _, _ = os.pread(self._descriptor, SLOT_BYTES, slot * SLOT_BYTES).partition(b"\0")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import apsw
 
-from auditd.errors import AuditdError
 from auditd.log._database import open_housekeeper
 from auditd.log._store import EvidenceStore
 
@@ -24,26 +23,28 @@ class Housekeeper(threading.Thread):
 
     def __init__(self, name: str, path: Path, store: EvidenceStore, chore: Callable[[], None]) -> None:
         super().__init__(name=f"housekeeper-{name}", daemon=True)
-        self._path = path
         self._store = store
         self._chore = chore
         self._stopped = threading.Event()
+        self._db = open_housekeeper(path)
 
     def run(self) -> None:
-        """Work until stopped; a failure is logged and tried again, for nothing here is needed for an answer."""
-        db = open_housekeeper(self._path)
+        """Work until stopped."""
+        while not self._stopped.wait(INTERVAL_S):
+            self.work()
+
+    def work(self) -> None:
+        """Do what is due; a failure is logged and tried again, for nothing here is needed for an answer."""
         try:
-            while not self._stopped.wait(INTERVAL_S):
-                try:
-                    if self._store.wal_pages > WAL_PAGES:
-                        db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                    self._chore()
-                except (AuditdError, apsw.Error, OSError) as error:
-                    _logger.warning("%s: %s", self.name, error)
-        finally:
-            db.close()
+            if self._store.wal_pages > WAL_PAGES:
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._chore()
+        except Exception as error:  # noqa: BLE001 -- whatever the chore met, the write-ahead log must not grow for ever
+            _logger.warning("%s: %s", self.name, error)
 
     def stop(self) -> None:
-        """End the thread and wait for it."""
+        """End the thread, wait for it, and close the connection."""
         self._stopped.set()
-        self.join()
+        if self.is_alive():
+            self.join()
+        self._db.close()

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -51,14 +51,16 @@ def create_key_file(path: Path) -> None:
 
 
 def load_signer(path: Path, origin: str) -> LogSigner:
-    """Load the key at `path`; raise FolderError where it is missing, damaged or readable by others."""
+    """Load the key at `path`; raise FolderError where it is missing, unreadable, damaged or readable by others."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise FolderError("KEY_EXPOSED", f"{path} can be read by others; run: chmod 600 {path}")
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError as error:
         raise FolderError("KEY_MISSING", f"{path}: the signing key is missing; put it back") from error
-    except (ValueError, TypeError) as error:
+    except OSError as error:
+        raise FolderError("KEY_UNREADABLE", f"{path}: the signing key cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise FolderError("KEY_DAMAGED", f"{path} holds no usable private key; put the original back") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise FolderError("KEY_DAMAGED", f"{path} holds a key of another kind than Ed25519; put the original back")

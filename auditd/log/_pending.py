@@ -8,6 +8,8 @@ from pathlib import Path
 
 import apsw
 
+from auditd.errors import FolderError
+from auditd.log._database import BUSY_TIMEOUT_MS
 from auditd.log._store import Credential
 
 _SCHEMA = """
@@ -20,15 +22,28 @@ CREATE TABLE IF NOT EXISTS signatures (
 
 
 class PendingSignatures:
-    """`pending.db`: mode 0600, never backed up or exported, used by the writer thread alone."""
+    """`pending.db`: mode 0600, never backed up or exported, used by the writer thread alone.
+
+    Made where it is missing; raises FolderError where SQLite cannot read it.
+    """
 
     def __init__(self, path: Path) -> None:
         # SQLite gives its journal files the mode of the database, which therefore exists before SQLite opens it.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
         self._db = apsw.Connection(str(path))
-        self._db.pragma("journal_mode", "wal")
-        self._db.pragma("synchronous", "FULL")
-        self._db.execute(_SCHEMA)
+        try:
+            self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
+            self._db.pragma("journal_mode", "wal")
+            self._db.pragma("synchronous", "FULL")
+            self._db.execute(_SCHEMA)
+        except apsw.Error as error:
+            self._db.close()
+            raise FolderError(
+                "PENDING_UNREADABLE",
+                f"{path}: {error}. Move it away to go on; the signatures of tokens that have not expired are then lost",
+            ) from error
 
     def keep(self, credentials: Sequence[Credential]) -> None:
         """Store the signatures durably; a credential that is there already stays as it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditd.entry import EncodedEvent, difference
+from auditd.entry import EncodedEvent, difference, difference_of
 from auditd.errors import AuditdError, ConflictError, Violation
 from auditd.log._submission import Submission
 
@@ -35,6 +35,7 @@ class CommitPlan:
     placed: list[Placed] = field(default_factory=list)
     refused: list[tuple[Submission, AuditdError]] = field(default_factory=list)
     _names: dict[bytes, int] = field(default_factory=dict)
+    _read: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, submission: Submission) -> None:
         """Place the submission, or refuse it whole; the others are not disturbed."""
@@ -42,6 +43,13 @@ class CommitPlan:
             self.placed.append(self._place(submission))
         except AuditdError as error:
             self.refused.append((submission, error))
+
+    def recorded_leaf(self, index: int) -> bytes:
+        """Return the bytes of an entry below `size`, read once."""
+        leaf = self._read.get(index)
+        if leaf is None:
+            leaf = self._read[index] = self.stored_leaf(index)
+        return leaf
 
     def _place(self, submission: Submission) -> Placed:
         keys = submission.keys
@@ -71,11 +79,11 @@ class CommitPlan:
     def _require_same(self, submission: Submission, position: int, index: int, start: int, new: Sequence[int]) -> None:
         event = submission.events[position]
         if index >= start:
-            path = _difference_unrecorded(submission.events[new[index - start]], event)
+            path = difference_of(submission.events[new[index - start]], event)
         elif index >= self.size:
-            path = _difference_unrecorded(self.events[index - self.size], event)
+            path = difference_of(self.events[index - self.size], event)
         else:
-            path = difference(self.stored_leaf(index), event)
+            path = difference(self.recorded_leaf(index), event)
         if path is not None:
             name = f"events[{position}]"
             field = path.replace("event", name, 1)
@@ -101,11 +109,3 @@ class CommitPlan:
         self.keys += keys
         self.callers += [submission.caller_json] * len(positions)
         return indexes
-
-
-def _difference_unrecorded(first: EncodedEvent, second: EncodedEvent) -> str | None:
-    if first.json == second.json:
-        return None
-    names = first.fields | second.fields
-    differing = (name for name in names if first.fields.get(name) != second.fields.get(name))
-    return f"event.{next(differing, 'attributes')}"

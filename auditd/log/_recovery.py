@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from auditd.entry import parse_leaf, parse_time
 from auditd.errors import DamagedError, FolderError
-from auditd.log._frames import FrameCodec
+from auditd.log._frames import FrameCodec, require_leaf
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
 from auditd.log._store import EvidenceStore, StoredCheckpoint
@@ -48,19 +48,22 @@ def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered
     stored = store.newest_checkpoint()
     if stored is not None:
         _require_extends(nodes, _open_stored(stored, key), "its newest stored checkpoint")
-    return Recovered(codec, tree, nodes, _newest_recorded_at(store, codec, size))
+    return Recovered(codec, tree, nodes, _newest_recorded_at(store, codec, nodes))
 
 
 def _open_stored(stored: StoredCheckpoint, key: VerifierKey) -> Checkpoint:
     try:
-        return Checkpoint.parse(open_note(stored.note, [key], verify_ed25519).text)
+        checkpoint = Checkpoint.parse(open_note(stored.note, [key], verify_ed25519).text)
+        if (checkpoint.origin, checkpoint.size) == (key.name, stored.size):
+            return checkpoint
+        why = f"its note is of {checkpoint.origin} at size {checkpoint.size}"
     except NoteError as error:
-        raise DamagedError(
-            "CHECKPOINT_DAMAGED",
-            f"log {key.name}: its newest stored checkpoint, of size {stored.size}, is damaged: {error.message};"
-            " run 'auditlog check'",
-            {"size": str(stored.size)},
-        ) from error
+        why = error.message
+    raise DamagedError(
+        "CHECKPOINT_DAMAGED",
+        f"log {key.name}: its newest stored checkpoint, of size {stored.size}, is damaged: {why}; run 'auditlog check'",
+        {"size": str(stored.size)},
+    )
 
 
 def _require_identity(store: EvidenceStore, key: VerifierKey) -> None:
@@ -112,8 +115,10 @@ def _require_extends(nodes: Nodes, checkpoint: Checkpoint, what: str) -> None:
         )
 
 
-def _newest_recorded_at(store: EvidenceStore, codec: FrameCodec, size: int) -> int:
-    if size == 0:
+def _newest_recorded_at(store: EvidenceStore, codec: FrameCodec, nodes: Nodes) -> int:
+    if nodes.size == 0:
         return 0
-    leaf = codec.decompress(store.frames(size - 1, size)[0], size - 1)
+    newest = nodes.size - 1
+    leaf = codec.decompress(store.frames(newest, newest + 1)[0], newest)
+    require_leaf(leaf, newest, nodes.leaf_hash_at(newest))
     return parse_time(parse_leaf(leaf)["recorded_at"]) // 1_000

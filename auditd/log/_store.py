@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from auditd.errors import DamagedError
-from auditd.log._database import open_reader, open_writer
+from auditd.errors import AuditdError, DamagedError, UnavailableError
+from auditd.log._database import let_go_of_wal, open_reader, open_writer
 from auditd.merkle import Tile
 
 _ROWS_A_STATEMENT = 100
 _READERS = 8
+_DAMAGE = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError)
+"""SQLError too: our own SQL fails for no other reason than a schema altered meanwhile."""
+_DAMAGE_CODES = frozenset({apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS})
+"""A page whose checksum does not match, and a file system that says the same of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +68,50 @@ class Batch:
 class EvidenceStore:
     """One log's evidence in one SQLite file.
 
-    The writer thread alone calls `append` and `find`; any thread may call the rest. No read transaction outlives
-    a call: the log only grows, so a tree size is a snapshot, while an open transaction would keep the
-    write-ahead log growing.
+    The writer thread alone calls `append`, `find`, `has_credential`, `reopen` and `copy_wal_back`; any thread may
+    call the rest. No read transaction outlives a call: the log only grows, so a tree size is a snapshot, while an
+    open transaction would keep the write-ahead log growing. No error of SQLite passes: each method raises
+    DamagedError where the file contradicts itself or its checksums, UnavailableError where a retry may do better,
+    or the store is closed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._writer = open_writer(path)
-        self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
-        for _ in range(_READERS):
-            self._readers.put(open_reader(path))
         self.wal_pages = 0
-        self._writer.set_wal_hook(self._note_wal_pages)
+        # None, once closed, tells whoever waits for a reader.
+        self._readers: queue.SimpleQueue[apsw.Connection | None] = queue.SimpleQueue()
+        with _typed_errors(path), ExitStack() as opened:
+            self._writer = self._open_writer()
+            opened.callback(self._writer.close)
+            for _ in range(_READERS):
+                reader = open_reader(path)
+                opened.callback(reader.close)
+                self._readers.put(reader)
+            opened.pop_all()
+
+    def reopen(self) -> None:
+        """Drop the writer's connection with whatever a failed commit left in it, and open another."""
+        with _typed_errors(self.path):
+            self._writer.close(True)
+            self._writer = self._open_writer()
+
+    def trust(self) -> None:
+        """Learn that the evidence was verified: from now on, closing copies the write-ahead log back."""
+        let_go_of_wal(self._writer)
+
+    def _open_writer(self) -> apsw.Connection:
+        writer = open_writer(self.path)
+        writer.set_wal_hook(self._note_wal_pages)
+        return writer
 
     def _note_wal_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self.wal_pages = pages
         return apsw.SQLITE_OK
 
     def append(self, batch: Batch) -> None:
-        """Commit `batch`, durably and whole; raise apsw.Error if it may not have been."""
+        """Commit `batch`, durably and whole; where that raises, it may have been recorded all the same."""
         db = self._writer
-        with _transaction(db):
+        with _typed_errors(self.path), _transaction(db):
             for dictionary in batch.dictionaries:
                 db.execute("INSERT INTO dictionaries (id, dictionary) VALUES (?, ?)", dictionary)
             self._insert_entries(batch)
@@ -137,7 +163,8 @@ class EvidenceStore:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Return the index of each of `keys` that is recorded, as the writer sees it."""
-        return _find(self._writer, keys)
+        with _typed_errors(self.path):
+            return _find(self._writer, keys)
 
     def find_committed(self, key: bytes) -> int | None:
         """Return the index recorded under `key`, if any; for any thread."""
@@ -146,22 +173,25 @@ class EvidenceStore:
 
     def has_credential(self, credential: bytes) -> bool:
         """Tell whether the credential is recorded; for the writer thread."""
-        rows = self._writer.execute("SELECT 1 FROM credentials WHERE credential = ?", (credential,))
-        return rows.fetchone() is not None
+        with _typed_errors(self.path):
+            rows = self._writer.execute("SELECT 1 FROM credentials WHERE credential = ?", (credential,))
+            return rows.fetchone() is not None
 
     def size(self) -> int:
         """Return the number of entries."""
         with self._reader() as db:
-            return int(db.execute("SELECT coalesce(max(idx) + 1, 0) FROM entries").fetchone()[0])
+            return int(db.execute("SELECT coalesce(max(idx) + 1, 0) FROM entries").get)
 
     def frames(self, start: int, end: int) -> list[bytes]:
-        """Return the frames of the entries [start, end); raise DamagedError if one is missing."""
+        """Return the frames of the entries [start, end); raise DamagedError naming the first that is missing."""
         with self._reader() as db:
             rows = db.execute("SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end))
             frames = [row[0] for row in rows]
-        if len(frames) != end - start:
-            raise DamagedError("ENTRY_MISSING", f"of entries {start} to {end - 1} only {len(frames)} are there")
-        return frames
+            if len(frames) == end - start:
+                return frames
+            there = {row[0] for row in db.execute("SELECT idx FROM entries WHERE idx >= ? AND idx < ?", (start, end))}
+        missing = next(index for index in range(start, end) if index not in there)
+        raise DamagedError("ENTRY_MISSING", f"entry {missing} is missing", {"index": str(missing)})
 
     def tile(self, level: int, index: int) -> bytes:
         """Return the 8,192 bytes of a full tile; `b""` if it is not stored."""
@@ -176,7 +206,7 @@ class EvidenceStore:
         return None if row is None else StoredCheckpoint(*row)
 
     def dictionaries(self) -> list[tuple[int, bytes]]:
-        """Return id and bytes of each dictionary, oldest first."""
+        """Return id and bytes of each dictionary, the oldest first."""
         with self._reader() as db:
             return list(db.execute("SELECT id, dictionary FROM dictionaries ORDER BY rowid"))
 
@@ -190,21 +220,47 @@ class EvidenceStore:
 
     def copy_wal_back(self) -> None:
         """Copy the write-ahead log into the database from the writer's own connection, waiting for nobody."""
-        self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        # Busy means that the housekeeper is at it; whatever else fails here fails again where it matters.
+        with suppress(apsw.Error):
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
-        """Close every connection; SQLite then copies the write-ahead log back."""
-        while not self._readers.empty():
-            self._readers.get().close()
+        """Close every connection, each as soon as it is given back; may be called once."""
+        for _ in range(_READERS):
+            if reader := self._readers.get():
+                reader.close()
+        self._readers.put(None)
         self._writer.close()
 
     @contextmanager
     def _reader(self) -> Iterator[apsw.Connection]:
         db = self._readers.get()
         try:
+            if db is None:
+                raise UnavailableError("LOG_CLOSED", "the log is closed: the server is stopping")
             yield db
+        except apsw.Error as error:
+            raise _typed(error, self.path) from error
         finally:
             self._readers.put(db)
+
+
+@contextmanager
+def _typed_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise _typed(error, path) from error
+
+
+def _typed(error: apsw.Error, path: Path) -> AuditdError:
+    """Return our error for one of SQLite's; `path` is shortened, because callers may read the message."""
+    name = f"{path.parent.name}/{path.name}"
+    facts = {"sqlite": f"{type(error).__name__}: {error}"}
+    if isinstance(error, _DAMAGE) or getattr(error, "extendedresult", 0) in _DAMAGE_CODES:
+        message = f"{name} is damaged ({error}); run 'auditlog check', restore a backup"
+        return DamagedError("EVIDENCE_UNREADABLE", message, facts)
+    return UnavailableError("EVIDENCE_UNAVAILABLE", f"{name} cannot be used now: {error}", 1.0, facts)
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,20 +28,27 @@ class DictionaryTrainer:
 
     A new dictionary is taken only if it makes held-out leaves at least a tenth smaller than the current one does.
     `announce(sha256)` MUST return only after the dictionary's hash is durable in the `control` log; the dictionary
-    itself is put as a file in `folder` before `use` is called.
+    itself is put as a file in `folder` before `use` is called. `monotonic` returns seconds.
     """
 
-    def __init__(self, folder: Path, announce: Callable[[str], None], use: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        announce: Callable[[str], None],
+        use: Callable[[bytes], None],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._folder = folder
         self._announce = announce
         self._use = use
-        self._next_at = 0.0
+        self._monotonic = monotonic
+        self._next_at = -math.inf
 
     def train_if_due(self, size: int, codec: FrameCodec, read_leaf: ReadLeaf) -> None:
         """Train and take a dictionary if it is time and it pays."""
-        if size < MIN_LEAVES or time.monotonic() < self._next_at:
+        if size < MIN_LEAVES or self._monotonic() < self._next_at:
             return
-        self._next_at = time.monotonic() + INTERVAL_S
+        self._next_at = self._monotonic() + INTERVAL_S
         choice = random.SystemRandom().sample(range(size), min(size, SAMPLES + HELD_OUT))
         leaves = [read_leaf(index) for index in choice]
         held_out = leaves[: len(leaves) // 10]

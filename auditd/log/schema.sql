@@ -50,8 +50,9 @@ CREATE TABLE issuer_keys (
     jwk TEXT NOT NULL
 ) STRICT;
 
+-- id: the one that frames name; rows stand in the order of their first use.
 CREATE TABLE dictionaries (
-    id INTEGER PRIMARY KEY,
+    id INTEGER NOT NULL UNIQUE,
     dictionary BLOB NOT NULL
 ) STRICT;
 
@@ -113,5 +114,6 @@ CREATE TRIGGER dictionaries_update BEFORE UPDATE ON dictionaries
 BEGIN SELECT RAISE(ABORT, 'dictionaries: rows are never changed'); END;
 CREATE TRIGGER dictionaries_delete BEFORE DELETE ON dictionaries
 BEGIN SELECT RAISE(ABORT, 'dictionaries: rows are never deleted'); END;
-CREATE TRIGGER dictionaries_insert BEFORE INSERT ON dictionaries WHEN EXISTS (SELECT 1 FROM dictionaries WHERE id = NEW.id)
+CREATE TRIGGER dictionaries_insert BEFORE INSERT ON dictionaries
+WHEN EXISTS (SELECT 1 FROM dictionaries WHERE id = NEW.id OR rowid = NEW.rowid)
 BEGIN SELECT RAISE(ABORT, 'dictionaries: rows are never replaced'); END;

@@ -45,15 +45,13 @@ ips = st.one_of(st.just(""), st.ip_addresses().map(str))
 traces = st.sampled_from(["", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
 attributes = st.one_of(
     st.just(""),
-    st.dictionaries(
-        good_text, st.none() | st.integers() | good_prose | st.lists(st.booleans()), max_size=4
-    ).map(json.dumps),
+    st.dictionaries(good_text, st.none() | st.integers() | good_prose | st.lists(st.booleans()), max_size=4).map(
+        json.dumps
+    ),
 )
 
 
-def events(
-    text: st.SearchStrategy[str], prose: st.SearchStrategy[str], required: st.SearchStrategy[str], **more: Any
-):
+def events(text: st.SearchStrategy[str], prose: st.SearchStrategy[str], required: st.SearchStrategy[str], **more: Any):
     return st.builds(
         Event,
         id=required,
@@ -71,12 +69,10 @@ def events(
             session_id=text,
             auth_method=text,
         ),
-        resources=st.lists(
-            st.builds(Resource, more.get("resource_type", required), text, prose), max_size=3
-        ).map(tuple),
-        origin=st.builds(
-            Origin, more.get("ip", ips), prose, text, text, prose, text, more.get("traceparent", traces)
+        resources=st.lists(st.builds(Resource, more.get("resource_type", required), text, prose), max_size=3).map(
+            tuple
         ),
+        origin=st.builds(Origin, more.get("ip", ips), prose, text, text, prose, text, more.get("traceparent", traces)),
         producer=st.builds(Producer, text, st.integers(0, 2**63 - 1)),
         attributes_json=more.get("attributes", attributes),
     )

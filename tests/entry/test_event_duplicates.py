@@ -46,9 +46,7 @@ def test_same_event_in_another_form(full: Event, form: Callable[[Event], EventLi
             "event.actor.roles[1]",
             id="a role",
         ),
-        pytest.param(
-            {"resources": (Resource("account", "42", "Main"),)}, "event.resources", id="one resource less"
-        ),
+        pytest.param({"resources": (Resource("account", "42", "Main"),)}, "event.resources", id="one resource less"),
         pytest.param(
             {"resources": (Resource("account", "42", "Main"), Resource(id="44"))},
             "event.resources[1].id",
@@ -56,9 +54,7 @@ def test_same_event_in_another_form(full: Event, form: Callable[[Event], EventLi
         ),
         pytest.param({"origin": Origin()}, "event.origin", id="origin gone"),
         pytest.param({"producer": Producer("billing-7f", 1042)}, "event.producer.seq", id="sequence number"),
-        pytest.param(
-            {"attributes_json": '{"mfa": false}'}, "event.attributes", id="attributes spelled otherwise"
-        ),
+        pytest.param({"attributes_json": '{"mfa": false}'}, "event.attributes", id="attributes spelled otherwise"),
         pytest.param({"attributes_json": ""}, "event.attributes", id="attributes gone"),
     ],
 )

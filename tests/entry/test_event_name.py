@@ -18,9 +18,7 @@ def test_key_of_a_known_event() -> None:
 
 
 @given(TEXT, TEXT, TEXT, st.integers(0, 253_402_300_799), st.integers(0, 999_999_999))
-def test_key_is_time_then_hash_of_the_name(
-    issuer: str, subject: str, event_id: str, s: int, nanos: int
-) -> None:
+def test_key_is_time_then_hash_of_the_name(issuer: str, subject: str, event_id: str, s: int, nanos: int) -> None:
     time = time_text(s, nanos)
     parts = [text.encode() for text in (issuer, subject, event_id, time)]
     digest = sha256(b"".join(pack(">I", len(part)) + part for part in parts)).digest()

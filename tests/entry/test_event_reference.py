@@ -63,9 +63,7 @@ def test_other_rows_give_their_limits() -> None:
     assert ROWS["resources"][-1] == f"{limit.MAX_RESOURCES} resources"
     assert ROWS["producer.seq"][-1] == f"1 to {limit.MAX_SEQ:,}"
     assert ROWS["index"][-1] == f"0 to {limit.MAX_INDEX:,}"
-    assert (
-        ROWS["attributes"][-1] == f"{limit.MAX_ATTRIBUTES_BYTES:,} bytes, depth {limit.MAX_ATTRIBUTES_DEPTH}"
-    )
+    assert ROWS["attributes"][-1] == f"{limit.MAX_ATTRIBUTES_BYTES:,} bytes, depth {limit.MAX_ATTRIBUTES_DEPTH}"
     for outcome in rules.OUTCOMES.values():
         assert f"`{outcome}`" in ROWS["outcome"][1]
 

@@ -96,9 +96,7 @@ def test_gives_the_fields_that_the_leaf_holds(full: Event, form: Form) -> None:
             "253402300800 seconds, must lie between 1970-01-01T00:00:00Z and the end of 9999",
             id="year 10000",
         ),
-        pytest.param(
-            replace(GOOD, action="a" * 10_000), "action", "10000 bytes, limit 256", id="10 kB action"
-        ),
+        pytest.param(replace(GOOD, action="a" * 10_000), "action", "10000 bytes, limit 256", id="10 kB action"),
         pytest.param(replace(GOOD, outcome=4), "outcome", "4 is no known outcome", id="unknown outcome"),
         pytest.param(replace(GOOD, outcome=-1), "outcome", "-1 is no known outcome", id="negative outcome"),
         pytest.param(
@@ -110,18 +108,10 @@ def test_gives_the_fields_that_the_leaf_holds(full: Event, form: Form) -> None:
         pytest.param(
             replace(GOOD, tenant="a\x7fb"), "tenant", "holds the control character U+007F", id="DEL in tenant"
         ),
-        pytest.param(
-            replace(GOOD, tenant="a\x9bb"), "tenant", "holds the control character U+009B", id="C1 in tenant"
-        ),
-        pytest.param(
-            replace(GOOD, reason="a\0b"), "reason", "holds the control character U+0000", id="NUL in prose"
-        ),
-        pytest.param(
-            replace(GOOD, actor=Actor(roles=("a",) * 65)), "actor.roles", "65 roles, limit 64", id="65 roles"
-        ),
-        pytest.param(
-            replace(GOOD, actor=Actor(roles=("a", ""))), "actor.roles[1]", "required", id="empty role"
-        ),
+        pytest.param(replace(GOOD, tenant="a\x9bb"), "tenant", "holds the control character U+009B", id="C1 in tenant"),
+        pytest.param(replace(GOOD, reason="a\0b"), "reason", "holds the control character U+0000", id="NUL in prose"),
+        pytest.param(replace(GOOD, actor=Actor(roles=("a",) * 65)), "actor.roles", "65 roles, limit 64", id="65 roles"),
+        pytest.param(replace(GOOD, actor=Actor(roles=("a", ""))), "actor.roles[1]", "required", id="empty role"),
         pytest.param(
             replace(GOOD, actor=Actor(roles=("a" * 128, "a" * 129))),
             "actor.roles[1]",

@@ -116,9 +116,7 @@ class TestReading:
             pytest.param(lambda leaf: leaf.replace(b'"index":41,', b""), id="no index"),
             pytest.param(lambda leaf: leaf.replace(b'"salt":', b'"pepper":'), id="unknown member"),
             pytest.param(lambda leaf: leaf[:-1] + b',"more":1}', id="one more member"),
-            pytest.param(
-                lambda leaf: leaf[: leaf.find(b',"event"')] + b',"event":[]}', id="event is an array"
-            ),
+            pytest.param(lambda leaf: leaf[: leaf.find(b',"event"')] + b',"event":[]}', id="event is an array"),
             pytest.param(lambda leaf: b'{"v":1,"event":{"id":"\xff"}}', id="no UTF-8"),
         ],
     )

@@ -60,9 +60,9 @@ class Server:
         status = self.process.wait()
         raise RuntimeError(f"serve ended with {status}: {''.join(said)}")
 
-    def refuses_to_start(self) -> tuple[int, str]:
+    def refuses_to_start(self, listen: str = "127.0.0.1:0") -> tuple[int, str]:
         """Run `serve` where it must refuse; return its exit status and what it said."""
-        done = auditlog("serve", str(self.folder), "--listen", "127.0.0.1:0")
+        done = auditlog("serve", str(self.folder), "--listen", listen)
         return done.returncode, done.stderr
 
     def kill(self) -> None:

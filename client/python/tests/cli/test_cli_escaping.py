@@ -8,7 +8,7 @@ import unicodedata
 import grpc
 import pytest
 from auditd_client.cli import CommandError, shown, shown_json, shown_lines
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # What to recognise it by, the text, and how its dangerous part is shown.
@@ -62,17 +62,20 @@ def test_leaves_other_text_alone(text):
     assert shown(text) == text
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_shows_any_text_on_one_harmless_line(text):
     assert is_harmless(shown(text))
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_keeps_line_breaks_of_notes_only(text):
     assert shown_lines(text).count("\n") == text.count("\n")
     assert is_harmless(shown_lines(text).replace("\n", ""))
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_escaped_json_is_harmless_and_means_the_same(text):
     written = json.dumps({"a": text}, ensure_ascii=False)

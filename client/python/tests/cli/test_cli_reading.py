@@ -196,11 +196,12 @@ def test_says_that_no_server_answers(auditlog):
         (["query", "--columns", ","], "no column named"),
         (["get", "-1"], "-1"),
         (["get", "first"], "'first'"),
+        (["get", str(2**63)], str(2**63)),
         (["get"], "INDEX"),
         (["query", "a", "b"], "b"),
         (["nonsense"], "No such command 'nonsense'"),
     ],
-    ids=["limit", "order", "column", "no column", "negative", "word", "missing", "two filters", "command"],
+    ids=["limit", "order", "column", "no column", "negative", "word", "beyond", "missing", "two filters", "command"],
 )
 def test_refuses_misuse_in_one_line(connected, auditlog, arguments, words):
     result = auditlog(*arguments)

@@ -12,7 +12,7 @@ from auditd_client.importers import find_files
 from auditd_client.importers._members import object_at
 from auditd_client.importers.cloudtrail import CLOUDTRAIL, RecordError, event_from_record
 from auditd_proto.v1.event_pb2 import DENIED, FAILURE, SUCCESS
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 REAL_FILES = Path(__file__).parents[5] / "shared" / "data" / "cloudtrail"
@@ -226,6 +226,7 @@ def test_attributes_keep_their_text():
     )
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
         st.sampled_from(

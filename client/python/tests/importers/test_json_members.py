@@ -6,8 +6,10 @@ import json
 
 import pytest
 from auditd_client.importers._members import JsonTextError, NumberText, object_at, objects_at
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -17,7 +19,7 @@ values = st.recursive(
 objects = st.dictionaries(st.text(), values, max_size=6)
 
 
-@settings(max_examples=50)
+@quick
 @given(objects, st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_finds_every_member_however_it_is_written(members, indent, ascii_only):
     text = json.dumps(members, indent=indent, ensure_ascii=ascii_only)
@@ -29,7 +31,7 @@ def test_finds_every_member_however_it_is_written(members, indent, ascii_only):
         assert json.loads("{" + written + "}") == {name: members[name]}
 
 
-@settings(max_examples=30)
+@quick
 @given(st.lists(objects, max_size=4), st.sampled_from([None, 2]))
 def test_yields_every_object_of_an_array(items, indent):
     text = json.dumps(items, indent=indent)

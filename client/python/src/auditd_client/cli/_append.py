@@ -44,9 +44,7 @@ def _event_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, _, meaning in reversed(_TEXT_FLAGS):
         metavar = "JSON" if name == "attributes" else "TEXT"
         function = click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=meaning)(function)
-    function = click.option("--role", "roles", multiple=True, help="A role the actor held; may be repeated.")(
-        function
-    )
+    function = click.option("--role", "roles", multiple=True, help="A role the actor held; may be repeated.")(function)
     function = click.option(
         "--resource",
         "resources",
@@ -54,9 +52,9 @@ def _event_flags(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="TYPE:ID",
         help="What it was done to; may be repeated.",
     )(function)
-    function = click.option(
-        "--outcome", type=click.Choice(_OUTCOMES, case_sensitive=False), help="How it ended."
-    )(function)
+    function = click.option("--outcome", type=click.Choice(_OUTCOMES, case_sensitive=False), help="How it ended.")(
+        function
+    )
     return click.option("--action", metavar="TEXT", help="What was done, such as `user.login`.")(function)
 
 

@@ -40,9 +40,7 @@ def parse_columns(text: str) -> tuple[str, ...]:
     for name in names:
         if name.partition(".")[0] not in (*_ENTRY_MEMBERS, *_EVENT_MEMBERS):
             known = ", ".join((*_ENTRY_MEMBERS, *_EVENT_MEMBERS))
-            raise click.BadParameter(
-                f"{name!r} is no column; columns are {known}, and paths such as actor.id"
-            )
+            raise click.BadParameter(f"{name!r} is no column; columns are {known}, and paths such as actor.id")
     if not names:
         raise click.BadParameter("no column named")
     return names

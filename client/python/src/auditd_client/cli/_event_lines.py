@@ -48,9 +48,7 @@ def _opened(name: str) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(raw)
 
 
-def _lines(
-    file: IO[bytes], source: str, advance: Callable[[int, int], None]
-) -> Iterator[list[tuple[int, bytes]]]:
+def _lines(file: IO[bytes], source: str, advance: Callable[[int, int], None]) -> Iterator[list[tuple[int, bytes]]]:
     """Yield the lines that each read completes, numbered from 1, without the blank ones."""
     number, rest = 0, b""
     while data := file.read(_READ_BYTES):

@@ -7,11 +7,11 @@ import click
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._entry_rows import members, read_leaf
 from auditd_client.cli._output import output_option, write_json, write_table
-from auditd_client.cli._settings import ConnectionSettings, connection_options
+from auditd_client.cli._settings import MAX_NUMBER, ConnectionSettings, connection_options
 
 
 @click.command("get", short_help="Print one entry.")
-@click.argument("index", type=click.IntRange(min=0))
+@click.argument("index", type=click.IntRange(0, MAX_NUMBER))
 @connection_options()
 @output_option("table", "json", "jsonl")
 def command(index: int, settings: ConnectionSettings, output: str) -> None:

@@ -69,9 +69,7 @@ class CommandGroup(click.Group):
         plug_ins = {name: entry for name, entry in _plug_ins().items() if name not in COMMANDS}
         if plug_ins:
             with formatter.section("On the server's machine"):
-                formatter.write_dl(
-                    [(name, _summary(name, plug_ins[name])) for name in _server_order(plug_ins)]
-                )
+                formatter.write_dl([(name, _summary(name, plug_ins[name])) for name in _server_order(plug_ins)])
 
     def main(
         self,
@@ -121,9 +119,7 @@ def _load(plug_in: EntryPoint) -> click.Command:
     try:
         command = plug_in.load()
     except Exception as error:
-        raise CommandError(
-            f"{plug_in.name}: {_broken(plug_in, f'{type(error).__name__}: {error}')}"
-        ) from error
+        raise CommandError(f"{plug_in.name}: {_broken(plug_in, f'{type(error).__name__}: {error}')}") from error
     if not isinstance(command, click.Command):
         raise CommandError(f"{plug_in.name}: {_broken(plug_in, 'it is no command')}")
     return command

@@ -50,9 +50,7 @@ before stays: import the same files again once the cause is removed.
 """
 
 
-def _chunks(
-    importer: Importer, files: Sequence[Path], advance: Callable[[int, int], None]
-) -> Iterator[Chunk]:
+def _chunks(importer: Importer, files: Sequence[Path], advance: Callable[[int, int], None]) -> Iterator[Chunk]:
     """Yield the events of all files in order.
 
     Raises CommandError for a file or record that cannot be read.

@@ -58,12 +58,8 @@ def _checked(profile: object, place: str, folder: Path) -> Mapping[str, Any]:
         raise CommandError(f"{place} is no table")
     for setting, value in profile.items():
         if setting not in (*_TEXTS, *_FLAGS):
-            raise CommandError(
-                f"{place}.{setting}: unknown setting; known are {', '.join((*_TEXTS, *_FLAGS))}"
-            )
+            raise CommandError(f"{place}.{setting}: unknown setting; known are {', '.join((*_TEXTS, *_FLAGS))}")
         expected = bool if setting in _FLAGS else str
         if type(value) is not expected:
-            raise CommandError(
-                f"{place}.{setting}: expected {'true or false' if expected is bool else 'text'}"
-            )
+            raise CommandError(f"{place}.{setting}: expected {'true or false' if expected is bool else 'text'}")
     return {name: str(folder / value) if name in _PATHS else value for name, value in profile.items()}

@@ -12,9 +12,7 @@ def no_progress(_steps: int, _count: int) -> None:
 
 
 @contextmanager
-def progress(
-    label: str, total: int | None = None, unit: str = "events"
-) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, total: int | None = None, unit: str = "events") -> Iterator[Callable[[int, int], None]]:
     """Show a bar until the block ends; call what it yields with (steps done, units counted), both added up.
 
     `total` counts steps, such as bytes read; without it the bar says only that work goes on.

@@ -15,23 +15,17 @@ from auditd_client import Client, ConsistencyProof, EventName, InclusionProof
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._errors import CommandError
 from auditd_client.cli._output import compact_json, note, write_text
-from auditd_client.cli._settings import ConnectionSettings, connection_options
+from auditd_client.cli._settings import MAX_NUMBER, ConnectionSettings, connection_options
 from auditd_client.verify import Bundle, verify_bundle
 
 _STDOUT = "-"
 
 
 @click.command("prove", short_help="Get a proof that verifies offline.")
-@click.argument("numbers", nargs=-1, type=click.IntRange(min=0), metavar="[INDEX]")
-@click.option(
-    "--event-name", nargs=4, metavar="ISSUER SUBJECT ID TIME", help="Prove the entry of this event."
-)
-@click.option(
-    "--consistency", is_flag=True, help="Prove that one tree extends another: FROM [TO] instead of INDEX."
-)
-@click.option(
-    "-o", "--out", default=_STDOUT, metavar="FILE", help="Where to write it; `-`, the default, is stdout."
-)
+@click.argument("numbers", nargs=-1, type=click.IntRange(0, MAX_NUMBER), metavar="[INDEX]")
+@click.option("--event-name", nargs=4, metavar="ISSUER SUBJECT ID TIME", help="Prove the entry of this event.")
+@click.option("--consistency", is_flag=True, help="Prove that one tree extends another: FROM [TO] instead of INDEX.")
+@click.option("-o", "--out", default=_STDOUT, metavar="FILE", help="Where to write it; `-`, the default, is stdout.")
 @connection_options()
 def command(
     numbers: Sequence[int],
@@ -51,9 +45,7 @@ def command(
     """
     if consistency:
         if event_name or not 1 <= len(numbers) <= 2:
-            raise CommandError(
-                "prove: --consistency takes FROM [TO], two sizes of the tree, and nothing else"
-            )
+            raise CommandError("prove: --consistency takes FROM [TO], two sizes of the tree, and nothing else")
     elif len(numbers) != (0 if event_name else 1):
         raise CommandError("prove: give either one INDEX, or --event-name")
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client:
@@ -71,9 +63,7 @@ def command(
         note(f"{out}: entry {inclusion.index} in a tree of {inclusion.tree_size}, {how}")
 
 
-def _inclusion(
-    client: Client, numbers: Sequence[int], event_name: tuple[str, str, str, str] | None
-) -> InclusionProof:
+def _inclusion(client: Client, numbers: Sequence[int], event_name: tuple[str, str, str, str] | None) -> InclusionProof:
     if event_name is None:
         return client.prove(numbers[0])
     try:

@@ -15,7 +15,7 @@ from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._entry_rows import CSV_COLUMNS, TABLE_COLUMNS, parse_columns, read_leaf, row
 from auditd_client.cli._output import Writer, note, output_option
 from auditd_client.cli._progress import no_progress, progress
-from auditd_client.cli._settings import ConnectionSettings, connection_options
+from auditd_client.cli._settings import MAX_NUMBER, ConnectionSettings, connection_options
 
 # Entries written together: a page of the server, and what one table holds before it starts anew.
 _BLOCK = 1_000
@@ -25,7 +25,7 @@ _BLOCK = 1_000
 @click.argument("filter_text", default="", metavar="[FILTER]")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MAX_NUMBER),
     default=100,
     show_default=True,
     metavar="N",
@@ -38,9 +38,7 @@ _BLOCK = 1_000
     show_default=True,
     help="Oldest first, or newest first.",
 )
-@click.option(
-    "--no-index", is_flag=True, help="Read the evidence alone, without the index: slow, but it cannot hide."
-)
+@click.option("--no-index", is_flag=True, help="Read the evidence alone, without the index: slow, but it cannot hide.")
 @click.option(
     "--columns",
     callback=lambda _context, _option, value: value and parse_columns(value),

@@ -54,7 +54,8 @@ def record(client: Client, chunks: Iterable[Chunk]) -> Iterator[Receipt]:
                 return match[0]
             return pending[position].where + (": event." if match[2] else "")
 
-        return _EVENT_PATH.sub(place, text)
+        # In JSON, which the user wrote, the member has the name that it has in a leaf.
+        return _EVENT_PATH.sub(place, text).replace(": event.attributes_json", ": event.attributes")
 
     try:
         with closing(read_ahead(chunks)) as ahead:
@@ -72,9 +73,7 @@ def record(client: Client, chunks: Iterable[Chunk]) -> Iterator[Receipt]:
     raise CommandError(*failure.lines, *standing, status=failure.status) from None
 
 
-def write_receipts(
-    client: Client, chunks: Iterable[Chunk], output: str, advance: Callable[[int, int], None]
-) -> None:
+def write_receipts(client: Client, chunks: Iterable[Chunk], output: str, advance: Callable[[int, int], None]) -> None:
     """Record the events; write each receipt at once, or for a table a summary; `advance` is told of each."""
     if output == "table":
         _write_summary(record(client, chunks), advance)

@@ -18,6 +18,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 DEFAULT_LOG = "main"
 DEFAULT_TIMEOUT_S = 10.0
+MAX_NUMBER = (1 << 63) - 1
+"""Largest index and size that a log can have."""
 
 _KEY_OPTION = click.option(
     "--key",

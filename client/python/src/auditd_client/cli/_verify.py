@@ -34,15 +34,11 @@ class _Verdict:
 
 @click.command("verify", short_help="Verify bundles and checkpoints, offline.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@click.option(
-    "--origin", metavar="ORIGIN", help="The log's globally unique name; that of the key by default."
-)
+@click.option("--origin", metavar="ORIGIN", help="The log's globally unique name; that of the key by default.")
 @key_options
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
 @output_option("table", "json", "jsonl")
-def command(
-    files: Sequence[str], origin: str | None, settings: ConnectionSettings, as_json: bool, output: str
-) -> None:
+def command(files: Sequence[str], origin: str | None, settings: ConnectionSettings, as_json: bool, output: str) -> None:
     """Verify bundles (`.tlog-proof`) and signed checkpoints, with nothing but the log's key; `-` is stdin.
 
     For a bundle: the key signed the checkpoint, the checkpoint is of the log expected, and the entry in the
@@ -82,11 +78,7 @@ def _verdict(file: str, key: VerifierKey, origin: str | None) -> _Verdict:
     except OSError as error:
         return _Verdict(file, ExitStatus.REFUSED, {"reason": error.strerror or str(error)})
     try:
-        facts = (
-            _bundle_facts(data, key, origin)
-            if data.startswith(_BUNDLE_START)
-            else _tree_facts(data, key, origin)
-        )
+        facts = _bundle_facts(data, key, origin) if data.startswith(_BUNDLE_START) else _tree_facts(data, key, origin)
     except VerificationError as error:
         return _Verdict(file, ExitStatus.NO, {"reason": str(error)})
     return _Verdict(file, ExitStatus.YES, facts)

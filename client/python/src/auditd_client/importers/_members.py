@@ -10,7 +10,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed le
 from typing import Any, NoReturn
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)":(?![ \t\n\r])').match
+_PLAIN_KEY = re.compile(r'[{,]"([^"\\\x00-\x1f]*)":(?![ \t\n\r])').match
 
 
 class NumberText(str):
@@ -92,10 +92,11 @@ def object_at(text: str, position: int) -> JsonObject:
     end = skip_space(text, position + 1)
     if text.startswith("}", end):
         return JsonObject(values, texts, end + 1)
+    end = position
     while True:
-        begin = end
-        # Machines write plain names and no white space: one match finds the value.
-        if (match := _PLAIN_KEY(text, begin)) is not None:
+        begin = end + 1
+        # Machines write plain names and no white space: one match from brace or comma finds the value.
+        if (match := _PLAIN_KEY(text, end)) is not None:
             key, end = match[1], match.end()
         else:
             begin = skip_space(text, begin)
@@ -114,7 +115,6 @@ def object_at(text: str, position: int) -> JsonObject:
                 return JsonObject(values, texts, end + 1)
             if not text.startswith(",", end):
                 raise JsonTextError(f"neither comma nor closing brace at character {end}")
-        end += 1
 
 
 def objects_at(text: str, position: int) -> Iterator[JsonObject]:

@@ -84,7 +84,5 @@ def _parse(text: str, note: str) -> Checkpoint:
     except ValueError as error:
         raise MalformedError("checkpoint", f"root: {error}", 3) from error
     if size == 0 and root != EMPTY_ROOT:
-        raise MalformedError(
-            "checkpoint", f"root of the empty tree is {EMPTY_ROOT.hex()}, found {root.hex()}", 3
-        )
+        raise MalformedError("checkpoint", f"root of the empty tree is {EMPTY_ROOT.hex()}, found {root.hex()}", 3)
     return Checkpoint(lines[0], size, root, note)

@@ -55,9 +55,7 @@ class BadSignatureError(VerificationError):
 class ProofError(VerificationError):
     """A proof does not lead to the root it should; the roots are None where none was computed."""
 
-    def __init__(
-        self, message: str, expected_root: bytes | None = None, actual_root: bytes | None = None
-    ) -> None:
+    def __init__(self, message: str, expected_root: bytes | None = None, actual_root: bytes | None = None) -> None:
         if expected_root is not None and actual_root is not None:
             message = f"{message}: expected root {expected_root.hex()}, found {actual_root.hex()}"
         super().__init__(message)

@@ -29,9 +29,7 @@ def match_event(event: Mapping[str, object], attributes: str | None, leaf: Leaf)
     _match("event", sent, leaf.event)
     sent_text = "".join(map(str, texts)).translate(_ONE_LINE).strip(" ")
     if sent_text != (leaf.attributes_text or ""):
-        raise MismatchError(
-            "event.attributes", sent_text or None, leaf.attributes_text, "they are compared as text"
-        )
+        raise MismatchError("event.attributes", sent_text or None, leaf.attributes_text, "they are compared as text")
 
 
 def _match(path: str, sent: object, found: object) -> None:

@@ -108,9 +108,7 @@ def _check_values(values: Mapping[str, Any]) -> None:
     if not values["recorded_at"].endswith("Z"):
         raise MalformedError("leaf", f"recorded_at is not in UTC: {quote(values['recorded_at'])}")
     if values.get("clock", "SUSPECT") != "SUSPECT":
-        raise MalformedError(
-            "leaf", f"clock is {quote(values['clock'])}, expected 'SUSPECT' or no such member"
-        )
+        raise MalformedError("leaf", f"clock is {quote(values['clock'])}, expected 'SUSPECT' or no such member")
     caller = values["caller"]
     if not isinstance(caller, dict) or not isinstance(caller.get("kind"), str):
         raise MalformedError("leaf", f"caller is not an object with a kind: {quote(caller)}")

@@ -53,9 +53,7 @@ def verify_inclusion(index: int, size: int, leaf_hash: bytes, proof: Sequence[by
         raise ProofError(claim, expected_root=root, actual_root=actual)
 
 
-def verify_consistency(
-    old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
-) -> None:
+def verify_consistency(old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
     """Verify that the tree of `new_size` leaves extends the tree of `old_size` leaves.
 
     Every hash is 32 bytes. RFC 9162 section 2.1.4.2. An `old_size` of 0 is refused, for the RFC

@@ -1,0 +1,9 @@
+"""Settings for all tests."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# A deadline judges the machine, not the code: how long an example takes depends on what else is running.
+settings.register_profile("auditd", deadline=None)
+settings.load_profile("auditd")
