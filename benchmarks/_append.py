@@ -113,5 +113,7 @@ def count_recorded(answers: Sequence[bytes], batch: int, size_before: int, size_
     if size_after - size_before != acknowledged:
         raise WrongCountError(f"{acknowledged} events acknowledged, the tree grew by {size_after - size_before}")
     if indexes and not size_before <= min(indexes) <= max(indexes) < size_after:
-        raise WrongCountError(f"indexes {min(indexes)} to {max(indexes)}, the tree grew from {size_before} to {size_after}")
+        raise WrongCountError(
+            f"indexes {min(indexes)} to {max(indexes)}, the tree grew from {size_before} to {size_after}"
+        )
     return acknowledged

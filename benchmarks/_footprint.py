@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import zstandard
-from auditd_client import Client, QueryOrder
+from auditd_client import Client
 
 from benchmarks._append import Subject
 
@@ -59,7 +59,7 @@ def index_lag(subject: Subject) -> Lag:
 def sample_leaves(subject: Subject, number: int) -> list[bytes]:
     """Return the first leaves of the log."""
     with Client(subject.server.address, subject.reader, timeout_s=60) as client:
-        entries = client.query("", limit=number, order=QueryOrder.OLDEST_FIRST)
+        entries = client.query("", limit=number, order="asc")
         return [entry.leaf for entry in islice(entries, number)]
 
 

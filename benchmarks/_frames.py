@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count, cycle, islice
 
 from auditd_client import Event
+from google.protobuf.message import Message
 
 ID_BYTES = 36
 """Length of a UUID as text: every event's id has it, so no length ever changes."""
@@ -19,8 +20,12 @@ _TIME_PREFIX = b"\x12\x0c\x08"  # Event.time of 12 bytes: seconds and nanos of f
 _NANOS_TAG = b"\x10"
 _INCLUDE_PROOFS = b"\x20\x01"
 # Identifiers: what real events have afresh in each. Anything else stays as the template has it.
-_RANDOM = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{16,}")
-_DIGITS = re.compile(rb"[0-9a-f]+")
+_RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{16,}")
+_DIGIT = re.compile(r"[0-9a-f]")
+# Stands for a random digit until the message is encoded. No event holds it, and a tag or length that is alike
+# never lies beside a run of it: only the length of a text of 127 bytes would.
+_MARK = "\x7f"
+_MARKS = re.compile(rb"\x7f{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +52,26 @@ def make_template(event: Event) -> Template:
     rest.CopyFrom(event)
     rest.ClearField("id")
     rest.ClearField("time")
+    _mark_random(rest)
     data = rest.SerializeToString()
     literals, widths, end = [], [], 0
-    for match in _RANDOM.finditer(data):
-        for run in _DIGITS.finditer(match[0]):
-            literals.append(data[end : match.start() + run.start()])
-            widths.append(len(run[0]))
-            end = match.start() + run.end()
+    for run in _MARKS.finditer(data):
+        literals.append(data[end : run.start()])
+        widths.append(len(run[0]))
+        end = run.end()
     literals.append(data[end:])
     return Template(tuple(literals), tuple(widths), len(data) + 2 + ID_BYTES + 14)
+
+
+def _mark_random(message: Message) -> None:
+    for field, value in message.ListFields():
+        if isinstance(value, str):
+            setattr(message, field.name, _RANDOM.sub(lambda found: _DIGIT.sub(_MARK, found[0]), value))
+        elif isinstance(value, Message):
+            _mark_random(value)
+        elif field.message_type is not None:
+            for item in value:
+                _mark_random(item)
 
 
 def five_byte_varint(value: int) -> bytes:

@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
         message = b"".join(self._messages.pop(stream, ()))
         status = status_in(block)
         # Five bytes say whether the message is compressed, which was not asked for, and how long it is.
-        self._answered(self, stream, status, message[5:] if status == OK else block)
+        self._answered(self, stream, status, message[5:] if status == OK else block[:1_000])
 
     def _grant(self, stream: int, credit: int) -> None:
         if stream == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+
 def resident_mb(pid: int, field: str = "VmRSS") -> float | None:
     """Return resident memory in MB (10^6 bytes): now, or with `VmHWM` at most so far; None where not told."""
     try:

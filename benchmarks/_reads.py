@@ -36,8 +36,7 @@ def get(subject: Subject, limit_s: float) -> Load:
     """Get random entries, for 64 callers."""
     size = subject.size()
     requests = [
-        pb.GetRequest(index=random.randrange(size)).SerializeToString()
-        for _ in range(int(_MOST_CALLS_PER_S * limit_s))
+        pb.GetRequest(index=random.randrange(size)).SerializeToString() for _ in range(int(_MOST_CALLS_PER_S * limit_s))
     ]
     load = run_load(subject.method("Get"), requests, _CALLERS, limit_s)
     for answer in load.answers:

@@ -20,7 +20,7 @@ from auditd.log._frames import LEVEL, FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._store import Batch, EvidenceStore
 from auditd.log._training import DICTIONARY_BYTES
-from auditd.merkle import EMPTY_ROOT, StoredNodes, Tree, inclusion_proofs, leaf_hash
+from auditd.merkle import EMPTY_ROOT, Nodes, Tree, inclusion_proofs, leaf_hash
 from auditd.note import Checkpoint, sign_note
 from auditd.query._index_file import create as create_index
 from auditd.query._index_file import write as write_index
@@ -52,7 +52,7 @@ class Stages:
         self._head = HeadFile(folder / "head", self._signer.verifier_key)
         self._index = create_index(folder / "index.db")
         self._tree = Tree()
-        self._nodes = StoredNodes(self._tree, self._store.tile)
+        self._nodes = Nodes(self._tree, self._store.tile)
         self._codec = FrameCodec([_dictionary(kind)])
 
     def close(self) -> None:
@@ -149,6 +149,5 @@ def stage_costs_us(kind: Kind, folder: Path, batches: int) -> dict[str, float]:
         finally:
             stages.close()
     return {
-        stage: 1e6 * seconds / (1 if stage.endswith("(a commit)") else _BATCH)
-        for stage, seconds in stages.best.items()
+        stage: 1e6 * seconds / (1 if stage.endswith("(a commit)") else _BATCH) for stage, seconds in stages.best.items()
     }

@@ -60,7 +60,8 @@ class FrameCodec:
         if len(leaves) == 1:
             return [self._compressor.compress(leaves[0])]
         # One call for the lot holds no GIL while it works.
-        return [segment.tobytes() for segment in self._compressor.multi_compress_to_buffer(list(leaves), threads=0)]
+        frames = self._compressor.multi_compress_to_buffer(list(leaves), threads=0)
+        return [frames[position].tobytes() for position in range(len(leaves))]
 
     def decompress(self, frame: bytes, index: int) -> bytes:
         """Return the leaf in `frame`; raise DamagedError naming `index` for anything but one sound frame."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import apsw
 
-from auditd.log._database import open_housekeeper
 from auditd.log._store import EvidenceStore
 
 WAL_PAGES = 1_000
@@ -21,12 +19,12 @@ _logger = logging.getLogger(__name__)
 class Housekeeper(threading.Thread):
     """Copies the write-ahead log back into the database, and runs `chore` from time to time."""
 
-    def __init__(self, name: str, path: Path, store: EvidenceStore, chore: Callable[[], None]) -> None:
+    def __init__(self, name: str, store: EvidenceStore, chore: Callable[[], None]) -> None:
         super().__init__(name=f"housekeeper-{name}", daemon=True)
         self._store = store
         self._chore = chore
         self._stopped = threading.Event()
-        self._db = open_housekeeper(path)
+        self._db = store.open_housekeeper()
 
     def run(self) -> None:
         """Work until stopped."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditd.errors import FolderError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from auditd.entry import event_key, parse_leaf, parse_time
+from auditd.errors import (
+    DamagedError,
+    FolderError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    Violation,
+)
 from auditd.log._database import create_evidence
+from auditd.log._frames import require_leaf
 from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
 from auditd.log._keys import LogSigner
@@ -18,7 +30,7 @@ from auditd.log._pending import PendingSignatures
 from auditd.log._store import EvidenceStore
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._training import DictionaryTrainer
-from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer, require_leaf
+from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer
 from auditd.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, inclusion_proofs, root_at
 from auditd.note import Checkpoint, sign_note
 
@@ -32,9 +44,10 @@ def _deliver_each(answers: Answers) -> None:
 class LogSettings:
     """What surrounds a log.
 
-    `clock` returns nanoseconds since 1970, UTC. `deliver` hands the answers of one commit to those who wait.
-    `peers` returns a signed note of the folder's other logs to store with checkpoints, or None. `announce` makes a
-    new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is trained.
+    `clock` returns nanoseconds since 1970, UTC, `monotonic` seconds from any start. `deliver` hands the answers of one
+    commit to those who wait. `peers` returns a signed note of the folder's other logs to store with checkpoints, or
+    None. `announce` makes a new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is
+    trained.
     """
 
     clock: Callable[[], int]
@@ -43,12 +56,14 @@ class LogSettings:
     peers: Callable[[], str | None] = lambda: None
     observer: Observer | None = None
     announce: Callable[[str], None] | None = None
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Log:
     """A log that is being served. Any thread may call it; it owns a writer and a housekeeper thread.
 
-    Opening verifies before it signs: see `auditd.log._recovery.recover` for what it raises.
+    Opening verifies before it signs: see `auditd.log._recovery.recover` for what it raises. A log that refuses to
+    open leaves the evidence as it found it, byte for byte.
     """
 
     def __init__(self, name: str, folder: Path, signer: LogSigner, settings: LogSettings) -> None:
@@ -58,35 +73,54 @@ class Log:
         self._key = signer.verifier_key
         if not folder.is_dir():
             raise FolderError("LOG_MISSING", f"{folder}: the log {name!r} is missing; put its folder back")
-        evidence = folder / "evidence.db"
-        self._lock = FolderLock(folder / "lock")
-        self._store = EvidenceStore(evidence)
-        self._head_file = HeadFile(folder / "head", signer.verifier_key)
-        self._pending = PendingSignatures(folder / "pending.db")
+        try:
+            with ExitStack() as opened:
+                self._open(folder, signer, settings, opened)
+                self._files = opened.pop_all()
+        except OSError as error:
+            raise FolderError(
+                "FOLDER_UNUSABLE",
+                f"{error.filename or folder}: {error.strerror}; the server must be able to write there",
+            ) from error
+
+    def _open(self, folder: Path, signer: LogSigner, settings: LogSettings, opened: ExitStack) -> None:
+        opened.callback(FolderLock(folder / "lock").release)
+        self._store = EvidenceStore(folder / "evidence.db")
+        opened.callback(self._store.close)
+        head = HeadFile(folder / "head", signer.verifier_key)
+        opened.callback(head.close)
+        pending = PendingSignatures(folder / "pending.db")
+        opened.callback(pending.close)
         self._writer = Writer(
-            name,
-            Parts(self._store, self._pending, self._head_file, signer),
+            self.name,
+            Parts(self._store, pending, head, signer),
             clock=settings.clock,
+            monotonic=settings.monotonic,
             limits=settings.limits,
             peers=settings.peers,
             observer=settings.observer,
             deliver=settings.deliver,
         )
         self._trainer = (
-            DictionaryTrainer(folder / "dictionaries", settings.announce, self._writer.use_dictionary)
+            DictionaryTrainer(
+                folder / "dictionaries", settings.announce, self._writer.use_dictionary, settings.monotonic
+            )
             if settings.announce
             else None
         )
-        self._housekeeper = Housekeeper(name, evidence, self._store, self._train)
+        self._housekeeper = Housekeeper(self.name, self._store, self._train)
+        opened.callback(self._writer.stop)
+        opened.callback(self._housekeeper.stop)
 
     @staticmethod
     def create(folder: Path, signer: LogSigner) -> None:
         """Make the folder of an empty log, which must not exist."""
         folder.mkdir(parents=True)
         create_evidence(folder / "evidence.db", signer.name, str(signer.verifier_key))
-        head = HeadFile(folder / "head", signer.verifier_key)
-        head.write(sign_note(Checkpoint(signer.name, 0, EMPTY_ROOT).text(), [signer]))
-        head.close()
+        note = sign_note(Checkpoint(signer.name, 0, EMPTY_ROOT).text(), [signer])
+        HeadFile.create(folder / "head", signer.verifier_key, note)
+        for made in (folder, folder.parent):
+            _sync_folder(made)
 
     def start(self) -> None:
         """Begin to record."""
@@ -94,15 +128,8 @@ class Log:
         self._housekeeper.start()
 
     def close(self) -> None:
-        """Record what is queued, store the last checkpoint and close every file."""
-        if self._housekeeper.is_alive():
-            self._housekeeper.stop()
-        if self._writer.is_alive():
-            self._writer.stop()
-        self._store.close()
-        self._pending.close()
-        self._head_file.close()
-        self._lock.release()
+        """Record what is queued, store the last checkpoint and close every file; a second call does nothing."""
+        self._files.close()
 
     @property
     def tree_head(self) -> TreeHead:
@@ -115,7 +142,7 @@ class Log:
         return self._writer.tree_head.size
 
     def submit(self, submission: Submission) -> None:
-        """Queue a submission for the writer; raise ExhaustedError if there is no room."""
+        """Queue a submission for the writer; raise ExhaustedError if there is no room, UnavailableError once closed."""
         self._writer.submit(submission)
 
     def record(self, submission: Submission) -> Recorded:
@@ -149,6 +176,8 @@ class Log:
 
         Raises DamagedError naming the first entry that is missing or differs, ValueError beyond the tree.
         """
+        if end > self.size:
+            raise ValueError(f"leaves [{start}, {end}): not within a tree of size {self.size}")
         decompress = self._writer.codec.decompress
         expected = self._writer.nodes.leaf_hashes(start, end)
         leaves = []
@@ -159,9 +188,23 @@ class Log:
         return leaves
 
     def find(self, key: bytes) -> int | None:
-        """Return the index of the entry whose event has this key, if it may be shown."""
+        """Return the index of the entry whose event has this key, if it may be shown.
+
+        Raises DamagedError where the entry found has another key, for no tree speaks for that column.
+        """
         index = self._store.find_committed(key)
-        return index if index is not None and index < self.size else None
+        if index is None or index >= self.size:
+            return None
+        entry = parse_leaf(self.leaf(index))
+        caller, event = entry["caller"], entry["event"]
+        name = (caller.get("iss", ""), caller.get("sub", ""), event["id"], event["time"])
+        if event_key(*name, parse_time(event["time"])) != key:
+            raise DamagedError(
+                "KEY_DAMAGED",
+                f"entry {index} is recorded under a key that is not its event's; run 'auditlog check'",
+                {"index": str(index), "key": key.hex()},
+            )
+        return index
 
     def leaf_hash(self, index: int) -> bytes:
         """Return the tree's hash of an entry's leaf."""
@@ -230,3 +273,12 @@ def _out_of_range(field_name: str, value: int, rule: str) -> InvalidRequestError
         [Violation(field_name, f"{value}, must be {rule}")],
         {"field": field_name, "value": str(value)},
     )
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names of new files in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

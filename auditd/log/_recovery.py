@@ -52,18 +52,19 @@ def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered
 
 
 def _open_stored(stored: StoredCheckpoint, key: VerifierKey) -> Checkpoint:
+    cause: NoteError | None = None
     try:
         checkpoint = Checkpoint.parse(open_note(stored.note, [key], verify_ed25519).text)
         if (checkpoint.origin, checkpoint.size) == (key.name, stored.size):
             return checkpoint
         why = f"its note is of {checkpoint.origin} at size {checkpoint.size}"
     except NoteError as error:
-        why = error.message
+        why, cause = error.message, error
     raise DamagedError(
         "CHECKPOINT_DAMAGED",
         f"log {key.name}: its newest stored checkpoint, of size {stored.size}, is damaged: {why}; run 'auditlog check'",
         {"size": str(stored.size)},
-    )
+    ) from cause
 
 
 def _require_identity(store: EvidenceStore, key: VerifierKey) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from auditd.errors import AuditdError, DamagedError, UnavailableError
-from auditd.log._database import let_go_of_wal, open_reader, open_writer
+from auditd.log._database import let_go_of_wal, open_housekeeper, open_reader, open_writer
 from auditd.merkle import Tile
 
 _ROWS_A_STATEMENT = 100
@@ -99,6 +99,11 @@ class EvidenceStore:
         """Learn that the evidence was verified: from now on, closing copies the write-ahead log back."""
         let_go_of_wal(self._writer)
 
+    def open_housekeeper(self) -> apsw.Connection:
+        """Return a connection for copying the write-ahead log back; close it before this store."""
+        with _typed_errors(self.path):
+            return open_housekeeper(self.path)
+
     def _open_writer(self) -> apsw.Connection:
         writer = open_writer(self.path)
         writer.set_wal_hook(self._note_wal_pages)
@@ -159,7 +164,7 @@ class EvidenceStore:
             for position in range(start, end):
                 values += (first + position, batch.keys[position], batch.frames[position])
             rows = ", ".join(["(?, ?, ?)"] * (end - start))
-            self._writer.execute(f"INSERT INTO entries (idx, key, leaf) VALUES {rows}", values)
+            self._writer.execute(f"INSERT INTO entries (idx, key, leaf) VALUES {rows}", values)  # noqa: S608 -- marks
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Return the index of each of `keys` that is recorded, as the writer sees it."""
@@ -281,5 +286,5 @@ def _find(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, int]:
     for start in range(0, len(keys), _ROWS_A_STATEMENT):
         chunk = keys[start : start + _ROWS_A_STATEMENT]
         marks = ", ".join("?" * len(chunk))
-        found.update(db.execute(f"SELECT key, idx FROM entries WHERE key IN ({marks})", chunk))
+        found.update(db.execute(f"SELECT key, idx FROM entries WHERE key IN ({marks})", chunk))  # noqa: S608 -- marks
     return found

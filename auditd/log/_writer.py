@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import apsw
-
 from auditd.entry import SALT_BYTES, LeafTemplate, parse_leaf, parse_time, recorded_at_text
 from auditd.errors import AuditdError, DamagedError, ExhaustedError, UnavailableError
+from auditd.log._frames import FrameCodec, require_leaf
 from auditd.log._head import HeadFile
 from auditd.log._keys import LogSigner
 from auditd.log._pending import PendingSignatures
@@ -28,6 +28,8 @@ CHECKPOINT_INTERVAL_S = 1.0
 INLINE_WAL_PAGES = 25_000
 """Beyond this the writer copies the write-ahead log back itself, since the housekeeper does not keep up."""
 _KNOWN_CREDENTIALS = 10_000
+
+_logger = logging.getLogger(__name__)
 
 Answers = Sequence[tuple[Submission, Outcome]]
 
@@ -60,8 +62,8 @@ class Parts:
 class Writer(threading.Thread):
     """Takes everything queued, records it in one commit, and answers it.
 
-    After a failed commit it is not known what reached the disk, so memory is dropped, the evidence read again and
-    held against `head`, before the next one.
+    After a failed commit it is not known what reached the disk, so memory is dropped, the evidence reopened, read
+    again and held against `head`, before the next one.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Writer(threading.Thread):
         parts: Parts,
         *,
         clock: Callable[[], int],
+        monotonic: Callable[[], float],
         limits: QueueLimits,
         peers: Callable[[], str | None],
         observer: Observer | None,
@@ -78,28 +81,39 @@ class Writer(threading.Thread):
         super().__init__(name=f"writer-{name}")
         self._parts = parts
         self._clock = clock
+        self._monotonic = monotonic
         self._peers = peers
         self._observer = observer
         self._deliver = deliver
         self._template = LeafTemplate(parts.signer.name)
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._limits = limits
-        self._room = threading.Lock()  # guards _queued_events and _queued_bytes
+        self._room = threading.Lock()  # guards _queued_events, _queued_bytes and _stopping
         self._queued_events = 0
         self._queued_bytes = 0
+        self._stopping = False
         self._credentials: dict[bytes, None] = {}
         self._new_dictionary: bytes | None = None
-        self._stored_checkpoint_at = 0.0
+        self._stored_checkpoint_at = -math.inf
         self._state: Recovered | None = None
         self._recover()
 
     def submit(self, submission: Submission) -> None:
-        """Queue a submission; raise ExhaustedError at once if there is no room for it."""
+        """Queue a submission.
+
+        Raises at once ExhaustedError if there is no room for it, UnavailableError after `stop`, InvalidRequestError
+        if a leaf would be too large to be read again, ValueError unless there are events, and a key for each.
+        """
+        if not 0 < len(submission.events) == len(submission.keys):
+            raise ValueError(f"submission: {len(submission.events)} events with {len(submission.keys)} keys")
+        self._template.check_sizes(submission.caller_json, submission.events)
         with self._room:
+            if self._stopping:
+                raise _not_recorded("the server is stopping")
             self._require_room(len(submission.events), submission.event_bytes)
             self._queued_events += len(submission.events)
             self._queued_bytes += submission.event_bytes
-        self._queue.put(submission)
+            self._queue.put(submission)
 
     def _require_room(self, events: int, event_bytes: int) -> None:
         wanted = (
@@ -120,9 +134,14 @@ class Writer(threading.Thread):
         self._new_dictionary = data
 
     def stop(self) -> None:
-        """Record what is queued, store the last checkpoint, and end."""
-        self._queue.put(None)
-        self.join()
+        """Record what is queued, store the last checkpoint, and end; if never started, refuse what is queued."""
+        with self._room:
+            self._stopping = True
+            self._queue.put(None)
+        if self.is_alive():
+            self.join()
+        elif left := [submission for submission in self._take() if submission is not None]:
+            self._hand_back([(submission, _not_recorded("the server is stopping")) for submission in left])
 
     def run(self) -> None:
         """Work until stopped."""
@@ -132,11 +151,19 @@ class Writer(threading.Thread):
             stopping = submissions[-1] is None
             work = [submission for submission in submissions if submission is not None]
             if work:
-                self._deliver(self._answer(work))
+                answers = self._answer(work)
                 with self._room:
                     self._queued_events -= sum(len(submission.events) for submission in work)
                     self._queued_bytes -= sum(submission.event_bytes for submission in work)
+                self._hand_back(answers)
         self._store_last_checkpoint()
+
+    def _hand_back(self, answers: Answers) -> None:
+        try:
+            self._deliver(answers)
+        except Exception:
+            # Those who wait on this log later must not suffer for one who could not take an answer.
+            _logger.exception("%s: answers could not be delivered", self.name)
 
     def _take(self) -> list[Submission | None]:
         taken = [self._queue.get()]
@@ -145,38 +172,28 @@ class Writer(threading.Thread):
         return taken
 
     def _answer(self, submissions: Sequence[Submission]) -> Answers:
+        recorded = "no"
         try:
-            state = self._state or self._recover()
-        except (AuditdError, apsw.Error, OSError) as error:
-            return self._refuse(submissions, "no", error)
-        try:
+            state = self._state or self._recover_again()
+            recorded = "unknown"
             return self._record(state, submissions)
         except Exception as error:  # noqa: BLE001 -- whatever it was, the callers wait and memory is in doubt
             self._state = None
-            return self._refuse(submissions, "unknown", error)
+            return [(submission, _refusal(recorded, error)) for submission in submissions]
+
+    def _recover_again(self) -> Recovered:
+        self._parts.store.reopen()
+        return self._recover()
 
     def _recover(self) -> Recovered:
         parts = self._parts
         state = recover(parts.store, parts.signer.verifier_key, parts.head)
+        parts.store.trust()
         head = self._sign(state)
         parts.head.write(head.note)
         self._credentials.clear()
         self.nodes, self.codec, self.tree_head, self._state = state.nodes, state.codec, head, state
         return state
-
-    def _refuse(self, submissions: Sequence[Submission], recorded: str, cause: Exception) -> Answers:
-        error: AuditdError
-        if isinstance(cause, DamagedError):
-            error = cause
-        else:
-            error = UnavailableError(
-                "NOT_RECORDED" if recorded == "no" else "COMMIT_FAILED",
-                f"the log cannot be written: {cause}",
-                1.0,
-                {"recorded": recorded},
-            )
-            error.__cause__ = cause
-        return [(submission, error) for submission in submissions]
 
     def _record(self, state: Recovered, submissions: Sequence[Submission]) -> Answers:
         store = self._parts.store
@@ -196,7 +213,7 @@ class Writer(threading.Thread):
         recorded_at_us = max(self._clock() // 1_000, state.recorded_at_us)
         leaves = self._leaves(plan, recorded_at_us)
         hashes = [leaf_hash(leaf) for leaf in leaves]
-        new_dictionary = self._new_dictionary
+        new_dictionary = self._dictionary_to_add(state.codec)
         batch = Batch(
             first_index=plan.size,
             keys=plan.keys,
@@ -223,6 +240,12 @@ class Writer(threading.Thread):
             parts.store.copy_wal_back()
         return leaves, hashes, recorded_at_us
 
+    def _dictionary_to_add(self, codec: FrameCodec) -> bytes | None:
+        """Return the dictionary that waits for its first use, unless a commit that failed has recorded it after all."""
+        if self._new_dictionary is not None and codec.knows(self._new_dictionary):
+            self._new_dictionary = None
+        return self._new_dictionary
+
     def _leaves(self, plan: CommitPlan, recorded_at_us: int) -> list[bytes]:
         recorded_at = recorded_at_text(recorded_at_us)
         salts = os.urandom(SALT_BYTES * len(plan.events))
@@ -244,7 +267,7 @@ class Writer(threading.Thread):
 
     def _due_checkpoint(self) -> StoredCheckpoint | None:
         """Return the checkpoint of the commit before this one, at most one a second."""
-        now = time.monotonic()
+        now = self._monotonic()
         if self.tree_head.size == 0 or now - self._stored_checkpoint_at < CHECKPOINT_INTERVAL_S:
             return None
         self._stored_checkpoint_at = now
@@ -278,7 +301,7 @@ class Writer(threading.Thread):
             times: Sequence[int] = [recorded_at_us] * len(indexes)
             kept: Sequence[bytes] = leaves[start:end] if keep else ()
             return Recorded(indexes, times, hashes[start:end], placed.duplicates, kept, self.tree_head)
-        found = [self._stored_leaf(i) if i < plan.size else leaves[i - plan.size] for i in indexes]
+        found = [plan.recorded_leaf(i) if i < plan.size else leaves[i - plan.size] for i in indexes]
         times = [parse_time(parse_leaf(leaf)["recorded_at"]) // 1_000 for leaf in found]
         found_hashes = [leaf_hash(leaf) for leaf in found]
         return Recorded(indexes, times, found_hashes, placed.duplicates, found if keep else (), self.tree_head)
@@ -286,16 +309,27 @@ class Writer(threading.Thread):
     def _store_last_checkpoint(self) -> None:
         if self._state is None or self.tree_head.size == 0:
             return
-        checkpoint = StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._peers())
-        self._parts.store.append(Batch(self.tree_head.size, checkpoint=checkpoint))
+        try:
+            checkpoint = StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._peers())
+            self._parts.store.append(Batch(self.tree_head.size, checkpoint=checkpoint))
+        except AuditdError as error:
+            # Everything is recorded, and `head` holds the same checkpoint.
+            _logger.warning("%s: the last checkpoint could not be stored: %s", self.name, error)
 
 
-def require_leaf(leaf: bytes, index: int, expected: bytes) -> None:
-    """Raise DamagedError unless the leaf's hash is the one the tree has for `index` (promise 4)."""
-    actual = leaf_hash(leaf)
-    if actual != expected:
-        raise DamagedError(
-            "LEAF_DAMAGED",
-            f"entry {index}: the leaf is not the one in the tree: hash {actual.hex()}, expected {expected.hex()}",
-            {"index": str(index), "expected": expected.hex(), "actual": actual.hex()},
-        )
+def _refusal(recorded: str, cause: Exception) -> AuditdError:
+    """Return what callers are told whose events could not be recorded, or not for certain."""
+    if isinstance(cause, DamagedError):
+        cause.facts["recorded"] = recorded
+        return cause
+    if recorded == "no":
+        return _not_recorded(f"the log cannot be written: {cause}", cause)
+    error = UnavailableError("COMMIT_FAILED", f"the commit failed: {cause}", 1.0, {"recorded": recorded})
+    error.__cause__ = cause
+    return error
+
+
+def _not_recorded(message: str, cause: Exception | None = None) -> UnavailableError:
+    error = UnavailableError("NOT_RECORDED", message, 1.0, {"recorded": "no"})
+    error.__cause__ = cause
+    return error

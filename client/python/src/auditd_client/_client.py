@@ -46,10 +46,10 @@ class Client(Connection):
     Every call is retried while its deadline lasts, where that can help and is safe: an event keeps
     the id and time it has or is given before the first try, so it is recorded once.
 
-    With `key` every checkpoint received is verified, and each append and `checkpoint` asks for the
-    proof that the log still extends what was verified before; so does a receipt that comes with
-    leaf and proof have to be true. What fails raises `HistoryRewrittenError` or a
-    `auditd_client.verify.VerificationError`.
+    With `key` every checkpoint received is verified, and each `append` and `checkpoint` asks for the
+    proof that the log still extends what was verified before. Receipts that bring leaf and proof are
+    verified against the events sent, inclusion proofs against their checkpoint. What does not hold
+    raises `HistoryRewrittenError` or a `VerificationError` of `auditd_client.verify`.
 
     - `address`: `HOST:PORT`. Plaintext is used on loopback without `ca` and `certificate` only.
     - `token`: the JWT, or a function that returns it, called before each try; it may refresh it.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import click
 import pytest
@@ -166,3 +168,13 @@ def test_colours_only_a_terminal_that_wants_them(connected, auditlog, connect, r
     assert "\x1b[1m" in auditlog("query").stdout
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in auditlog("query").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_names_every_command_and_option(name):
+    reference = Path(__file__).parents[4].joinpath("docs", "reference", "command-line.md").read_text("utf-8")
+    command = import_module(COMMANDS[name][0]).command
+    assert f"## {name}\n" in reference
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert all(re.search(f"[` ]{flag}[` ]", reference) for flag in parameter.opts), parameter.opts

@@ -52,9 +52,12 @@ def _event_flags(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="TYPE:ID",
         help="What it was done to; may be repeated.",
     )(function)
-    function = click.option("--outcome", type=click.Choice(_OUTCOMES, case_sensitive=False), help="How it ended.")(
-        function
-    )
+    function = click.option(
+        "--outcome",
+        type=click.Choice(_OUTCOMES, case_sensitive=False),
+        metavar="|".join(_OUTCOMES),
+        help="How it ended.",
+    )(function)
     return click.option("--action", metavar="TEXT", help="What was done, such as `user.login`.")(function)
 
 
@@ -64,7 +67,7 @@ def _event_flags(function: Callable[..., Any]) -> Callable[..., Any]:
 @connection_options(timeout_s=30)
 @output_option("table", "json", "jsonl", "csv")
 def command(files: Sequence[str], settings: ConnectionSettings, output: str, **flags: Any) -> None:  # noqa: ANN401 - of click
-    r"""Record events: JSON lines from files or stdin (`-`), or one event from flags.
+    """Record events: JSON lines from files or stdin (`-`), or one event from flags.
 
     An event as JSON has the names of a leaf's `event`; the text of its attributes is kept as written.
     With `--output jsonl` every event is answered by a line
@@ -74,7 +77,7 @@ def command(files: Sequence[str], settings: ConnectionSettings, output: str, **f
     \b
     auditlog append --action user.login --outcome FAILURE --actor-id alice
     auditlog append --output jsonl events.jsonl > receipts.jsonl
-    """
+    """  # noqa: D301 - click wants the character
     given = {name: value for name, value in flags.items() if value}
     if given and files:
         raise CommandError("append: give files, or flags of one event, not both")

@@ -34,7 +34,7 @@ def command(
     out: str,
     settings: ConnectionSettings,
 ) -> None:
-    r"""Get a bundle: the entry at INDEX, the proof that the log holds it, and the log's signature.
+    """Get a bundle: the entry at INDEX, the proof that the log holds it, and the log's signature.
 
     It verifies offline, see `auditlog verify`. With --key it is verified before it is written.
 
@@ -42,7 +42,7 @@ def command(
     auditlog prove 41 -o entry-41.tlog-proof
     auditlog prove --event-name https://idp.example.com svc-billing 01936f5e-7c2a-7 2026-11-24T00:26:13.1Z
     auditlog prove --consistency 1000 2000
-    """
+    """  # noqa: D301 - click wants the character
     if consistency:
         if event_name or not 1 <= len(numbers) <= 2:
             raise CommandError("prove: --consistency takes FROM [TO], two sizes of the tree, and nothing else")

@@ -15,7 +15,7 @@ from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._entry_rows import CSV_COLUMNS, TABLE_COLUMNS, parse_columns, read_leaf, row
 from auditd_client.cli._output import Writer, note, output_option
 from auditd_client.cli._progress import no_progress, progress
-from auditd_client.cli._settings import MAX_NUMBER, ConnectionSettings, connection_options
+from auditd_client.cli._settings import ConnectionSettings, connection_options
 
 # Entries written together: a page of the server, and what one table holds before it starts anew.
 _BLOCK = 1_000
@@ -25,7 +25,7 @@ _BLOCK = 1_000
 @click.argument("filter_text", default="", metavar="[FILTER]")
 @click.option(
     "--limit",
-    type=click.IntRange(0, MAX_NUMBER),
+    type=click.IntRange(min=0),
     default=100,
     show_default=True,
     metavar="N",
@@ -38,7 +38,9 @@ _BLOCK = 1_000
     show_default=True,
     help="Oldest first, or newest first.",
 )
-@click.option("--no-index", is_flag=True, help="Read the evidence alone, without the index: slow, but it cannot hide.")
+@click.option(
+    "--no-index", is_flag=True, help="Read the evidence itself, past the index, which could hide entries; slow."
+)
 @click.option(
     "--columns",
     callback=lambda _context, _option, value: value and parse_columns(value),
@@ -56,14 +58,14 @@ def command(
     settings: ConnectionSettings,
     output: str,
 ) -> None:
-    r"""Print the entries that FILTER selects, the newest first; without it all.
+    """Print the entries that FILTER selects, the newest first; without it all.
 
     With `--output jsonl` an entry is one line: its leaf, the exact bytes that were hashed.
 
     \b
     auditlog query 'action = "user.login" AND outcome = FAILURE'
     auditlog query 'actor.id = "ali*" AND recorded_at >= "2026-11-01T00:00:00Z"' --limit 0 --output jsonl
-    """
+    """  # noqa: D301 - click wants the character
     chosen = columns or (CSV_COLUMNS if output == "csv" else TABLE_COLUMNS)
     writer: Writer[Entry] = Writer(
         output,

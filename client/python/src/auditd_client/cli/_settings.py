@@ -98,9 +98,8 @@ def connection_options(timeout_s: float = DEFAULT_TIMEOUT_S) -> Callable[[_F], A
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=timeout_s,
-        show_default=True,
         metavar="SECONDS",
-        help="How long one call may take, all its tries together.",
+        help=f"How long one call may take, all its tries together.  [default: {timeout_s:g}]",
     )
     return lambda function: _with_options(function, (*_CONNECTION_OPTIONS, timeout))
 
@@ -129,7 +128,7 @@ def _settled(context: click.Context, own: Mapping[str, Any]) -> ConnectionSettin
     profile = read_profile(own.get("profile") or None)
 
     def first(name: str) -> str:
-        return str(own.get(name) or profile.get(name) or "").strip()
+        return str(profile.get(name) or own.get(name) or "").strip()
 
     insecure = own.get("insecure")
     return ConnectionSettings(

@@ -1,0 +1,5 @@
+"""`python -m benchmarks`."""
+
+from benchmarks._run import main
+
+main()
