@@ -49,6 +49,7 @@ def small_events() -> Kind:
         members["producer"] = {"id": f"records-{random.randrange(8)}", "seq": random.randrange(10**5, 10**6)}
         members["attributes"] |= {
             "purpose": random.choice(_PURPOSES),
+            "region": "eu-central-1",
             "fields": random.sample(("address", "birthdate", "email", "insurance", "notes", "phone"), 3),
             "consent": f"{random.getrandbits(64):016x}",
         }

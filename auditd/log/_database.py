@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import struct
 from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,8 @@ APPLICATION_ID = 0x61756474  # "audt"
 FORMAT_VERSION = 1
 BUSY_TIMEOUT_MS = 5_000
 CHECKSUM_BYTES = 8
+_HEADER = struct.Struct(">16s44xi4xi")
+"""The magic string, user_version and application_id in a SQLite file's header."""
 
 _READ_ACTIONS = frozenset(
     {apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE, apsw.SQLITE_TRANSACTION}
@@ -119,12 +122,13 @@ def _open(path: Path) -> apsw.Connection:
             f"{path}: the evidence is missing; put the file back, or restore a backup",
             {"path": str(path)},
         )
+    _require_header(path)
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs(), statementcachesize=256)
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         _keep_wal(db)
         _distrust(db)
-        _require_format(db, path)
+        _require_format(path, db.pragma("application_id"), db.pragma("user_version"))
         _require_schema(db, path)
     except BaseException:
         db.close()
@@ -164,10 +168,23 @@ def _distrust(db: apsw.Connection) -> None:
     db.pragma("temp_store", "MEMORY")
 
 
-def _require_format(db: apsw.Connection, path: Path) -> None:
-    application_id, version = db.pragma("application_id"), db.pragma("user_version")
+def _require_header(path: Path) -> None:
+    """Judge the file's header as it stands, before SQLite and its checksums, which another format may not have."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+    magic, version, application_id = _HEADER.unpack(header) if len(header) == _HEADER.size else (b"", 0, 0)
+    if magic != b"SQLite format 3\0":
+        raise FolderError("NOT_EVIDENCE", f"{path} is no SQLite file; put the evidence back, or restore a backup")
+    _require_format(path, application_id, version)
+
+
+def _require_format(path: Path, application_id: int, version: int) -> None:
     if application_id != APPLICATION_ID or version < 1:
-        raise FolderError("NOT_EVIDENCE", f"{path} is no evidence file of auditd (application_id {application_id})")
+        raise FolderError(
+            "NOT_EVIDENCE",
+            f"{path} is no evidence file of auditd (application_id {application_id}, format {version});"
+            " put the evidence back, or restore a backup",
+        )
     if version > FORMAT_VERSION:
         raise FolderError(
             "NEWER_FORMAT",

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from auditd.errors import DamagedError
+from auditd.errors import AuditdError
 from auditd.query._index_file import UnfitError, close, create, open_writer, write
 from auditd.query._leaf import parse_leaf
 from auditd.query._readers import Readers, Snapshot
@@ -146,8 +146,8 @@ class Index:
                 _logger.warning("index of %s: %s", self._source.origin, error)
                 rebuild = isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.SQLError))
                 self._closed(self._retry_s)
-            except DamagedError as error:
-                # Searches meet the same damage and report it; the index must only not hide it.
+            except AuditdError as error:
+                # Searches meet the same evidence and report it; the index must only not hide it.
                 _logger.error("index of %s: %s", self._source.origin, error)
                 rebuild = False
                 self._closed(self._retry_s)

@@ -25,6 +25,7 @@ class Source(Protocol):
 
         Raises:
             DamagedError: the evidence contradicts itself.
+            UnavailableError: it cannot be read now.
 
         """
 
@@ -35,5 +36,6 @@ class Source(Protocol):
 
         Raises:
             DamagedError: a leaf is not the one in the tree.
+            UnavailableError: it cannot be read now.
 
         """

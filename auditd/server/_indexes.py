@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import orjson
 
+from auditd.entry import EncodedEvent
 from auditd.log import CommitPlan, Log, Observer
 from auditd.query import Index, Search
 from auditd.server._config import Config
@@ -21,11 +22,29 @@ class _Feed:
 
     def committed(self, plan: CommitPlan) -> None:
         if self.index is not None:
-            entries = [
-                {"event": event.fields, "caller": _caller(caller)}
-                for event, caller in zip(plan.events, plan.callers, strict=True)
-            ]
-            self.index.offer(plan.size, entries)
+            self.index.offer(plan.size, _Entries(plan.events, plan.callers))
+
+
+class _Entries(Sequence[Mapping[str, Any]]):
+    """The entries of a commit as the index takes them: parsed in its thread, not in the writer's."""
+
+    def __init__(self, events: Sequence[EncodedEvent], callers: Sequence[bytes]) -> None:
+        self._events = events
+        self._callers = callers
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @overload
+    def __getitem__(self, at: int) -> Mapping[str, Any]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Mapping[str, Any]]: ...
+
+    def __getitem__(self, at: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        if isinstance(at, slice):
+            return [self[position] for position in range(*at.indices(len(self)))]
+        return {"event": self._events[at].fields, "caller": _caller(self._callers[at])}
 
 
 @functools.lru_cache(maxsize=1_024)

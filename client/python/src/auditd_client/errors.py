@@ -42,7 +42,7 @@ class Violation:
 class ClientError(Exception):
     """What went wrong, for people (`message`) and for programs (all else).
 
-    - `message`: one line of text.
+    - `message`: text for people.
     - `reason`: stable and machine-readable, such as `EVENT_CONFLICT`; empty if the server gave
       none.
     - `code`: name of the gRPC status code, such as `INVALID_ARGUMENT`; empty if no call was made.

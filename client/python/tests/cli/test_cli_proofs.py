@@ -40,6 +40,15 @@ def test_verifies_before_it_writes_if_it_has_the_key(log, auditlog, tmp_path):
     assert list(tmp_path.glob("*bad*")) == []
 
 
+def test_refuses_a_proof_that_its_checkpoint_does_not_cover(log, auditlog, tmp_path, monkeypatch):
+    older = log.tree.note(4)
+    monkeypatch.setattr(log.tree, "note", lambda: older)
+    result = auditlog("prove", "3", "-o", "bad.tlog-proof", "--key", log.tree.vkey)
+    assert result.exit_code == 1
+    assert "inclusion proof of entry 3" in result.stderr
+    assert list(tmp_path.glob("*bad*")) == []
+
+
 def test_says_whether_the_bundle_was_verified(log, auditlog):
     result = auditlog("prove", "3", "-o", "b", "--key", log.tree.vkey)
     assert (result.stdout, result.stderr) == ("", "b: entry 3 in a tree of 5, verified\n")

@@ -148,6 +148,13 @@ def test_the_actor_is_who_the_identity_says(identity, expected):
         assert '"userIdentity": ' + json.dumps(identity) in event.attributes_json
 
 
+def test_takes_as_many_resources_as_an_event_may_have():
+    resources = [{"ARN": f"arn:{number}"} for number in range(70)]
+    event = event_of(resources=[{"type": "AWS::S3::Object", "ARNPrefix": "arn:x"}, "odd", *resources])
+    assert [resource.id for resource in event.resources] == [f"arn:{number}" for number in range(62)]
+    assert len(attributes_of(event)["resources"]) == 72
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

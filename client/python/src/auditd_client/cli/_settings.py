@@ -128,7 +128,7 @@ def _settled(context: click.Context, own: Mapping[str, Any]) -> ConnectionSettin
     profile = read_profile(own.get("profile") or None)
 
     def first(name: str) -> str:
-        return str(profile.get(name) or own.get(name) or "").strip()
+        return str(own.get(name) or profile.get(name) or "").strip()
 
     insecure = own.get("insecure")
     return ConnectionSettings(
