@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from auditd_client import Client
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from demo._server import Server
-
 from benchmarks._events import Kind
 from benchmarks._frames import EventMaker
 from benchmarks._load import Load, Method, run_load
 from benchmarks._process import processor_s
+from demo._server import Server
 
 SERVICE = "/auditd.v1.AuditLogService/"
 
@@ -32,6 +31,7 @@ class Appended:
     batch: int
     events: int
     load: Load
+    commits: int
     server_us: float
     """Processor time of the server for an event, in microseconds, all threads."""
 
@@ -49,10 +49,9 @@ class Appended:
         """Say how long callers waited, and what it cost."""
         load = self.load
         pushed = f", pushed back {load.pushed_back:,} times" if load.pushed_back else ""
-        return (
-            f"wait p50 {load.wait_ms(0.5):.1f} p99 {load.wait_ms(0.99):.1f} ms; "
-            f"processor us an event: server {self.server_us:.1f}, load {self.client_us:.1f}{pushed}"
-        )
+        waits = f"wait p50 {load.wait_ms(0.5):.1f} p99 {load.wait_ms(0.99):.1f} ms"
+        processor = f"processor us an event: server {self.server_us:.1f}, load {self.client_us:.1f}"
+        return f"{self.events / self.commits:,.0f} events a commit; {waits}; {processor}{pushed}"
 
 
 class Subject:
@@ -89,17 +88,27 @@ class Subject:
         size, used = self.size(), processor_s(self.pid)
         load = run_load(self.method("Append", self._writer), requests, callers, limit_s)
         used = processor_s(self.pid) - used
-        events = count_recorded(load.answers, batch, size, self.size())
-        return Appended(batch, events, load, 1e6 * used / events)
+        recorded = count_recorded(load.answers, batch, size, self.size())
+        return Appended(batch, recorded.events, load, recorded.commits, 1e6 * used / recorded.events)
 
 
-def count_recorded(answers: Sequence[bytes], batch: int, size_before: int, size_after: int) -> int:
-    """Return how many events were acknowledged, each recorded once and at a place of its own.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many events were recorded, in how many commits."""
+
+    events: int
+    commits: int
+
+
+def count_recorded(answers: Sequence[bytes], batch: int, size_before: int, size_after: int) -> Recorded:
+    """Return what was acknowledged, each event recorded once and at a place of its own.
 
     Raises WrongCountError for a missing receipt, a duplicate, an index given twice or beyond the tree, and
     unless the tree grew by exactly that number.
     """
     indexes: set[int] = set()
+    # All entries of a commit have its time, and no two commits the same microsecond.
+    times: set[tuple[int, int]] = set()
     for answer in answers:
         receipts = pb.AppendResponse.FromString(answer).receipts
         if len(receipts) != batch:
@@ -107,6 +116,7 @@ def count_recorded(answers: Sequence[bytes], batch: int, size_before: int, size_
         if any(receipt.duplicate for receipt in receipts):
             raise WrongCountError("an event that was sent once is called a duplicate")
         indexes.update(receipt.index for receipt in receipts)
+        times.update((receipt.recorded_at.seconds, receipt.recorded_at.nanos) for receipt in receipts)
     acknowledged = len(answers) * batch
     if len(indexes) != acknowledged:
         raise WrongCountError(f"{acknowledged} events acknowledged at {len(indexes)} places")
@@ -116,4 +126,4 @@ def count_recorded(answers: Sequence[bytes], batch: int, size_before: int, size_
         raise WrongCountError(
             f"indexes {min(indexes)} to {max(indexes)}, the tree grew from {size_before} to {size_after}"
         )
-    return acknowledged
+    return Recorded(acknowledged, len(times))

@@ -9,9 +9,8 @@ from random import Random
 
 from auditd_client import Event, event_from_dict
 from auditd_client.importers import CLOUDTRAIL, find_files
-from demo import generate_cloudtrail, generate_small
-
 from benchmarks._frames import Template, make_templates
+from demo import generate_cloudtrail, generate_small
 
 CLOUDTRAIL_FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "cloudtrail"
 """Where real CloudTrail files lie, if anywhere: beside the repository."""

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 import zstandard
-from auditd_client import Client
 
+from auditd_client import Client
 from benchmarks._append import Subject
 
 _SALT_BYTES = 16
@@ -64,7 +64,7 @@ def sample_leaves(subject: Subject, number: int) -> list[bytes]:
 
 
 def footprint(subject: Subject, leaves: list[bytes], size: int) -> Footprint:
-    """Return the bytes an entry of a log of `size` entries whose server has stopped; `leaves` are some of its leaves."""
+    """Return the bytes an entry of a log of `size` entries; its server has stopped, `leaves` are a sample."""
     floor = zstandard.ZstdCompressor(
         compression_params=zstandard.ZstdCompressionParameters.from_level(_FLOOR_LEVEL, enable_ldm=True)
     ).compress(b"\n".join(leaves))

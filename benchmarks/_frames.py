@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle, islice
 
-from auditd_client import Event
 from google.protobuf.message import Message
+
+from auditd_client import Event
 
 ID_BYTES = 36
 """Length of a UUID as text: every event's id has it, so no length ever changes."""

@@ -27,7 +27,7 @@ OK: Final = 0
 RESOURCE_EXHAUSTED: Final = 8
 
 Answered = Callable[["Connection", int, int, bytes], None]
-"""Called with connection, stream, gRPC status and message; for any status but OK the message is what the trailers say."""
+"""Called with connection, stream, gRPC status and message; unless the status is OK, with the trailers instead."""
 
 
 class CallError(Exception):

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from auditd_client import Client
 from auditd_client.importers import CLOUDTRAIL, find_files
-from demo._server import Server, auditlog
-
 from benchmarks._append import WrongCountError
+from demo._server import Server, auditlog
 
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

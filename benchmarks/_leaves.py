@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from auditd.entry import SALT_BYTES, KeyMaker, LeafTemplate, encode_caller, encode_events, recorded_at_text
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-
 from benchmarks._events import Kind
 from benchmarks._frames import EventMaker
 

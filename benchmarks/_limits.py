@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,15 @@ from benchmarks._leaves import Entries
 ROWS_A_COMMIT = 1_000
 _ROWS_A_STATEMENT = 100
 _ONE_ROW_COMMITS = 300
+_WORK = """
+from time import perf_counter
+ends, rounds, table = perf_counter() + 0.5, 0, {}
+while perf_counter() < ends:
+    for number in range(1000):
+        table[number] = str(number)
+    rounds += 1
+print(rounds)
+"""
 _INSERT = "INSERT INTO entries (idx, key, leaf) VALUES "
 
 
@@ -72,3 +83,14 @@ def sha256_mb_per_s() -> float:
     for _ in range(200):
         hashlib.sha256(block).digest()
     return 200 / (time.perf_counter() - started)
+
+
+def parallel_cores() -> float:
+    """Return how many times the work of one busy process two do at once: less than two where cores are shared."""
+    return _rounds_of(2) / _rounds_of(1)
+
+
+def _rounds_of(processes: int) -> int:
+    command = [sys.executable, "-c", _WORK]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(int(process.communicate()[0]) for process in running)

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 
 import orjson
-from auditd_proto.v1 import audit_log_service_pb2 as pb
 
+from auditd_proto.v1 import audit_log_service_pb2 as pb
 from benchmarks._append import Subject, WrongCountError
 from benchmarks._load import Load, run_load
 

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
-from demo._server import running_server
 from rich.console import Console
 
 from benchmarks._append import Subject
@@ -22,9 +21,10 @@ from benchmarks._events import CLOUDTRAIL_FOLDER, cloudtrail_events, small_event
 from benchmarks._noop import running_noop_server
 from benchmarks._report import Figure, as_json, as_markdown, print_tables
 from benchmarks._suite import Settings, Suite
+from demo._server import running_server
 
-FULL = Settings(rounds=3, load_s=2.0, raw_rows=20_000, import_copies=10, floor_leaves=11_600, stage_batches=30)
-QUICK = Settings(rounds=1, load_s=1.0, raw_rows=10_000, import_copies=4, floor_leaves=2_900, stage_batches=10)
+FULL = Settings(rounds=3, load_s=3.0, raw_rows=50_000, import_copies=10, floor_leaves=11_600, stage_batches=30)
+QUICK = Settings(rounds=1, load_s=1.0, raw_rows=20_000, import_copies=4, floor_leaves=2_900, stage_batches=10)
 RESULTS = Path(__file__).resolve().parent / "results"
 ORIGIN = "audit.example.com"
 

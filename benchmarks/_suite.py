@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from demo._server import running_server
-
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
 from benchmarks._append import Appended, Subject
@@ -21,6 +19,7 @@ from benchmarks._noop import PATH
 from benchmarks._process import resident_mb
 from benchmarks._report import Figure
 from benchmarks._stages import stage_costs_us
+from demo._server import running_server
 
 BATCHES = (1, 10, 100, 1_000)
 CALLERS = (1, 8, 64)
@@ -65,11 +64,13 @@ class Suite:
         self._figures: list[Figure] = []
         self._rates: defaultdict[str, list[float]] = defaultdict(list)
         self._cells: dict[tuple[str, int, int, bool], Appended] = {}
+        self._lags: dict[str, Lag] = {}
 
     def run(self) -> list[Figure]:
         """Measure everything; return the figures in the order in which they are shown."""
         idle_mb = resident_mb(self._small.pid)
         self._warm_up()
+        early = self._loaded_mb()
         small = make_entries(self._small.kind, self._settings.raw_rows)
         cloudtrail = make_entries(self._cloudtrail.kind, self._settings.raw_rows)
         for number in range(1, self._settings.rounds + 1):
@@ -79,14 +80,12 @@ class Suite:
         self._show_ratios(small, cloudtrail)
         self._tell("append: every batch size by every number of callers")
         self._append_all()
-        first_mb = resident_mb(self._small.pid)
-        first_size = self._small.size()
         self._tell("reads")
         self._read()
         self._tell("import")
         self._import()
         self._tell("memory and disk")
-        self._memory(idle_mb, first_mb, first_size)
+        self._memory(idle_mb, early)
         self._disk()
         self._tell("stages")
         self._stages()
@@ -110,16 +109,25 @@ class Suite:
     def _round(self, small: Entries, cloudtrail: Entries) -> None:
         load_s, rates = self._settings.load_s, self._rates
         rates["sha256"].append(limits.sha256_mb_per_s())
+        rates["cores"].append(limits.parallel_cores())
         for callers in (64, 1):
             rates[f"no-op, {callers}"].append(self._no_ops(callers).calls_per_s)
             self._append(self._small, 1, callers)
         rates["commit"].append(1 / limits.raw_commit_s(small, self._scratch))
         rates["prove"].append(reads.prove(self._small, load_s).calls_per_s)
-        rates["raw 500 bytes"].append(limits.raw_inserts_per_s(small, self._scratch))
+        rates[f"raw {self._small.kind.name}"].append(limits.raw_inserts_per_s(small, self._scratch))
         self._append(self._small, 1_000, BATCH_CALLERS)
-        rates["raw CloudTrail"].append(limits.raw_inserts_per_s(cloudtrail, self._scratch))
+        self._catch_up(self._small)
+        rates[f"raw {self._cloudtrail.kind.name}"].append(limits.raw_inserts_per_s(cloudtrail, self._scratch))
         self._append(self._cloudtrail, 1_000, BATCH_CALLERS)
+        self._catch_up(self._cloudtrail)
         self._append(self._cloudtrail, 1_000, BATCH_CALLERS, proofs=True)
+        index_lag(self._cloudtrail)
+
+    def _catch_up(self, subject: Subject) -> None:
+        """Wait for the index, so that the next measurement starts afresh, and keep the longest lag."""
+        lag = index_lag(subject)
+        self._lags[subject.kind.name] = max(lag, self._lags.get(subject.kind.name, lag), key=lambda one: one.seconds)
 
     def _no_ops(self, callers: int) -> Load:
         request = bytes(round(self._small.kind.event_bytes))
@@ -142,10 +150,12 @@ class Suite:
         self._add(section, "no-op calls, 64 callers", self._best("no-op, 64"), "calls/s")
         self._add(section, "no-op calls, one caller", self._best("no-op, 1"), "calls/s")
         self._add(section, "raw SQLite, commits of one row", self._best("commit"), "commits/s")
-        for kind in ("500 bytes", "CloudTrail"):
-            name = f"raw SQLite, 1,000 uncompressed leaves a commit, {kind}"
-            self._add(section, name, self._best(f"raw {kind}"), "events/s")
+        for name in (self._small.kind.name, self._cloudtrail.kind.name):
+            figure = f"raw SQLite, 1,000 uncompressed leaves a commit, {name}"
+            self._add(section, figure, self._best(f"raw {name}"), "events/s")
         self._add(section, "SHA-256, one core", self._best("sha256"), "MB/s")
+        note = "times the work of one busy process that two do at once"
+        self._add(section, "processor, two processes", self._best("cores"), "cores", note=note)
 
     def _show_ratios(self, small: Entries, cloudtrail: Entries) -> None:
         section = "Against the limits"
@@ -166,10 +176,8 @@ class Suite:
             target=0.6,
             note=cell.note(),
         )
-        for subject, entries, raw, target in (
-            (self._small, small, "raw 500 bytes", 0.7),
-            (self._cloudtrail, cloudtrail, "raw CloudTrail", 0.5),
-        ):
+        for subject, entries, target in ((self._small, small, 0.7), (self._cloudtrail, cloudtrail, 0.5)):
+            raw = f"raw {subject.kind.name}"
             for proofs in (False, True):
                 if (subject.kind.name, 1_000, BATCH_CALLERS, proofs) in self._cells:
                     cell = self._cell(subject, 1_000, BATCH_CALLERS, proofs=proofs)
@@ -177,6 +185,9 @@ class Suite:
                     sizes = f"message {subject.kind.event_bytes:.0f}, leaf {entries.leaf_bytes:.0f} bytes; "
                     against = {"limit": self._best(raw), "limit_name": "raw SQLite", "target": target}
                     self._add(section, name, cell.events_per_s, "events/s", **against, note=sizes + cell.note())
+        for name, lag in self._lags.items():
+            note = f"it was {lag.entries:,} entries behind; the longest of all rounds"
+            self._add(section, f"index caught up after batches of 1,000, {name}", lag.seconds, "s", note=note)
         against = {"limit": noop, "limit_name": "no-op", "target": 0.5}
         self._add(section, "inclusion proof, 64 callers", self._best("prove"), "calls/s", **against)
 
@@ -189,20 +200,14 @@ class Suite:
                 cell = self._cells[key]
                 name = f"batch {batch:,}, {callers} caller{'s' if callers > 1 else ''}"
                 self._add("Append, 500-byte events", name, cell.events_per_s, "events/s", note=cell.note())
-        for subject in (self._small, self._cloudtrail):
-            lag = index_lag(subject)
-            self._show_lag(subject, lag)
-
-    def _show_lag(self, subject: Subject, lag: Lag) -> None:
-        name = f"index caught up after the load, {subject.kind.name}"
-        self._add("Append, 500-byte events", name, lag.seconds, "s", note=f"it was {lag.entries:,} entries behind")
 
     def _read(self) -> None:
         section, load_s = f"Reads, of {self._small.size():,} entries", self._settings.load_s
-        load = reads.get(self._small, load_s)
         against = {"limit": self._best("no-op, 64"), "limit_name": "no-op"}
-        note = f"wait p50 {load.wait_ms(0.5):.1f} p99 {load.wait_ms(0.99):.1f} ms"
-        self._add(section, "get, random entries, 64 callers", load.calls_per_s, "calls/s", **against, note=note)
+        for name, read in (("get", reads.get), ("inclusion proof", reads.prove)):
+            load = read(self._small, load_s)
+            note = f"wait p50 {load.wait_ms(0.5):.1f} p99 {load.wait_ms(0.99):.1f} ms"
+            self._add(section, f"{name}, random entries, 64 callers", load.calls_per_s, "calls/s", **against, note=note)
         for wanted in reads.queries(self._small):
             load = reads.query(self._small, wanted, load_s)
             note = f"{wanted.filter}; p99 {load.wait_ms(0.99):.1f} ms"
@@ -225,18 +230,22 @@ class Suite:
         note = f"{records:,} events a time, start of the command included"
         self._add(section, name, max(rates), "events/s", target=target, note=note)
 
-    def _memory(self, idle_mb: float | None, first_mb: float | None, first_size: int) -> None:
-        """Load the server once more, so that a log that grew can be compared."""
-        section, untold = "Memory of the server", "" if idle_mb else "this system has no /proc"
-        self._small.append(1_000, BATCH_CALLERS, 2 * self._settings.load_s)
+    def _loaded_mb(self) -> tuple[int, float | None]:
+        """Return the log's size and the server's memory after batches of 1,000."""
+        self._small.append(1_000, BATCH_CALLERS, self._settings.load_s)
         index_lag(self._small)
+        return self._small.size(), resident_mb(self._small.pid)
+
+    def _memory(self, idle_mb: float | None, early: tuple[int, float | None]) -> None:
+        section, untold = "Memory of the server", "" if idle_mb else "this system has no /proc"
+        late = self._loaded_mb()
         self._add(section, "resident, idle", idle_mb, "MB", target=100, at_most=True, note=untold)
         for subject in (self._small, self._cloudtrail):
             name = f"resident at most, under load, {subject.kind.name}"
             peak_mb = resident_mb(subject.pid, "VmHWM")
             self._add(section, name, peak_mb, "MB", target=300, at_most=True, note=untold)
-        for size, value in ((first_size, first_mb), (self._small.size(), resident_mb(self._small.pid))):
-            self._add(section, f"resident, after load, {size:,} entries", value, "MB", note=untold)
+        for size, value in (early, late):
+            self._add(section, f"resident, after a load, {size:,} entries", value, "MB", note=untold)
 
     def _disk(self) -> None:
         for subject, evidence_target, index_target in (

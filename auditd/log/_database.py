@@ -70,11 +70,34 @@ def create_evidence(path: Path, origin: str, verifier_key: str) -> None:
         db.close()
 
 
+def require_evidence(path: Path) -> None:
+    """Judge a file by its header, before SQLite and its checksums do, which another format may not have.
+
+    MUST be called before the first connection: when a process closes any descriptor of a file, it loses all of its
+    locks on it, and the next stranger to close the database would take the write-ahead log away.
+
+    Raises FolderError for a file that is missing, of another program or of a newer format.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+    except FileNotFoundError as error:
+        raise FolderError(
+            "EVIDENCE_MISSING",
+            f"{path}: the evidence is missing; put the file back, or restore a backup",
+            {"path": str(path)},
+        ) from error
+    magic, version, application_id = _HEADER.unpack(header) if len(header) == _HEADER.size else (b"", 0, 0)
+    if magic != b"SQLite format 3\0":
+        raise FolderError("NOT_EVIDENCE", f"{path} is no SQLite file; put the evidence back, or restore a backup")
+    _require_format(path, application_id, version)
+
+
 def open_writer(path: Path) -> apsw.Connection:
     """Open an evidence file for the writer thread: inserts only, durable at each commit.
 
-    Raises FolderError for a missing file, one of another program or of a newer format, DamagedError for an altered
-    schema, apsw.Error where SQLite cannot read the file.
+    Raises FolderError for a file of another program or of a newer format, DamagedError for an altered schema,
+    apsw.Error where SQLite cannot read the file.
     """
     db = _open(path)
     try:
@@ -116,13 +139,6 @@ def open_housekeeper(path: Path) -> apsw.Connection:
 
 
 def _open(path: Path) -> apsw.Connection:
-    if not path.exists():
-        raise FolderError(
-            "EVIDENCE_MISSING",
-            f"{path}: the evidence is missing; put the file back, or restore a backup",
-            {"path": str(path)},
-        )
-    _require_header(path)
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs(), statementcachesize=256)
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -166,16 +182,6 @@ def _distrust(db: apsw.Connection) -> None:
     db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
     db.pragma("cell_size_check", True)
     db.pragma("temp_store", "MEMORY")
-
-
-def _require_header(path: Path) -> None:
-    """Judge the file's header as it stands, before SQLite and its checksums, which another format may not have."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER.size)
-    magic, version, application_id = _HEADER.unpack(header) if len(header) == _HEADER.size else (b"", 0, 0)
-    if magic != b"SQLite format 3\0":
-        raise FolderError("NOT_EVIDENCE", f"{path} is no SQLite file; put the evidence back, or restore a backup")
-    _require_format(path, application_id, version)
 
 
 def _require_format(path: Path, application_id: int, version: int) -> None:

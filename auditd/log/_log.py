@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -34,10 +35,15 @@ from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer
 from auditd.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, inclusion_proofs, root_at
 from auditd.note import Checkpoint, sign_note
 
+_logger = logging.getLogger(__name__)
+
 
 def _deliver_each(answers: Answers) -> None:
     for submission, outcome in answers:
-        submission.done(outcome)
+        try:
+            submission.done(outcome)
+        except Exception:
+            _logger.exception("an answer could not be delivered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ class Log:
             DictionaryTrainer(
                 folder / "dictionaries", settings.announce, self._writer.use_dictionary, settings.monotonic
             )
-            if settings.announce
+            if settings.announce is not None
             else None
         )
         self._housekeeper = Housekeeper(self.name, self._store, self._train)

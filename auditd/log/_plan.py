@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditd.entry import EncodedEvent, difference, difference_of
-from auditd.errors import AuditdError, ConflictError, Violation
+from auditd.errors import AuditdError, ConflictError, DamagedError, UnavailableError, Violation
 from auditd.log._submission import Submission
 
 
@@ -42,6 +42,8 @@ class CommitPlan:
         try:
             self.placed.append(self._place(submission))
         except AuditdError as error:
+            if isinstance(error, UnavailableError | DamagedError):
+                error.facts["recorded"] = "no"
             self.refused.append((submission, error))
 
     def recorded_leaf(self, index: int) -> bytes:

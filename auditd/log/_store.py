@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from auditd.errors import AuditdError, DamagedError, UnavailableError
-from auditd.log._database import let_go_of_wal, open_housekeeper, open_reader, open_writer
+from auditd.log._database import let_go_of_wal, open_housekeeper, open_reader, open_writer, require_evidence
 from auditd.merkle import Tile
 
 _ROWS_A_STATEMENT = 100
@@ -80,6 +80,7 @@ class EvidenceStore:
         self.wal_pages = 0
         # None, once closed, tells whoever waits for a reader.
         self._readers: queue.SimpleQueue[apsw.Connection | None] = queue.SimpleQueue()
+        require_evidence(path)
         with _typed_errors(path), ExitStack() as opened:
             self._writer = self._open_writer()
             opened.callback(self._writer.close)

@@ -312,8 +312,7 @@ class Writer(threading.Thread):
         try:
             checkpoint = StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._peers())
             self._parts.store.append(Batch(self.tree_head.size, checkpoint=checkpoint))
-        except AuditdError as error:
-            # Everything is recorded, and `head` holds the same checkpoint.
+        except Exception as error:  # noqa: BLE001 -- everything is recorded, and `head` holds the same checkpoint
             _logger.warning("%s: the last checkpoint could not be stored: %s", self.name, error)
 
 

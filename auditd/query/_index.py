@@ -224,7 +224,7 @@ class Index:
         return rows
 
     def _take(self, position: int) -> _Offer | None:
-        """Return the next offer that reaches beyond `position`; it stays where it is while there is a gap."""
+        """Return the next offer; it stays where it is while there is a gap between `position` and it."""
         with self._condition:
             while self._offers:
                 offer = self._offers[0]
@@ -232,10 +232,9 @@ class Index:
                     return offer
                 self._offers.popleft()
                 self._waiting -= len(offer.entries)
-                if offer.end > self._source.size:
-                    self._behind = True
-                elif offer.end > position:
+                if offer.end <= self._source.size:
                     return offer
+                self._behind = True
             return None
 
     def _unoffered_end(self, position: int) -> int:

@@ -231,6 +231,24 @@ def test_the_test_over_bytes_never_loses_what_the_predicate_selects(value, ascii
         assert raw(leaf)
 
 
+@pytest.mark.parametrize(
+    ("text", "leaf"),
+    [
+        pytest.param("attributes.x = k", rb'{"event":{"attributes":{"x":"\u006b"}}}', id="escaped letter"),
+        pytest.param('attributes.x = "k*"', rb'{"event":{"attributes":{"x":"\u006bl"}}}', id="escaped beginning"),
+        pytest.param('attributes.x = "a/b"', rb'{"event":{"attributes":{"x":"a\/b"}}}', id="escaped slash"),
+        pytest.param("K", rb'{"event":{"attributes":{"x":"\u006b"}}}', id="free text, escaped"),
+        pytest.param("K", '{"event":{"attributes":{"x":"\u212a"}}}'.encode(), id="free text, Kelvin sign"),
+        pytest.param("kelvin", '{"event":{"attributes":{"x":"\u212aELVIN"}}}'.encode(), id="word with a Kelvin sign"),
+        pytest.param('"\xc9t\xe9"', '{"event":{"attributes":{"x":"\xe9T\xc9"}}}'.encode(), id="free text beyond ASCII"),
+    ],
+)
+def test_the_test_over_bytes_knows_other_spellings(text, leaf):
+    tree = parse(text)
+    assert compile_predicate(tree)(json.loads(leaf))
+    assert compile_raw(tree)(leaf)
+
+
 def test_the_test_over_bytes_tells_most_leaves_apart():
     raw = compile_raw(parse("attributes.x = alice AND plain"))
     assert raw(b'{"x":"alice","y":"PLAIN"}')

@@ -1,6 +1,7 @@
 """An index can be lost, damaged, late or of another log at any time, and no search is the worse for it."""
 
 import random
+from contextlib import contextmanager
 
 import apsw
 import pytest
@@ -9,6 +10,7 @@ import auditd.query._index as index_module
 from auditd.errors import DamagedError
 from auditd.filter import parse
 from auditd.query import Index, Order, Search
+from auditd.query._readers import IndexUnusableError, Snapshot
 
 FILTER = parse("actor.id = alice AND outcome = DENIED")
 
@@ -73,7 +75,9 @@ def test_an_index_is_kept_from_one_process_to_the_next(filled, open_index):
 def test_an_unfit_index_is_built_anew(filled, open_index, tmp_path, spoil):
     open_index(filled).close()
     spoil(tmp_path / "index.db")
+    filled.reads.clear()
     index = open_index(filled)
+    assert sum(end - start for start, end in filled.reads) == 2000
     assert narrows(filled, index)
     assert index.lag == 0
 
@@ -242,3 +246,58 @@ def test_filters_at_their_limits_leave_the_index_usable(filled, open_index):
         assert find(filled, index, tree).entries == expected(filled, tree)
         assert index.covered == 2000
     assert narrows(filled, index)
+
+
+class FailingIndex:
+    """An index that says the truth about the first 1,000 entries, until it has named `most` of them."""
+
+    def __init__(self, log, tree, most):
+        self._true = [index for index, _ in expected(log.view(1000), tree)]
+        self._most = most
+        self.size = 1000
+
+    @contextmanager
+    def snapshot(self):
+        yield self
+
+    def rows(self, match, start, end, *, newest_first):
+        found = [index for index in self._true if start <= index < end]
+        yield from (found[::-1] if newest_first else found)[: self._most]
+        raise IndexUnusableError("it breaks here")
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("most", [0, 1, 5, 1000])
+def test_an_index_that_fails_half_way_costs_and_repeats_no_result(filled, order, most):
+    tree = parse("actor.id = alice")
+    page = Search(filled, FailingIndex(filled, tree, most)).page(tree, order=order, page_size=2000, tree_size=2000)
+    found = expected(filled, tree)
+    assert page.entries == (found if order is Order.OLDEST_FIRST else found[::-1])
+    assert page.examined < 2 * len(found) + 2000
+
+
+class LyingConnection:
+    """A connection to an index that covers 100 entries and finds whatever it was told to find."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def execute(self, sql, bindings=()):
+        return self if "SELECT size" in sql else iter([(row,) for row in self._rows])
+
+    def fetchall(self):
+        return [(100,)]
+
+    def cursor(self):
+        return self
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("rows", [[5, 5], [5, 4], [100], [-1], [7, 9, 8]], ids=str)
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_rows_out_of_order_or_beyond_the_log_are_damage(rows, newest_first):
+    snapshot = Snapshot(LyingConnection(rows[::-1] if newest_first else rows))
+    with pytest.raises(IndexUnusableError):
+        list(snapshot.rows("x", 0, 100, newest_first=newest_first))

@@ -39,13 +39,12 @@ from auditd_client.errors import (
 )
 
 if TYPE_CHECKING:
-    from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
-
     from auditd_client._async_client import AsyncClient, AsyncToken
     from auditd_client._client import Client, Token
     from auditd_client._events import EventLike, event_from_dict, event_from_json, event_to_dict, name_event
     from auditd_client._flow import RetryPolicy
     from auditd_client._flows import QueryOrder
+    from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
 
 # gRPC and protobuf take longer to import than most commands to run: verifying offline and printing help do
 # without them. So these are imported when they are first asked for.

@@ -11,8 +11,6 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
-from auditd_proto.v1 import audit_log_service_pb2 as pb
-from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 from google.protobuf.message import Message
 
 from auditd_client._channel import bearer
@@ -34,6 +32,8 @@ from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
 from auditd_client.errors import ClientError
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 
 AsyncToken: TypeAlias = str | Callable[[], str | Awaitable[str]] | None
 
@@ -162,9 +162,7 @@ class AsyncClient(Connection):
         request = query_request(self._log_name(log), filter, order, limit, page_size, no_index)
         return self._pages(request, limit, self._timeout(timeout_s))
 
-    async def _pages(
-        self, request: pb.QueryRequest, limit: int | None, timeout_s: float
-    ) -> AsyncIterator[Entry]:
+    async def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> AsyncIterator[Entry]:
         left = limit
         while True:
             entries, request.page_token = await self._run(self._flows.page(request, timeout_s))
@@ -185,9 +183,7 @@ class AsyncClient(Connection):
     ) -> InclusionProof:
         """See `Client.prove`."""
         return await self._run(
-            self._flows.prove_inclusion(
-                self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s)
-            )
+            self._flows.prove_inclusion(self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s))
         )
 
     async def prove_consistency(
@@ -211,9 +207,7 @@ class AsyncClient(Connection):
         timeout_s: float | None = None,
     ) -> CheckpointResult:
         """See `Client.checkpoint`."""
-        return await self._run(
-            self._flows.checkpoint(self._log_name(log), known_size, self._timeout(timeout_s))
-        )
+        return await self._run(self._flows.checkpoint(self._log_name(log), known_size, self._timeout(timeout_s)))
 
     async def logs(self, *, timeout_s: float | None = None) -> tuple[LogInfo, ...]:
         """See `Client.logs`."""

@@ -12,9 +12,7 @@ import grpc
 
 from auditd_client.errors import SettingsError
 
-_ADDRESS = re.compile(
-    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]@]+)):(?P<port>[0-9]{1,5})", re.ASCII
-)
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]@]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 
 # Retrying is done above gRPC, which does not know RetryInfo; and a client should find a server

@@ -11,8 +11,6 @@ from itertools import chain
 from typing import Any, Self, TypeAlias, TypeVar
 
 import grpc
-from auditd_proto.v1 import audit_log_service_pb2 as pb
-from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 from google.protobuf.message import Message
 
 from auditd_client._channel import bearer
@@ -34,6 +32,8 @@ from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
 from auditd_client.errors import ClientError
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 
 Token: TypeAlias = str | Callable[[], str] | None
 
@@ -191,9 +191,7 @@ class Client(Connection):
                         under_way.append(threads.submit(self._run, flow))
                     elif event is not None:
                         continue
-                    while under_way and (
-                        event is None or len(under_way) >= max_in_flight or under_way[0].done()
-                    ):
+                    while under_way and (event is None or len(under_way) >= max_in_flight or under_way[0].done()):
                         yield from under_way.popleft().result().receipts
             finally:
                 for future in under_way:
@@ -268,9 +266,7 @@ class Client(Connection):
         Raises ClientError as `auditd_client.errors` shows.
         """
         return self._run(
-            self._flows.prove_inclusion(
-                self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s)
-            )
+            self._flows.prove_inclusion(self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s))
         )
 
     def prove_consistency(

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from auditd_proto.v1.event_pb2 import Event
-
 from auditd_client._channel import make_target
 from auditd_client._events import EventLike, event_from
 from auditd_client._flow import RetryPolicy
 from auditd_client._flows import AppendOptions, Flows
 from auditd_client._history import History
 from auditd_client.errors import InvalidRequestError, SettingsError, Violation
+from auditd_proto.v1.event_pb2 import Event
 
 DEFAULT_TIMEOUT_S = 30.0
 
@@ -37,9 +36,7 @@ class Connection:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self._target = make_target(
-            address, ca=ca, certificate=certificate, private_key=private_key, insecure=insecure
-        )
+        self._target = make_target(address, ca=ca, certificate=certificate, private_key=private_key, insecure=insecure)
         self._log = log
         self._timeout_s = timeout_s
         keys = {log: key} if isinstance(key, str) else dict(key or {})
@@ -75,9 +72,7 @@ class Connection:
         timeout_s: float | None,
         known_size: int | None = None,
     ) -> AppendOptions:
-        return AppendOptions(
-            self._log_name(log), return_leaves, include_proofs, self._timeout(timeout_s), known_size
-        )
+        return AppendOptions(self._log_name(log), return_leaves, include_proofs, self._timeout(timeout_s), known_size)
 
 
 def named_events(events: EventLike | Iterable[EventLike]) -> list[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any, NoReturn
 
@@ -71,8 +72,8 @@ def _ended(text: str, end: int, members: dict[str, Any]) -> dict[str, Any]:
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for position, name in enumerate(names) if name in names[:position])
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise JsonTextError(f"the member {twice[:64]!r} is named twice")
     return members
 
@@ -86,8 +87,6 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= 20 else float("inf")
 
 
-_strict_value = json.JSONDecoder(
-    object_pairs_hook=_unique_members, parse_constant=_refuse_constant, parse_int=_integer
-)
+_strict_value = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant, parse_int=_integer)
 # Finds where a value ends; its numbers stay text, because their own text is what is kept.
 _any_value = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
-from auditd_proto.v1.event_pb2 import Event, Outcome
 from google.protobuf.message import Message
 
 from auditd_client._event_text import JsonTextError, read_members
 from auditd_client._times import timestamp_from
 from auditd_client.errors import InvalidRequestError, Violation
+from auditd_proto.v1.event_pb2 import Event, Outcome
 
 EventLike: TypeAlias = Event | Mapping[str, Any]
 
@@ -100,9 +100,7 @@ def _members_set(message: Message) -> dict[str, Any]:
         elif isinstance(value, str | int):
             members[descriptor.name] = value
         else:
-            members[descriptor.name] = [
-                _members_set(item) if isinstance(item, Message) else item for item in value
-            ]
+            members[descriptor.name] = [_members_set(item) if isinstance(item, Message) else item for item in value]
     return members
 
 
@@ -272,13 +270,9 @@ _COMMON_MEMBERS: dict[str, _Setter] = {
     "action": _set_text,
     "outcome": _set_outcome,
     "reason": _set_text,
-    "actor": _part(
-        {**_texts("type", "id", "name"), "roles": _set_texts, **_texts("session_id", "auth_method")}
-    ),
+    "actor": _part({**_texts("type", "id", "name"), "roles": _set_texts, **_texts("session_id", "auth_method")}),
     "resources": _set_resources,
-    "origin": _part(
-        _texts("ip", "user_agent", "device_id", "method", "endpoint", "request_id", "traceparent")
-    ),
+    "origin": _part(_texts("ip", "user_agent", "device_id", "method", "endpoint", "request_id", "traceparent")),
     "producer": _part({"id": _set_text, "seq": _set_seq}),
 }
 _JSON_MEMBERS = {**_COMMON_MEMBERS, "attributes": _set_kept_attributes}

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, TypeAlias
 
-from auditd_proto.v1 import audit_log_service_pb2 as pb
-from auditd_proto.v1.event_pb2 import Event
-
 from auditd_client._batches import MAX_EVENTS, batches
 from auditd_client._flow import Deadline, Flow, RetryPolicy, call
 from auditd_client._history import History
@@ -29,6 +26,8 @@ from auditd_client._status import shift_event_paths
 from auditd_client._times import timestamp_from
 from auditd_client.errors import ClientError, LogBehindCallerError
 from auditd_client.verify import Checkpoint, verify_entry
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.event_pb2 import Event
 
 QueryOrder: TypeAlias = Literal["asc", "desc"]
 
@@ -82,9 +81,7 @@ class Flows:
             results[-1].consistency_proof,
         )
 
-    def _append_batch(
-        self, events: Sequence[Event], options: AppendOptions, deadline: Deadline
-    ) -> Flow[AppendResult]:
+    def _append_batch(self, events: Sequence[Event], options: AppendOptions, deadline: Deadline) -> Flow[AppendResult]:
         history = self.histories.get(options.log)
         with _known(history, options.known_size) as (known, known_size):
             request = pb.AppendRequest(
@@ -144,9 +141,7 @@ class Flows:
         self, log: str, from_size: int, to_size: int | None, timeout_s: float
     ) -> Flow[ConsistencyProof]:
         """Prove that one tree extends another."""
-        request = pb.ProveRequest(
-            log=log, consistency=pb.ConsistencyTarget(from_size=from_size, to_size=to_size)
-        )
+        request = pb.ProveRequest(log=log, consistency=pb.ConsistencyTarget(from_size=from_size, to_size=to_size))
         history = self.histories.get(log)
         with _known(history, None) as (known, _):
             response = yield from call("Prove", request, Deadline.after(timeout_s), self.retry)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from auditd_proto.v1 import audit_log_service_pb2 as pb
-from auditd_proto.v1.event_pb2 import Event
-
 from auditd_client import verify
 from auditd_client._events import event_to_dict
 from auditd_client._model import Receipt
 from auditd_client._times import datetime_from
 from auditd_client.errors import ServerError
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.event_pb2 import Event
 
 _STATED_SIZE = re.compile(r"[^\n]+\n(0|[1-9][0-9]{0,18})\n", re.ASCII)
 
@@ -36,9 +35,7 @@ def receipts_from(response: pb.AppendResponse, count: int) -> tuple[Receipt, ...
     note = response.checkpoint
     tree_size = stated_size(note)
     if len(response.receipts) != count:
-        raise ServerError(
-            f"{len(response.receipts)} receipts for {count} events", reason="MALFORMED_RESPONSE"
-        )
+        raise ServerError(f"{len(response.receipts)} receipts for {count} events", reason="MALFORMED_RESPONSE")
     return tuple(
         Receipt(
             index=receipt.index,
@@ -54,9 +51,7 @@ def receipts_from(response: pb.AppendResponse, count: int) -> tuple[Receipt, ...
     )
 
 
-def verify_receipts(
-    response: pb.AppendResponse, events: Sequence[Event], checkpoint: verify.Checkpoint
-) -> None:
+def verify_receipts(response: pb.AppendResponse, events: Sequence[Event], checkpoint: verify.Checkpoint) -> None:
     """Verify each receipt of `response` against the event sent and the verified `checkpoint`.
 
     Raises VerificationError if a leaf is not in the tree or does not say what was sent.

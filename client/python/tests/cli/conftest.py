@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click.testing
 import pytest
-from auditd_client.cli import main
 from click.testing import CliRunner
+
+from auditd_client.cli import main
 
 # One double of the service serves both suites; pytest shares fixtures only downwards.
 _spec = importlib.util.spec_from_file_location(

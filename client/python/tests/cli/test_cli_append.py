@@ -7,8 +7,13 @@ import threading
 
 import grpc
 import pytest
-from auditd_client.cli._ahead import read_ahead
 from google.rpc import error_details_pb2
+
+from auditd_client import event_from_json
+from auditd_client.cli import _event_lines
+from auditd_client.cli._ahead import read_ahead
+from auditd_client.cli._recording import Chunk, record
+from auditd_client.importers import PlacedEvent
 
 EVENT = '{"id":"%s","time":"2026-11-24T00:26:13.100Z","action":"a.b"}'
 
@@ -205,3 +210,28 @@ def test_reading_ahead_ends_its_thread_when_nobody_reads_on():
             thread.join(5)
             assert not thread.is_alive()
     assert len(made) < 10
+
+
+def test_answers_a_line_of_a_slow_input_before_the_next_one_comes(connected, connect):
+    answered = threading.Event()
+
+    def slow_input():
+        yield Chunk([PlacedEvent("stdin:1", event_from_json(EVENT % "1"))], is_last_for_now=True)
+        assert answered.wait(10), "the first event was not answered"
+        yield Chunk([PlacedEvent("stdin:2", event_from_json(EVENT % "2"))], is_last_for_now=True)
+
+    indexes = []
+    for receipt in record(connect(), slow_input()):
+        indexes.append(receipt.index)
+        answered.set()
+    assert indexes == [0, 1]
+
+
+def test_lines_that_arrive_in_pieces_are_put_together(connected, auditlog, tmp_path, monkeypatch):
+    monkeypatch.setattr(_event_lines, "_READ_BYTES", 7)
+    (tmp_path / "events.jsonl").write_text(lines_of("1", "2") + "\n" + lines_of("3").strip() + "\r\n[")
+    result = auditlog("append", "events.jsonl")
+    assert result.stderr.startswith("auditlog: events.jsonl:5: event: ")
+    (tmp_path / "events.jsonl").write_text(lines_of("1", "2") + "\n" + lines_of("3").strip())
+    assert auditlog("append", "events.jsonl").exit_code == 0
+    assert [json.loads(leaf)["event"]["id"] for leaf in connected.leaves] == ["1", "2", "3"]

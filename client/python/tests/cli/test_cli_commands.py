@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from auditd_client.cli import _group
 from auditd_client.cli._group import COMMANDS
 

@@ -7,9 +7,10 @@ import unicodedata
 
 import grpc
 import pytest
-from auditd_client.cli import CommandError, shown, shown_json, shown_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from auditd_client.cli import CommandError, shown, shown_json, shown_lines
 
 # What to recognise it by, the text, and how its dangerous part is shown.
 HOSTILE = {

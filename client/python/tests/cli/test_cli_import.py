@@ -7,6 +7,7 @@ import json
 
 import grpc
 import pytest
+
 from auditd_client.importers import IMPORTERS
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from auditd_client.verify import verify_bundle, verify_consistency
 
 TIME = "2026-11-24T00:26:13.1Z"

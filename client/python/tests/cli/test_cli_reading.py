@@ -7,6 +7,7 @@ import json
 
 import grpc
 import pytest
+
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 
@@ -173,7 +174,7 @@ def test_lists_the_logs(three, auditlog):
 )
 def test_ends_with_one_line_and_the_status_of_the_error(connected, auditlog, service, code, reason, status, advice):
     connected.fail(service.Failure(code, "the reason", reason))
-    result = auditlog("query", "--output", "jsonl")
+    result = auditlog("query", "--output", "json")
     assert result.exit_code == status
     assert result.stderr.startswith(f"auditlog: the reason ({reason}){advice}")
     assert result.stderr.count("\n") == 1

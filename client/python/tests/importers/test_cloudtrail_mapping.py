@@ -8,12 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from auditd_client.importers import find_files
 from auditd_client.importers._members import object_at
 from auditd_client.importers.cloudtrail import CLOUDTRAIL, RecordError, event_from_record
 from auditd_proto.v1.event_pb2 import DENIED, FAILURE, SUCCESS
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 REAL_FILES = Path(__file__).parents[5] / "shared" / "data" / "cloudtrail"
 

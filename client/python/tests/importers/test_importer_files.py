@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
+
 from auditd_client.importers import ImportFileError, _source, find_files, read_text
 from auditd_client.importers.cloudtrail import CLOUDTRAIL
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from auditd_client.importers._members import JsonTextError, NumberText, object_at, objects_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from auditd_client.importers._members import JsonTextError, NumberText, object_at, objects_at
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -61,6 +62,8 @@ def test_keeps_a_number_as_written(number):
         ('{"a":1]', "neither comma nor closing brace at character 6"),
         ('{"a":1,}', "no member name at character 7"),
         ('{"a":1 "b":2}', "neither comma nor closing brace at character 7"),
+        ('{"a":1{"b":2}', "neither comma nor closing brace at character 6"),
+        ('{,"a":1}', "no member name at character 1"),
         ("{a:1}", "no member name at character 1"),
         ('{"a":NaN}', "not JSON: NaN is no JSON value"),
         ('{"a":-Infinity}', "not JSON: -Infinity is no JSON value"),

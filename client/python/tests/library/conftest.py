@@ -12,16 +12,17 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
 from auditd_client import AsyncClient, Client, RetryPolicy, event_to_dict
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.audit_log_service_pb2_grpc import (
     AuditLogServiceServicer,
     add_AuditLogServiceServicer_to_server,
 )
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 ORIGIN = "audit.example.com/main"
 
@@ -91,9 +92,7 @@ class Failure:
         self.message = message
         details = list(details)
         if reason is not None:
-            details.insert(
-                0, error_details_pb2.ErrorInfo(reason=reason, domain=domain, metadata=metadata or {})
-            )
+            details.insert(0, error_details_pb2.ErrorInfo(reason=reason, domain=domain, metadata=metadata or {}))
         packed = [any_pb2.Any() for _ in details]
         for target, detail in zip(packed, details, strict=True):
             target.Pack(detail)
@@ -197,9 +196,7 @@ class LogDouble(AuditLogServiceServicer):
         if request.HasField("known_size"):
             response.consistency_proof.extend(self.tree.consistency(request.known_size, 0, size))
         for index, duplicate in recorded:
-            receipt = response.receipts.add(
-                index=index, leaf_hash=self.tree.hashes[index], duplicate=duplicate
-            )
+            receipt = response.receipts.add(index=index, leaf_hash=self.tree.hashes[index], duplicate=duplicate)
             receipt.recorded_at.FromJsonString("2026-11-24T00:26:13.123456Z")
             if request.return_leaves:
                 receipt.leaf = self.leaves[index]
@@ -339,6 +336,4 @@ async def connect_async(address, pauses):
 @pytest.fixture(scope="session")
 def service():
     """What tests need to script the server."""
-    return SimpleNamespace(
-        Failure=Failure, retry_info=retry_info, serve=serve, LogDouble=LogDouble, Tree=Tree
-    )
+    return SimpleNamespace(Failure=Failure, retry_info=retry_info, serve=serve, LogDouble=LogDouble, Tree=Tree)

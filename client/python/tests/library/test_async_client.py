@@ -5,6 +5,7 @@ import inspect
 
 import grpc
 import pytest
+
 from auditd_client import (
     AsyncClient,
     Client,
@@ -42,9 +43,7 @@ async def test_reads_and_proves(double, connect_async):
     receipt = await client.record("user.login", reason="x")
     await client.append(events(24))
     assert (await client.get(receipt.index)).leaf == double.leaves[0]
-    assert [entry.index async for entry in client.query(order="asc", page_size=10, limit=22)] == list(
-        range(22)
-    )
+    assert [entry.index async for entry in client.query(order="asc", page_size=10, limit=22)] == list(range(22))
     assert (await client.prove(3)).leaf == double.leaves[3]
     assert (await client.prove_consistency(4)).to_size == 25
     assert (await client.checkpoint()).checkpoint == double.tree.note()

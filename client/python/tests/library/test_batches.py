@@ -2,17 +2,16 @@
 
 from itertools import zip_longest
 
-from auditd_client._batches import MAX_EVENTS, MAX_REQUEST_BYTES, batches
-from auditd_proto.v1.audit_log_service_pb2 import AppendRequest
-from auditd_proto.v1.event_pb2 import Event
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditd_client._batches import MAX_EVENTS, MAX_REQUEST_BYTES, batches
+from auditd_proto.v1.audit_log_service_pb2 import AppendRequest
+from auditd_proto.v1.event_pb2 import Event
+
 
 def request_bytes(events):
-    return AppendRequest(
-        log="l" * 255, events=events, known_size=(1 << 63) - 1, return_leaves=True
-    ).ByteSize()
+    return AppendRequest(log="l" * 255, events=events, known_size=(1 << 63) - 1, return_leaves=True).ByteSize()
 
 
 sizes = st.lists(st.sampled_from([0, 1, 100, 60_000, 1_000_000, 2_097_152, 5_000_000]), max_size=30)

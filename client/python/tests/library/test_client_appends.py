@@ -4,6 +4,8 @@ import threading
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+
 from auditd_client import (
     ConflictError,
     Event,
@@ -14,7 +16,6 @@ from auditd_client import (
     UnavailableError,
     event_from_dict,
 )
-from google.rpc import error_details_pb2
 
 
 def events(count, size=0):
@@ -227,9 +228,7 @@ class TestStream:
         receipts.extend(connect().append_stream(source()))
         assert [receipt.index for receipt in receipts] == [0, 1, 2]
 
-    def test_yields_the_receipts_before_a_refused_batch_and_raises_in_its_place(
-        self, double, connect, service
-    ):
+    def test_yields_the_receipts_before_a_refused_batch_and_raises_in_its_place(self, double, connect, service):
         refusal = service.Failure(grpc.StatusCode.INVALID_ARGUMENT, "events[5].time: missing", "INVALID")
         double.fail(None, refusal)
         receipts = []

@@ -5,6 +5,10 @@ import threading
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from auditd_client import (
     Client,
     DeadlineExceededError,
@@ -16,9 +20,6 @@ from auditd_client import (
     UnavailableError,
     UnreachableError,
 )
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def test_carries_the_token_and_calls_for_a_new_one_before_each_try(double, connect, service):
@@ -116,9 +117,7 @@ def test_sends_the_time_left_as_the_deadline_of_each_try(double, connect, monkey
     timeouts = []
     client = connect(timeout_s=7)
     logs = client._stub.ListLogs
-    monkeypatch.setattr(
-        client._stub, "ListLogs", lambda *a, **k: timeouts.append(k["timeout"]) or logs(*a, **k)
-    )
+    monkeypatch.setattr(client._stub, "ListLogs", lambda *a, **k: timeouts.append(k["timeout"]) or logs(*a, **k))
     client.logs()
     client.logs(timeout_s=3)
     assert timeouts == [pytest.approx(7, abs=1), pytest.approx(3, abs=1)]

@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+
 from auditd_client import EventName, NotFoundError
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -10,9 +11,7 @@ from auditd_proto.v1 import audit_log_service_pb2 as pb
 def filled(double, connect):
     """A client of a log of 25 entries whose calls are counted from here."""
     client = connect()
-    client.append(
-        [{"id": f"e-{number}", "time": "2026-11-24T00:00:00Z", "action": "a"} for number in range(25)]
-    )
+    client.append([{"id": f"e-{number}", "time": "2026-11-24T00:00:00Z", "action": "a"} for number in range(25)])
     double.calls.clear()
     return client
 

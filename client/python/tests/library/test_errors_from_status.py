@@ -4,10 +4,11 @@ import re
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+
 from auditd_client import Violation, errors
 from auditd_client._status import error_from_rpc
 from auditd_client.errors import ClientError
-from google.rpc import error_details_pb2
 
 EXPECTED = {
     "INVALID_ARGUMENT": errors.InvalidRequestError,
@@ -57,13 +58,9 @@ def test_a_log_behind_its_caller_is_an_error_of_its_own_that_is_never_tried_agai
 
 
 def test_reads_violations_and_when_to_come_back(service):
-    violation = error_details_pb2.BadRequest.FieldViolation(
-        field="events[3].actor.id", description="300 bytes"
-    )
+    violation = error_details_pb2.BadRequest.FieldViolation(field="events[3].actor.id", description="300 bytes")
     details = [error_details_pb2.BadRequest(field_violations=[violation]), service.retry_info(1.5)]
-    error = failed(
-        service.Failure(grpc.StatusCode.INVALID_ARGUMENT, "refused", "INVALID_EVENT", details=details)
-    )
+    error = failed(service.Failure(grpc.StatusCode.INVALID_ARGUMENT, "refused", "INVALID_EVENT", details=details))
     assert error.violations == (Violation("events[3].actor.id", "300 bytes"),)
     assert error.retry_after_s == 1.5
     assert str(error) == "refused; events[3].actor.id: 300 bytes"
@@ -101,9 +98,5 @@ def test_the_tree_drawn_in_the_module_is_the_tree_of_classes():
         made = getattr(errors, name)
         assert made.__base__ is parents[depth - 1]
         parents[depth:] = [made]
-    classes = {
-        name
-        for name, made in vars(errors).items()
-        if isinstance(made, type) and issubclass(made, ClientError)
-    }
+    classes = {name for name, made in vars(errors).items() if isinstance(made, type) and issubclass(made, ClientError)}
     assert {name for _, name in drawn} == classes - {"ClientError"}

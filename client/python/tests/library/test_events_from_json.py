@@ -5,6 +5,9 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from auditd_client import (
     Event,
     InvalidRequestError,
@@ -13,8 +16,6 @@ from auditd_client import (
     event_to_dict,
     name_event,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 WHOLE = """ {"id": "e-1", "time": "2026-11-24T00:26:13.100Z", "tenant": "acme", "action": "user.login",
   "outcome": "FAILURE", "reason": "bad password",
@@ -63,18 +64,14 @@ def test_takes_every_member_of_an_event():
 def test_knows_every_field_of_the_message():
     messages = [Event.DESCRIPTOR]
     for message in messages:
-        messages += [
-            field.message_type for field in message.fields if field.message_type and field.name != "time"
-        ]
+        messages += [field.message_type for field in message.fields if field.message_type and field.name != "time"]
     paths = {field.name for message in messages for field in message.fields}
     assert paths - {"attributes_json"} <= set(re.findall(r'"([a-z_]+)":', WHOLE))
 
 
 space = st.text(" \t\n\r", max_size=3)
 scalar_text = st.one_of(
-    st.sampled_from(
-        ["1.10", "-0", "1e400", "1E-7", "0.000", "9" * 5_000, "true", "false", "null", '"\\u0041\\/"']
-    ),
+    st.sampled_from(["1.10", "-0", "1e400", "1E-7", "0.000", "9" * 5_000, "true", "false", "null", '"\\u0041\\/"']),
     st.text().map(json.dumps),
     st.text(st.characters(exclude_categories=["Cs"])).map(lambda text: json.dumps(text, ensure_ascii=False)),
 )
@@ -84,21 +81,15 @@ def object_text(values):
     member = st.tuples(space, st.text(max_size=5).map(json.dumps), space, space, values, space).map(
         lambda parts: f"{parts[0]}{parts[1]}{parts[2]}:{parts[3]}{parts[4]}{parts[5]}"
     )
-    return st.one_of(st.lists(member, min_size=1, max_size=4).map(",".join), space).map(
-        lambda text: f"{{{text}}}"
-    )
+    return st.one_of(st.lists(member, min_size=1, max_size=4).map(",".join), space).map(lambda text: f"{{{text}}}")
 
 
 def array_text(values):
     item = st.tuples(space, values, space).map("".join)
-    return st.one_of(st.lists(item, min_size=1, max_size=3).map(",".join), space).map(
-        lambda text: f"[{text}]"
-    )
+    return st.one_of(st.lists(item, min_size=1, max_size=3).map(",".join), space).map(lambda text: f"[{text}]")
 
 
-json_text = st.recursive(
-    scalar_text, lambda inner: st.one_of(object_text(inner), array_text(inner)), max_leaves=8
-)
+json_text = st.recursive(scalar_text, lambda inner: st.one_of(object_text(inner), array_text(inner)), max_leaves=8)
 
 
 @given(attributes=object_text(json_text), before=space, after=space, last=st.booleans())
@@ -116,7 +107,6 @@ def test_knows_attributes_by_their_name_however_it_is_escaped(name):
     assert event_from_json(f'{{{name}: {{"a" :1}} }}').attributes_json == '{"a" :1}'
 
 
-# ruff: noqa: E501 - a table
 REFUSED = [
     ("nothing", "", "event", "not a JSON object"),
     ("an array", "[]", "event", "not a JSON object"),
@@ -169,9 +159,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("text", "path", "rule"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
-)
+@pytest.mark.parametrize(("text", "path", "rule"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
 def test_refuses_what_is_no_event_and_says_where(text, path, rule):
     with pytest.raises(InvalidRequestError) as caught:
         event_from_json(text)
@@ -199,9 +187,7 @@ def test_leaves_it_to_the_server_to_judge_attributes():
 
 
 def test_takes_null_for_absent():
-    event = event_from_json(
-        '{"id":"x","time":"2026-11-24T00:00:00Z","actor":null,"attributes":null,"reason":null}'
-    )
+    event = event_from_json('{"id":"x","time":"2026-11-24T00:00:00Z","actor":null,"attributes":null,"reason":null}')
     assert event_to_dict(event) == {"id": "x", "time": "2026-11-24T00:00:00Z"}
 
 
@@ -249,20 +235,14 @@ def test_takes_attributes_as_text():
 @pytest.mark.parametrize(
     ("members", "path", "rule"),
     [
-        pytest.param(
-            {"attributes": {"a": 1}, "attributes_json": "{}"}, "attributes_json", "given twice", id="twice"
-        ),
-        pytest.param(
-            {"attributes_json": "{}", "attributes": {"a": 1}}, "attributes", "given twice", id="twice, too"
-        ),
+        pytest.param({"attributes": {"a": 1}, "attributes_json": "{}"}, "attributes_json", "given twice", id="twice"),
+        pytest.param({"attributes_json": "{}", "attributes": {"a": 1}}, "attributes", "given twice", id="twice, too"),
         pytest.param({"attributes": '{"a":1}'}, "attributes", "text, expected a mapping", id="text"),
         pytest.param({"attributes": {"a": float("nan")}}, "attributes", "not JSON compliant", id="NaN"),
         pytest.param({"attributes": {"a": {1}}}, "attributes", "not JSON serializable", id="a set"),
         pytest.param({"attributes": {"a": "\ud800"}}, "attributes", "a lone surrogate", id="lone surrogate"),
         pytest.param({7: "x"}, "7", "unknown member", id="a name that is no text"),
-        pytest.param(
-            {"actor": {"roles": "admin"}}, "actor.roles", "text, expected a list", id="text for a list"
-        ),
+        pytest.param({"actor": {"roles": "admin"}}, "actor.roles", "text, expected a list", id="text for a list"),
     ],
 )
 def test_refuses_mappings_that_are_no_event(members, path, rule):

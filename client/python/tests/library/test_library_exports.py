@@ -21,8 +21,6 @@ def test_exports_are_sorted_and_complete():
 
 def test_every_error_is_exported():
     made = {
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and value.__module__ == errors.__name__
+        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
     }
     assert made <= set(auditd_client.__all__)

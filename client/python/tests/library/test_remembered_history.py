@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+
 from auditd_client import HistoryRewrittenError, LogBehindCallerError, RetryPolicy
 from auditd_client._history import History
 from auditd_client.verify import (
@@ -240,11 +241,11 @@ def test_a_callers_own_known_size_goes_first(double, connect):
 
 
 def test_each_log_has_a_key_of_its_own(double, connect, service):
-    client = connect(
-        key={"main": double.tree.vkey, "other": service.Tree("elsewhere.example.com/other").vkey}
-    )
+    keys = {"main": double.tree.vkey, "other": service.Tree("elsewhere.example.com/other").vkey}
+    client = connect(key=keys)
     client.append(some(1))
     client.append(some(1), log="unknown")
+    connect(key=keys, known=client.newest_checkpoint()).append(some(1))
     with pytest.raises(WrongLogError):
         client.append(some(1), log="other")
     assert client.newest_checkpoint("other") is client.newest_checkpoint("unknown") is None

@@ -1,6 +1,7 @@
 """When a call is made again, without any call being made."""
 
 import pytest
+
 from auditd_client import RetryPolicy, errors
 from auditd_client._flow import Call, Deadline, Pause, call
 from auditd_proto.v1.audit_log_service_pb2 import ListLogsRequest
@@ -69,9 +70,7 @@ def test_a_deadline_that_has_passed_leaves_no_time_at_all(clock):
     ],
 )
 def test_only_what_may_pass_by_itself_is_tried_again(error, pause_s):
-    assert RetryPolicy(random=lambda: 1.0).pause_s(error, 4) == (
-        None if pause_s is None else pytest.approx(pause_s)
-    )
+    assert RetryPolicy(random=lambda: 1.0).pause_s(error, 4) == (None if pause_s is None else pytest.approx(pause_s))
 
 
 @pytest.mark.parametrize(("random", "shares"), [(0.0, [0, 0]), (0.5, [0.05, 2.5]), (1.0, [0.1, 5])])

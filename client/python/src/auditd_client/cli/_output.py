@@ -57,7 +57,9 @@ class Writer(Generic[_T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is not None and self._is_empty:
+            return  # nothing was found out: an empty array would say that there is nothing
         if self._output == "json":
             write_bytes(b"[]\n" if self._is_empty else b"\n]\n")
         elif self._output == "csv" and self._is_empty:

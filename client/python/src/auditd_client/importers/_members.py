@@ -10,7 +10,8 @@ from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed le
 from typing import Any, NoReturn
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_PLAIN_KEY = re.compile(r'[{,]"([^"\\\x00-\x1f]*)":(?![ \t\n\r])').match
+_PLAIN_FIRST_KEY = re.compile(r'{"([^"\\\x00-\x1f]*)":(?![ \t\n\r])').match
+_PLAIN_NEXT_KEY = re.compile(r',"([^"\\\x00-\x1f]*)":(?![ \t\n\r])').match
 
 
 class NumberText(str):
@@ -89,17 +90,15 @@ def object_at(text: str, position: int) -> JsonObject:
         raise JsonTextError(f"no JSON object at character {position}")
     values: dict[str, Any] = {}
     texts: dict[str, str] = {}
-    end = skip_space(text, position + 1)
-    if text.startswith("}", end):
-        return JsonObject(values, texts, end + 1)
-    end = position
+    end, plain_key = position, _PLAIN_FIRST_KEY
     while True:
-        begin = end + 1
-        # Machines write plain names and no white space: one match from brace or comma finds the value.
-        if (match := _PLAIN_KEY(text, end)) is not None:
-            key, end = match[1], match.end()
+        # Machines write plain names and no white space: one match, from brace or comma on, finds the value.
+        if (match := plain_key(text, end)) is not None:
+            begin, key, end = end + 1, match[1], match.end()
         else:
-            begin = skip_space(text, begin)
+            begin = _next_key(text, end, is_first=end == position)
+            if text.startswith("}", begin):
+                return JsonObject(values, texts, begin + 1)
             key, end = key_at(text, begin)
         try:
             value, end = _scan_once(text, end)
@@ -109,12 +108,22 @@ def object_at(text: str, position: int) -> JsonObject:
             raise JsonTextError(f"member {key!r} stands twice, again at character {begin}")
         values[key] = value
         texts[key] = text[begin:end]
-        if not text.startswith(",", end):
-            end = skip_space(text, end)
-            if text.startswith("}", end):
-                return JsonObject(values, texts, end + 1)
-            if not text.startswith(",", end):
-                raise JsonTextError(f"neither comma nor closing brace at character {end}")
+        plain_key = _PLAIN_NEXT_KEY
+
+
+def _next_key(text: str, position: int, *, is_first: bool) -> int:
+    """Return where the next key begins, or the closing brace stands; `position` is behind the last value."""
+    position = skip_space(text, position)
+    if is_first:
+        return skip_space(text, position + 1)
+    if text.startswith("}", position):
+        return position
+    if not text.startswith(",", position):
+        raise JsonTextError(f"neither comma nor closing brace at character {position}")
+    position = skip_space(text, position + 1)
+    if text.startswith("}", position):
+        raise JsonTextError(f"no member name at character {position}")
+    return position
 
 
 def objects_at(text: str, position: int) -> Iterator[JsonObject]:

@@ -14,18 +14,19 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from auditd_proto.v1.event_pb2 import DENIED, FAILURE, SUCCESS, Actor, Event, Origin, Outcome, Resource
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from auditd_client.importers._members import (
     JsonObject,
     JsonTextError,
     key_at,
+    object_at,
     objects_at,
     skip_space,
     value_at,
 )
 from auditd_client.importers._source import Importer, ImportFileError, PlacedEvent, read_text
+from auditd_proto.v1.event_pb2 import DENIED, FAILURE, SUCCESS, Actor, Event, Origin, Outcome, Resource
 
 _AWS_DOMAIN = ".amazonaws.com"
 _WHOLE_SECOND_LENGTH = len("2023-07-10T11:54:39Z")
@@ -72,7 +73,7 @@ def event_from_record(record: JsonObject) -> Event:
         outcome=_outcome(values),
         reason=_reason(values, rest),
         tenant=_moved(values, rest, "recipientAccountId", 128),
-        actor=_actor(values.get("userIdentity")),
+        actor=_actor(rest["userIdentity"]) if "userIdentity" in rest else None,
         resources=_resources(values.get("resources")),
         origin=Origin(
             ip=_address(values, rest),
@@ -131,14 +132,19 @@ def _moved(values: dict[str, Any], rest: dict[str, str], name: str, limit: int) 
 
 def _time(values: dict[str, Any], rest: dict[str, str]) -> Timestamp:
     text = _required(values, "eventTime", 64)
+    if len(text) == _WHOLE_SECOND_LENGTH and text[10] == "T" and text[-1] == "Z":
+        del rest["eventTime"]
+    return _timestamp(text)
+
+
+@lru_cache(maxsize=4096)  # records of one second come together
+def _timestamp(text: str) -> Timestamp:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise RecordError(f"eventTime: {text!r} is no time") from None
     if moment.tzinfo is None:
         raise RecordError(f"eventTime: {text!r} has no time zone")
-    if len(text) == _WHOLE_SECOND_LENGTH and text[10] == "T" and text[-1] == "Z":
-        del rest["eventTime"]
     return Timestamp(seconds=int(moment.replace(microsecond=0).timestamp()), nanos=moment.microsecond * 1000)
 
 
@@ -196,8 +202,10 @@ def _address(values: dict[str, Any], rest: dict[str, str]) -> str:
     return value
 
 
-def _actor(identity: object) -> Actor | None:
-    """Return what `userIdentity` says in an actor's words; itself it stays in the attributes, whole."""
+@lru_cache(maxsize=4096)  # most records are of few identities
+def _actor(member: str) -> Actor | None:
+    """Return what the member `userIdentity` says in an actor's words; it stays in the attributes, whole."""
+    identity = object_at(f"{{{member}}}", 0).values.get("userIdentity")
     if not isinstance(identity, dict):
         return None
     get = identity.get

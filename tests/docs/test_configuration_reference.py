@@ -1,0 +1,70 @@
+"""The configuration page names every setting with its default, and no other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from auditd.identity import IssuerConfig
+from auditd.server import load_config
+from auditd.server._config import DEFAULT_LISTEN, FORMAT, Config, LimitSettings, LocalIssuerSettings, TlsSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
+NOT_SET_BY_ITSELF = {"folder", "text", "tls", "local_issuer", "issuers", "limits"}
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Return setting and default of each row in a section."""
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (.+?) \| [^|]+ \|$", section, re.MULTILINE))
+
+
+def shown(value: object) -> str:
+    """Write a default as the page does."""
+    if value is MISSING:
+        return "required"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value)
+    return f"`{value}`"
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("`[tls]`", TlsSettings),
+        ("`[local_issuer]`", LocalIssuerSettings),
+        ("`[[issuers]]`", IssuerConfig),
+        ("`[limits]`", LimitSettings),
+    ],
+)
+def test_each_table_is_described_with_its_defaults(heading, kind):
+    defaults = {item.name: shown(item.default) for item in fields(kind)}
+    if kind is IssuerConfig:
+        defaults["audience"] = "the server's"
+    described = {name: default.partition(" (")[0] for name, default in documented(heading).items()}
+    assert described == defaults
+
+
+def test_the_servers_own_settings_are_described():
+    names = {item.name for item in fields(Config)} - NOT_SET_BY_ITSELF | {"format"}
+    described = documented("Server")
+    assert set(described) == names
+    assert described["listen"] == f"`{DEFAULT_LISTEN}`"
+    assert "version of the folder's format: 1" in PAGE
+    assert FORMAT == 1
+
+
+def test_the_example_is_accepted(tmp_path):
+    example = re.search(r"<!-- config -->\n```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    (tmp_path / "auditd.toml").write_text(example[1])
+    config = load_config(tmp_path)
+    assert (config.issuers[0].roles_claim, config.local_issuer.enabled) == ("auditd_roles", False)

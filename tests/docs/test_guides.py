@@ -1,0 +1,39 @@
+"""What the quickstart and the guides show is what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a guide takes for granted; a command in the background is waited for by the lines that it prints.
+SERVER = """\
+$ auditlog init server --origin audit.example.com > keys.txt
+$ auditlog serve server &
+auditd is ready on 127.0.0.1:7443
+$ export AUDITLOG_ADDRESS=127.0.0.1:7443 AUDITLOG_KEY=$(grep -o 'audit.*/main+.*' keys.txt)
+$ export AUDITLOG_TOKEN=$(auditlog token issue server --sub svc --role admin)
+"""
+
+
+def test_the_quickstart_is_real(run_page):
+    run_page("docs/quickstart.md", tools=("sqlite3",))
+
+
+def test_the_guide_to_appending_is_real(run_page):
+    run_page("docs/guides/appending.md", before=SERVER)
+
+
+def test_the_go_excerpt_is_part_of_the_program_that_is_tested():
+    page = (ROOT / "docs/guides/appending.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- from: (\S+) -->\n```go\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    assert found[2] in (ROOT / found[1]).read_text(encoding="utf-8")
+
+
+def test_the_guide_to_verifying_is_real(run_page):
+    events = """\
+$ auditlog append --action user.login --actor-id bob > receipts
+$ auditlog append --action user.read --actor-id bob > receipts
+"""
+    run_page("docs/guides/verifying.md", before=SERVER + events, tools=("sqlite3", "zstd", "openssl"))
