@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from auditd_client import Client, Entry
 from rich.markup import escape
 
+from auditd_client import Client, Entry
 from demo._narration import Narrator
 
 OFFICE = "10.11.0.45"

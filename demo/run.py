@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from auditd_client import Client, ClientError
-
 from demo._investigation import Finding, Search, find_incident, find_refusals
 from demo._narration import Narrator
 from demo._server import CommandError, Server, auditlog, running_server

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
-from auditd_client.cli import CommandError, ExitStatus, shown
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from auditd.cli._errors import folder_errors
+from auditd_client.cli import CommandError, ExitStatus, shown
 
 if TYPE_CHECKING:
     from auditd.note import Checkpoint, VerifierKey
@@ -72,12 +72,11 @@ def _keys(vkeys: tuple[str, ...]) -> list[VerifierKey]:
 
 def _checkpoint(path: Path, config: Config, keys: list[VerifierKey]) -> Checkpoint:
     """Read a checkpoint, or that of a bundle; its signature must be that of a log of this folder."""
-    from auditd_client.verify import Bundle, VerificationError
-
     from auditd.errors import InvalidRequestError
     from auditd.log import load_signer, verify_ed25519
     from auditd.note import Checkpoint, NoteError, open_note
     from auditd.server import LOG_NAMES
+    from auditd_client.verify import Bundle, VerificationError
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -151,7 +150,7 @@ class _Bars:
         )
         self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from auditd_client.cli import CommandError, ExitStatus
-
 from auditd.errors import AuditdError, DamagedError, InvalidRequestError
+from auditd_client.cli import CommandError, ExitStatus
 
 
 @contextmanager

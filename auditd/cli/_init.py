@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import click
-from auditd_client.cli import shown
 
 from auditd.cli._errors import folder_errors
+from auditd_client.cli import shown
 
 
 @click.command("init")

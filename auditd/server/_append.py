@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from auditd_proto.v1 import audit_log_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from auditd.entry import EncodedEvent, LeafTemplate, Limits, encode_events, time_violations
@@ -16,6 +15,7 @@ from auditd.identity import Permission
 from auditd.log import Log, Recorded, Submission
 from auditd.server._caller import CallContext
 from auditd.server._limits import require_response_fits
+from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SLICE = 100
 """Events handled before other calls have their turn: about a millisecond."""

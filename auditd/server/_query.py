@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from auditd_proto.v1 import audit_log_service_pb2 as pb
-
 from auditd.errors import InvalidRequestError, Violation
 from auditd.filter import Filter, parse
 from auditd.log import Log
 from auditd.query import Order, PageTokens, Position, QueryIdentity, Search
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
+from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000

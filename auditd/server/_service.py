@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias, TypeVar
 
 import grpc
-from auditd_proto.v1 import audit_log_service_pb2 as pb
 from google.protobuf.message import DecodeError, Message
 
 from auditd.entry import event_key, time_text
@@ -27,6 +26,7 @@ from auditd.server._caller import CallContext, Callers, peer_ip
 from auditd.server._limits import require_size
 from auditd.server._query import Querier
 from auditd.server._status import status_of
+from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SERVICE = "auditd.v1.AuditLogService"
 DEFAULT_LOG = "main"

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from auditd_client import verify
 
+from auditd_client import verify
 from demo._server import running_server
 
 ROOT = Path(__file__).resolve().parents[2]

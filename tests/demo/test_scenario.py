@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from auditd_client import event_from_json, event_to_dict
 
+from auditd_client import event_from_json, event_to_dict
 from demo import generate, generate_cloudtrail, generate_small
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)

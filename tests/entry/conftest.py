@@ -1,9 +1,9 @@
 from collections.abc import Callable
 
 import pytest
-from auditd_proto.v1 import event_pb2
 
 from auditd.entry import Actor, Event, EventLike, Origin, Producer, Resource, Time
+from auditd_proto.v1 import event_pb2
 
 
 def to_message(event: Event) -> EventLike:

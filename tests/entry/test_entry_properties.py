@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jsonschema
-from auditd_proto.v1 import event_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +28,7 @@ from auditd.entry import (
 )
 from auditd.entry._fields import violations_of
 from auditd.errors import InvalidRequestError
+from auditd_proto.v1 import event_pb2
 
 TEMPLATE = LeafTemplate("audit.example.com/main")
 CALLER = encode_caller("token", "https://idp.example.com", "svc", "j-1", bytes(32))

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from auditd_proto.v1 import event_pb2
 
 from auditd.entry import Limits, event_key, leaf_schema, parse_time
 from auditd.entry import _fields as rules
 from auditd.entry import _limits as limit
+from auditd_proto.v1 import event_pb2
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/event.md").read_text(encoding="utf-8")
 ROWS = {

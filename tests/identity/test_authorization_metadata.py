@@ -16,9 +16,7 @@ def test_no_authorization_at_all():
     assert caught.value.reason == "TOKEN_MISSING"
 
 
-@pytest.mark.parametrize(
-    "value", ["", "Bearer", "Bearer ", "abc.def.ghi", "Basic dTpw", "BearerX abc", " Bearer abc"]
-)
+@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "abc.def.ghi", "Basic dTpw", "BearerX abc", " Bearer abc"])
 def test_anything_but_a_bearer_token(value):
     with pytest.raises(TokenError) as caught:
         parse_authorization([value])

@@ -31,9 +31,7 @@ def test_credential_of_a_known_token():
     # cat <(printf %s eyJhbGciOiJFUzI1NiJ9.e30 | openssl dgst -sha256 -binary) \
     #     <(printf %s AAAA | openssl dgst -sha256 -binary) | sha256sum
     credential = Credential.from_parts("joe", "eyJhbGciOiJFUzI1NiJ9", "e30", "AAAA", 5)
-    assert credential.credential_id.hex() == (
-        "efd28fe3038ca8d830912811d935e35ae77aa07d2376ed3f7adb230ec6bf5ab6"
-    )
+    assert credential.credential_id.hex() == ("efd28fe3038ca8d830912811d935e35ae77aa07d2376ed3f7adb230ec6bf5ab6")
 
 
 @pytest.mark.parametrize("part", ["header", "payload", "signature"])

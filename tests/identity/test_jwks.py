@@ -10,9 +10,7 @@ from auditd.errors import FolderError
 from auditd.identity import Issuer, IssuerConfig
 
 P = 2**255 - 19
-ORDER_8 = int.from_bytes(
-    bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"
-)
+ORDER_8 = int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little")
 
 
 def load(jwks):
@@ -107,9 +105,7 @@ def test_unknown_members_do_not_matter(forge):
 def test_leading_zeros_of_an_rsa_modulus_do_not_change_the_thumbprint(forge):
     numbers = forge.private["rsa"].public_key().public_numbers()
     padded = forge.jwk("rsa", n=forge.b64_int(numbers.n, 257), e=forge.b64_int(numbers.e, 4), kid=None)
-    assert (
-        load(forge.jwks(padded)).keys[0].thumbprint == load(forge.jwks(forge.jwk("rsa"))).keys[0].thumbprint
-    )
+    assert load(forge.jwks(padded)).keys[0].thumbprint == load(forge.jwks(forge.jwk("rsa"))).keys[0].thumbprint
 
 
 def test_recorded_key_verifies_the_tokens_again(forge):
@@ -121,9 +117,7 @@ def test_recorded_key_verifies_the_tokens_again(forge):
 
 
 def test_two_usable_keys_of_one_name_are_refused(forge):
-    assert "kid 'ed25519' names two keys" in refusal(
-        forge.jwks(forge.jwk("ed25519"), forge.jwk("rsa", kid="ed25519"))
-    )
+    assert "kid 'ed25519' names two keys" in refusal(forge.jwks(forge.jwk("ed25519"), forge.jwk("rsa", kid="ed25519")))
 
 
 def test_usable_and_unusable_key_of_one_name_are_no_conflict(forge):

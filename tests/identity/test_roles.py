@@ -54,9 +54,7 @@ def test_roles_of_different_reach_do_not_lend_it_to_each_other(caller_with):
     assert not caller.may(Permission.APPEND, "control")
 
 
-@pytest.mark.parametrize(
-    "roles", [[], ["superuser"], ["Admin"], ["admin "], ["*"], [""], ["append"]], ids=str
-)
+@pytest.mark.parametrize("roles", [[], ["superuser"], ["Admin"], ["admin "], ["*"], [""], ["append"]], ids=str)
 def test_unknown_roles_give_nothing(caller_with, roles):
     caller = caller_with(*roles)
     assert not any(caller.may(permission, "main") for permission in Permission)

@@ -28,9 +28,7 @@ def test_algorithm_none_in_any_casing(forge, server, name, signature):
     assert forge.reason(server, f"{signing_input}.{signature}") == "TOKEN_ALGORITHM"
 
 
-@pytest.mark.parametrize(
-    "algorithm", ["HS256", "hs256", "RS512", "ES512", "ES256K", "eddsa", "EdDSA ", "RSA1_5"]
-)
+@pytest.mark.parametrize("algorithm", ["HS256", "hs256", "RS512", "ES512", "ES256K", "eddsa", "EdDSA ", "RSA1_5"])
 def test_algorithm_outside_the_allow_list(forge, server, algorithm):
     assert forge.reason(server, forge.token(header=forge.header(alg=algorithm))) == "TOKEN_ALGORITHM"
 
@@ -45,12 +43,8 @@ def test_algorithm_missing_or_not_a_string(forge, server, algorithm):
 def test_public_key_used_as_hmac_secret(forge, server, name, form):
     public = forge.private[name].public_key()
     secret = {
-        "PEM": public.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ),
-        "DER": public.public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        ),
+        "PEM": public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
+        "DER": public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
         "JWK": json.dumps(forge.jwk(name)).encode(),
     }[form]
     token = forge.mac(secret, forge.header(alg="HS256", kid=name))
@@ -81,9 +75,7 @@ def test_rsa_signature_under_the_other_padding(forge, server, signed_as, claimed
     ],
 )
 def test_key_of_another_type_or_curve_than_the_algorithm(forge, server, claimed, kid):
-    assert (
-        forge.reason(server, forge.token(claimed, header=forge.header(claimed, kid=kid))) == "TOKEN_ALGORITHM"
-    )
+    assert forge.reason(server, forge.token(claimed, header=forge.header(claimed, kid=kid))) == "TOKEN_ALGORITHM"
 
 
 def test_key_pinned_to_another_algorithm(forge):
@@ -213,9 +205,7 @@ def test_empty_cut_or_lengthened_signature(forge, server, algorithm):
 
 def test_signature_of_another_token(forge, server):
     mine, other = forge.token(), forge.token(claims=forge.claims(sub="admin"))
-    assert (
-        forge.reason(server, f"{other.rpartition('.')[0]}.{mine.rpartition('.')[2]}") == "TOKEN_BAD_SIGNATURE"
-    )
+    assert forge.reason(server, f"{other.rpartition('.')[0]}.{mine.rpartition('.')[2]}") == "TOKEN_BAD_SIGNATURE"
 
 
 @pytest.mark.parametrize(
@@ -473,9 +463,7 @@ def test_access_token_type_in_any_casing_gets_in(forge, server, typ):
     assert server.authenticate(forge.token(header=forge.header(typ=typ)))
 
 
-@pytest.mark.parametrize(
-    "confirmation", [{"jkt": "0ZcO"}, {"x5t#S256": "bwcK"}, {"jwk": {}}, {}, "text"], ids=str
-)
+@pytest.mark.parametrize("confirmation", [{"jkt": "0ZcO"}, {"x5t#S256": "bwcK"}, {"jwk": {}}, {}, "text"], ids=str)
 def test_sender_constrained_token_is_not_downgraded_to_a_bearer_token(forge, confirmation):
     token = forge.token(claims=forge.claims(cnf=confirmation))
     assert forge.reason(forge.trust(), token) == "TOKEN_SENDER_CONSTRAINED"

@@ -38,9 +38,7 @@ def nodes(stored):
 
 def sizes_around_powers(limit: int) -> st.SearchStrategy[int]:
     """Any size, but half of the time one next to a power of two."""
-    near = st.builds(
-        lambda power, off: (1 << power) + off, st.integers(0, limit.bit_length()), st.integers(-2, 2)
-    )
+    near = st.builds(lambda power, off: (1 << power) + off, st.integers(0, limit.bit_length()), st.integers(-2, 2))
     return st.integers(1, limit) | near.filter(lambda size: 0 < size <= limit)
 
 
@@ -106,12 +104,8 @@ def test_a_proof_does_not_depend_on_how_far_the_tree_has_grown(stored_tree):
     for size in (1, 2, 255, 256, 257, 299, 300):
         assert root_at(size, small.nodes()) == root_at(size, large.nodes())
         indexes = range(0, size, 7)
-        assert inclusion_proofs(indexes, size, small.nodes()) == inclusion_proofs(
-            indexes, size, large.nodes()
-        )
-        assert consistency_proof(size // 2, size, small.nodes()) == consistency_proof(
-            size // 2, size, large.nodes()
-        )
+        assert inclusion_proofs(indexes, size, small.nodes()) == inclusion_proofs(indexes, size, large.nodes())
+        assert consistency_proof(size // 2, size, small.nodes()) == consistency_proof(size // 2, size, large.nodes())
 
 
 class EqualLeaves:
@@ -129,9 +123,7 @@ class EqualLeaves:
         self.nodes = Nodes(self.tree, lambda level, index: self.tiles[level])
 
 
-@given(
-    data=st.data(), size=st.integers(2, 2**63 - 1) | sizes_around_powers(2**63 - 1).filter(lambda n: n > 1)
-)
+@given(data=st.data(), size=st.integers(2, 2**63 - 1) | sizes_around_powers(2**63 - 1).filter(lambda n: n > 1))
 def test_proofs_verify_in_trees_of_any_size(rfc, data, size):
     equal = EqualLeaves(size)
     root = equal.tree.root()

@@ -208,9 +208,7 @@ def eager_switching():
 
 
 @pytest.mark.parametrize("settled_tiles", [0, 128])
-def test_readers_prove_at_a_committed_size_while_the_writer_is_ahead(
-    rfc, eager_switching, monkeypatch, settled_tiles
-):
+def test_readers_prove_at_a_committed_size_while_the_writer_is_ahead(rfc, eager_switching, monkeypatch, settled_tiles):
     monkeypatch.setattr("auditd.merkle._tree.SETTLED_TILES", settled_tiles)
     hashes = [leaf_hash(b"%d" % index) for index in range(12_000)]
     tree = Tree()

@@ -106,9 +106,7 @@ def test_rejects_a_malformed_checkpoint_and_says_which_line_breaks_which_rule(te
         pytest.param("log", -1, bytes(32), (), "size: -1", id="negative size"),
         pytest.param("log", 2**63, bytes(32), (), "size: 9223372036854775808", id="size beyond 63 bits"),
         pytest.param("log", 8, bytes(31), (), "root: 31 bytes", id="short root"),
-        pytest.param(
-            "log", 0, bytes(32), (), "not that of the empty tree", id="empty tree with another root"
-        ),
+        pytest.param("log", 0, bytes(32), (), "not that of the empty tree", id="empty tree with another root"),
         pytest.param("log", 8, bytes(32), ("",), "extension: ''", id="empty extension"),
     ],
 )

@@ -50,9 +50,7 @@ def vkey(name: str, type_byte: int, public_key: bytes) -> str:
         pytest.param(f"a\ud800+af0cfe78+{KEY_TEXT}", "not valid UTF-8", id="lone surrogate in the name"),
         pytest.param(f"EnochRoot+AF0CFE78+{KEY_TEXT}", "8 lowercase hex digits", id="uppercase key ID"),
         pytest.param(f"EnochRoot+af0cfe7+{KEY_TEXT}", "8 lowercase hex digits", id="short key ID"),
-        pytest.param(
-            f"EnochRoot+af0cfe78\n+{KEY_TEXT}", "8 lowercase hex digits", id="newline in the key ID"
-        ),
+        pytest.param(f"EnochRoot+af0cfe78\n+{KEY_TEXT}", "8 lowercase hex digits", id="newline in the key ID"),
         pytest.param(f"EnochRoot+af0cfe79+{KEY_TEXT}", "of this name and key af0cfe78", id="wrong key ID"),
         pytest.param(f"Enochroot+af0cfe78+{KEY_TEXT}", "the key ID is af0cfe78", id="key ID of another name"),
         pytest.param(VKEY + "\n", "not canonical base64", id="final newline"),

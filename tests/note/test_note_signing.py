@@ -51,9 +51,7 @@ def test_any_text_comes_back_from_its_note(signer, verify, text):
     assert len(open_note(note, [one.verifier_key, other.verifier_key], verify).signatures) == 2
 
 
-@pytest.mark.parametrize(
-    "text", ["\n", "\n\n\n", "a\n\n", "a\n\n— b c\n", "a\n\nb\n", "\x7f\u2028\x85\n"], ids=repr
-)
+@pytest.mark.parametrize("text", ["\n", "\n\n\n", "a\n\n", "a\n\n— b c\n", "a\n\nb\n", "\x7f\u2028\x85\n"], ids=repr)
 def test_a_text_may_hold_blank_lines_and_odd_characters(signer, verify, text):
     log = signer("log")
     assert open_note(sign_note(text, [log]), [log.verifier_key], verify).text == text
@@ -138,18 +136,14 @@ def b64(content: bytes) -> str:
         pytest.param(f"a\n\n— log {b64(b'12345')} \n", "line 3 .* is not", id="space at the end"),
         pytest.param(f"a\n\n—  {b64(b'12345')}\n", "line 3: the name '' is empty", id="empty name"),
         pytest.param(f"a\n\n— l+g {b64(b'12345')}\n", r"contains '\+'", id="plus in the name"),
-        pytest.param(
-            f"a\n\n— l\xa0g {b64(b'12345')}\n", "contains white space", id="no-break space in the name"
-        ),
+        pytest.param(f"a\n\n— l\xa0g {b64(b'12345')}\n", "contains white space", id="no-break space in the name"),
         pytest.param("a\n\n— log \n", "have 0 bytes, must be at least 5", id="empty signature"),
         pytest.param(f"a\n\n— log {b64(b'1234')}\n", "have 4 bytes", id="key ID alone"),
         pytest.param("a\n\n— log MTIzNDU\n", "not canonical base64", id="missing padding"),
         pytest.param("a\n\n— log MTIzNDV=\n", "not canonical base64", id="trailing bits"),
         pytest.param("a\n\n— log MTIz_DU=\n", "not canonical base64", id="URL-safe alphabet"),
         pytest.param("a\n\n— log MTIzÄDU=\n", "not canonical base64", id="not ASCII"),
-        pytest.param(
-            PUBLISHED_NOTE + "— log 1\n", "line 4: the signature '1'", id="stranger beside a good one"
-        ),
+        pytest.param(PUBLISHED_NOTE + "— log 1\n", "line 4: the signature '1'", id="stranger beside a good one"),
     ],
 )
 def test_rejects_a_malformed_note_and_says_which_rule_it_breaks(verify, note, rule):

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from auditd_client.verify import leaf_hash, open_checkpoint, verify_consistency, verify_inclusion
+from auditd_client.verify import open_checkpoint, verify_consistency, verify_inclusion
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1 import event_pb2
 

@@ -6,8 +6,9 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from auditd_client.verify import Bundle, Checkpoint, Receipt, open_checkpoint
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from auditd_client.verify import Bundle, Checkpoint, Receipt, open_checkpoint
 
 ORIGIN = "audit.example.com/main"
 

@@ -4,6 +4,9 @@ import base64
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from auditd_client.verify import (
     BadSignatureError,
     Bundle,
@@ -15,8 +18,6 @@ from auditd_client.verify import (
     verify_bundle,
     verify_entry,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def test_a_bundle_verifies_every_entry_of_the_log(log):

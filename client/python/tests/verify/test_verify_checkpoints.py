@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from auditd_client.verify import (
     EMPTY_ROOT,
     BadSignatureError,

@@ -4,6 +4,7 @@ import copy
 import re
 
 import pytest
+
 from auditd_client.verify import (
     MalformedError,
     MismatchError,

@@ -4,6 +4,7 @@ import base64
 import re
 
 import pytest
+
 from auditd_client.verify import (
     BadSignatureError,
     MalformedError,

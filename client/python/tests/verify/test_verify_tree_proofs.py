@@ -3,6 +3,9 @@
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from auditd_client.verify import (
     EMPTY_ROOT,
     MalformedError,
@@ -13,8 +16,6 @@ from auditd_client.verify import (
     verify_inclusion,
 )
 from auditd_client.verify._merkle import node_hash
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CLASSIC_LEAVES = [
     bytes.fromhex(leaf)
