@@ -15,7 +15,8 @@ from auditd.errors import AuditdError, DamagedError, UnavailableError
 from auditd.log._database import let_go_of_wal, open_housekeeper, open_reader, open_writer, require_evidence
 from auditd.merkle import Tile
 
-_ROWS_A_STATEMENT = 100
+_ROWS_A_STATEMENT = (1_000, 100)
+"""Each statement may lose the GIL to other threads and wait to have it back, so they are few and of few lengths."""
 _READERS = 8
 _DAMAGE = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError)
 """SQLError too: our own SQL fails for no other reason than a schema altered meanwhile."""
@@ -157,10 +158,8 @@ class EvidenceStore:
         )
 
     def _insert_entries(self, batch: Batch) -> None:
-        # Rows of one statement share its overhead and its hold on the GIL; row by row is three times as dear.
-        count, first = len(batch.keys), batch.first_index
-        for start in range(0, count, _ROWS_A_STATEMENT):
-            end = min(start + _ROWS_A_STATEMENT, count)
+        first = batch.first_index
+        for start, end in _statements(len(batch.keys)):
             values: list[Any] = []
             for position in range(start, end):
                 values += (first + position, batch.keys[position], batch.frames[position])
@@ -282,10 +281,21 @@ def _transaction(db: apsw.Connection) -> Iterator[None]:
         raise
 
 
+def _statements(count: int) -> Iterator[tuple[int, int]]:
+    """Split `count` rows into [start, end) of few distinct lengths, so that SQLite has prepared most of them before."""
+    start = 0
+    for length in _ROWS_A_STATEMENT:
+        while count - start >= length:
+            yield start, start + length
+            start += length
+    if start < count:
+        yield start, count
+
+
 def _find(db: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
-    for start in range(0, len(keys), _ROWS_A_STATEMENT):
-        chunk = keys[start : start + _ROWS_A_STATEMENT]
+    for start, end in _statements(len(keys)):
+        chunk = keys[start:end]
         marks = ", ".join("?" * len(chunk))
         found.update(db.execute(f"SELECT key, idx FROM entries WHERE key IN ({marks})", chunk))  # noqa: S608 -- marks
     return found

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import ipaddress
 import signal
-import sys
 import time
 from collections.abc import Callable
 
@@ -31,8 +30,6 @@ from auditd.server._service import SERVICE, AuditLogService
 
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _FRAMING_BYTES = 4 * 1024 * 1024
-SWITCH_INTERVAL_S = 0.0005
-"""How long a thread keeps the GIL while another waits: the event loop must not wait five milliseconds."""
 
 
 def load_issuers(config: Config) -> list[Issuer]:
@@ -225,4 +222,3 @@ def _calm_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
