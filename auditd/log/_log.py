@@ -32,6 +32,7 @@ from auditd.log._store import EvidenceStore
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._training import DictionaryTrainer
 from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer
+from auditd.log.check._repair import restore_lost_checksums
 from auditd.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, inclusion_proofs, root_at
 from auditd.note import Checkpoint, sign_note
 
@@ -69,7 +70,8 @@ class Log:
     """A log that is being served. Any thread may call it; it owns a writer and a housekeeper thread.
 
     Opening verifies before it signs: see `auditd.log._recovery.recover` for what it raises. A log that refuses to
-    open leaves the evidence as it found it, byte for byte.
+    open leaves the evidence as it found it, byte for byte. Page checksums that another program left out are written
+    anew, if everything else is sound.
     """
 
     def __init__(self, name: str, folder: Path, signer: LogSigner, settings: LogSettings) -> None:
@@ -80,14 +82,23 @@ class Log:
         if not folder.is_dir():
             raise FolderError("LOG_MISSING", f"{folder}: the log {name!r} is missing; put its folder back")
         try:
-            with ExitStack() as opened:
-                self._open(folder, signer, settings, opened)
-                self._files = opened.pop_all()
+            try:
+                self._files = self._opened(folder, signer, settings)
+            except DamagedError as error:
+                if error.reason != "EVIDENCE_UNREADABLE":
+                    raise
+                restore_lost_checksums(name, folder, self._key, error)
+                self._files = self._opened(folder, signer, settings)
         except OSError as error:
             raise FolderError(
                 "FOLDER_UNUSABLE",
                 f"{error.filename or folder}: {error.strerror}; the server must be able to write there",
             ) from error
+
+    def _opened(self, folder: Path, signer: LogSigner, settings: LogSettings) -> ExitStack:
+        with ExitStack() as opened:
+            self._open(folder, signer, settings, opened)
+            return opened.pop_all()
 
     def _open(self, folder: Path, signer: LogSigner, settings: LogSettings, opened: ExitStack) -> None:
         opened.callback(FolderLock(folder / "lock").release)

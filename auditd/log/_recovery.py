@@ -72,7 +72,8 @@ def _require_identity(store: EvidenceStore, key: VerifierKey) -> None:
     if (origin, verifier_key) != (key.name, str(key)):
         raise FolderError(
             "WRONG_KEY",
-            f"{store.path} belongs to {verifier_key}, but the key at hand is {key}; put the right key back",
+            f"{store.path} belongs to {verifier_key}, but the key at hand is {key};"
+            " put the right key back, or the origin in auditd.toml",
         )
 
 

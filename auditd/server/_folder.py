@@ -14,6 +14,8 @@ from auditd.server._config import CONFIG_NAME, is_origin, load_config
 
 LOG_NAMES = ("main", "control", "access")
 PAGE_KEY_NAME = "pages.key"
+PAGE_KEY_BYTES = 32
+_MAKE_PAGE_KEY = "(umask 077; head -c 32 /dev/urandom > %s)"
 ISSUER_KEY_NAME = "issuer.pem"
 
 _CONFIG = """\
@@ -63,7 +65,7 @@ def make_folder(folder: Path, origin: str) -> Made:
         keys.mkdir(mode=0o700)
         verifier_keys = {name: _make_log(folder, keys, origin, name) for name in LOG_NAMES}
         LocalIssuer.create(f"https://{origin}/local").write_key(keys / ISSUER_KEY_NAME)
-        _write_private(keys / PAGE_KEY_NAME, secrets.token_bytes(32))
+        _write_private(keys / PAGE_KEY_NAME, secrets.token_bytes(PAGE_KEY_BYTES))
         # Written last: a folder with this file is whole.
         (folder / CONFIG_NAME).write_text(_CONFIG.format(origin=origin), encoding="utf-8")
     except OSError as error:
@@ -78,6 +80,23 @@ def _make_log(folder: Path, keys: Path, origin: str, name: str) -> str:
     signer = load_signer(key_file, f"{origin}/{name}")
     Log.create(folder / "logs" / name, signer)
     return str(signer.verifier_key)
+
+
+def load_page_key(keys: Path) -> bytes:
+    """Return the key that page tokens are sealed with; raise FolderError where it is missing or too short."""
+    path = keys / PAGE_KEY_NAME
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise FolderError(
+            "PAGE_KEY_UNREADABLE", f"{path}: {error.strerror}; put it back, or make one: {_MAKE_PAGE_KEY % path}"
+        ) from error
+    if len(key) < PAGE_KEY_BYTES:
+        raise FolderError(
+            "PAGE_KEY_UNREADABLE",
+            f"{path} has {len(key)} bytes, must have {PAGE_KEY_BYTES}; make one: {_MAKE_PAGE_KEY % path}",
+        )
+    return key
 
 
 def _write_private(path: Path, data: bytes) -> None:

@@ -21,7 +21,7 @@ from auditd.server._access import AccessRecorder
 from auditd.server._append import Appender
 from auditd.server._caller import Callers
 from auditd.server._config import Config
-from auditd.server._folder import ISSUER_KEY_NAME, PAGE_KEY_NAME
+from auditd.server._folder import ISSUER_KEY_NAME, load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
@@ -88,7 +88,7 @@ async def _run(
     limits = config.limits
     access_log = logs.by_name["access"]
     access = AccessRecorder(OwnEvents(config.origin), lambda submission: record(access_log, submission))
-    querier = Querier(indexes.searches, (config.keys / PAGE_KEY_NAME).read_bytes(), limits)
+    querier = Querier(indexes.searches, load_page_key(config.keys), limits)
     service = AuditLogService(
         logs.by_name,
         Callers(

@@ -122,7 +122,8 @@ class AuditLogService:
         if not isinstance(error, CallerError) and error.reason != "LOG_BEHIND_CALLER":
             return error
         claimed = error.unverified_subject if isinstance(error, TokenError) else ""
-        log = getattr(request, "log", "") or DEFAULT_LOG
+        # A request that was never parsed, for want of a good token, names no log.
+        log = "" if request is None else getattr(request, "log", "") or DEFAULT_LOG
         try:
             await self._access.refused(
                 caller, method, log if log in self._logs else "", peer_ip(context), error, claimed

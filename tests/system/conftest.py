@@ -89,6 +89,9 @@ class Server:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def check(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return auditlog("check", str(self.folder), *arguments)
+
     def channel(self) -> grpc.Channel:
         channel = grpc.insecure_channel(self.address, options=[("grpc.max_receive_message_length", 16 << 20)])
         self._channels.append(channel)

@@ -267,3 +267,20 @@ class TestRefusesToStart:
         status, said = stopped.refuses_to_start(listen="0.0.0.0:0")
         assert status == 2
         assert "--insecure" in said
+
+
+def test_a_look_with_stock_sqlite_after_a_crash_costs_nothing(make_server):
+    """The last to close the file copies the write-ahead log back, and stock SQLite knows of no page checksums."""
+    server = make_server()
+    writer = Caller(server, "writer")
+    sent = [event() for _ in range(300)]
+    first = writer.Append(pb.AppendRequest(events=sent)).receipts[0]
+    server.kill()
+    db = sqlite3.connect(server.folder / "logs/main/evidence.db")
+    assert db.execute("SELECT count(*) FROM entries").fetchone() == (300,)
+    db.close()
+    server.start()
+    again = Caller(server, "writer").Append(pb.AppendRequest(events=sent[:1])).receipts[0]
+    assert (again.duplicate, again.leaf_hash) == (True, first.leaf_hash)
+    server.stop()
+    assert server.check().returncode == 0

@@ -148,8 +148,8 @@ class _Check:
     def _check_file(self) -> None:
         for difference in self._reader.schema_differences():
             self._findings.add("SCHEMA_ALTERED", difference, "is not as it was made")
-        for complaint in self._reader.page_damage():
-            self._findings.add("PAGE_DAMAGED", "evidence.db", complaint)
+        for kind, complaint in self._reader.page_damage():
+            self._findings.add(kind, "evidence.db", complaint)
         identity = self._reader.identity()
         if identity != (self._key.name, str(self._key)):
             self._findings.add("WRONG_LOG", "evidence.db", f"is the evidence of {identity}, not of {self._key}")

@@ -80,16 +80,21 @@ class EvidenceReader:
         """Name every table, index and trigger that is not as it was made."""
         return schema_differences(self._db)
 
-    def page_damage(self) -> list[str]:
-        """Return what SQLite's page checksums and its own structure check complain about, at most ten lines."""
-        complaints: list[str] = []
+    def page_damage(self) -> list[tuple[str, str]]:
+        """Return (kind, text) of what page checksums and SQLite's structure check complain about, at most ten.
+
+        `PAGE_CHECKSUM` alone means that every page is well-formed: a bit flipped within a value, or another program,
+        such as stock `sqlite3`, wrote pages without checksums.
+        """
+        complaints: list[tuple[str, str]] = []
         guarded = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
         guarded.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        for db in (guarded, self._db):
+        for db, kind in ((guarded, "PAGE_CHECKSUM"), (self._db, "PAGE_DAMAGED")):
             try:
-                complaints += [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+                rows = db.execute("PRAGMA integrity_check(10)")
+                complaints += [("PAGE_DAMAGED", str(row[0])) for row in rows if row[0] != "ok"]
             except apsw.Error as error:
-                complaints.append(f"a page's checksum does not match: {error}")
+                complaints.append((kind, f"a page cannot be believed, its checksum does not match: {error}"))
         guarded.close()
         return list(dict.fromkeys(complaints))[:10]
 
