@@ -15,8 +15,7 @@ from auditd.cli._errors import folder_errors
 from auditd_client.cli import CommandError, ExitStatus, shown
 
 if TYPE_CHECKING:
-    from auditd.note import Checkpoint, VerifierKey
-    from auditd.server import Config, FolderReport
+    from auditd.server import FolderReport
 
 
 @click.command("check")
@@ -52,10 +51,9 @@ def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], outpu
 
     with folder_errors():
         config = load_config(folder)
-        keys = _keys(vkeys)
-        checkpoints = [_checkpoint(path, config, keys) for path in against]
+        notes = {str(path): _note(path) for path in against}
         with _Bars() as bars:
-            report = check_folder(config, keys, checkpoints, bars.update)
+            report = check_folder(config, vkeys, notes, bars.update)
     if output == "json":
         click.echo(json.dumps(_as_json(report), indent=2))
     else:
@@ -64,34 +62,29 @@ def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], outpu
         raise CommandError("the evidence is damaged", status=ExitStatus.NO)
 
 
-def _keys(vkeys: tuple[str, ...]) -> list[VerifierKey]:
-    from auditd.note import VerifierKey
-
-    return [VerifierKey.parse(text) for text in vkeys]
-
-
-def _checkpoint(path: Path, config: Config, keys: list[VerifierKey]) -> Checkpoint:
-    """Read a checkpoint, or that of a bundle; its signature must be that of a log of this folder."""
+def _note(path: Path) -> str:
+    """Return the signed note of a checkpoint file, or of a bundle."""
     from auditd.errors import InvalidRequestError
-    from auditd.log import load_signer, verify_ed25519
-    from auditd.note import Checkpoint, NoteError, open_note
-    from auditd.server import LOG_NAMES
     from auditd_client.verify import Bundle, VerificationError
 
     try:
         text = path.read_text(encoding="utf-8")
-        note = Bundle.parse(text).checkpoint_note if text.startswith("c2sp.org/tlog-proof") else text
-        known = keys or [load_signer(config.keys / f"{n}.pem", config.log_origin(n)).verifier_key for n in LOG_NAMES]
-        return Checkpoint.parse(open_note(note, known, verify_ed25519).text)
-    except (OSError, UnicodeDecodeError, VerificationError, NoteError) as error:
+        return Bundle.parse(text).checkpoint_note if text.startswith("c2sp.org/tlog-proof") else text
+    except (OSError, UnicodeDecodeError, VerificationError) as error:
         raise InvalidRequestError("BAD_CHECKPOINT", f"{path}: {error}") from error
 
 
 def _print(report: FolderReport) -> None:
     console = Console(highlight=False)
-    table = Table("log", "entries", "checkpoints", "credentials", "found", box=None, pad_edge=False)
+    table = Table("log", "entries", "checkpoints", "credentials", "outcome", box=None, pad_edge=False)
     for log in report.logs:
-        found = "sound" if log.finding_count == 0 else f"{log.finding_count} findings"
+        found = (
+            "sound"
+            if log.finding_count == 0
+            else "1 finding"
+            if log.finding_count == 1
+            else f"{log.finding_count:,} findings"
+        )
         table.add_row(log.name, f"{log.entries:,}", f"{log.checkpoints:,}", f"{log.credentials:,}", found)
     console.print(table)
     for name, finding in _findings(report):

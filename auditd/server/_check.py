@@ -8,9 +8,9 @@ from typing import Any
 
 from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError
 from auditd.identity import SYSTEM_LOGS
-from auditd.log import load_signer
+from auditd.log import load_signer, verify_ed25519
 from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers
-from auditd.note import Checkpoint, VerifierKey
+from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 from auditd.server._config import Config
 from auditd.server._logs import log_names
 
@@ -32,15 +32,14 @@ class FolderReport:
         return not self.findings and all(report.finding_count == 0 for report in self.logs)
 
 
-def check_folder(
-    config: Config, keys: Iterable[VerifierKey], against: Iterable[Checkpoint], progress: Progress
-) -> FolderReport:
-    """Check every log of a folder; `keys` stand in for those of the folder, `against` are others' checkpoints.
+def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str], progress: Progress) -> FolderReport:
+    """Check every log of a folder; `vkeys` stand in for its own keys, `against` are others' signed notes by name.
 
-    Raises InvalidRequestError for a checkpoint of no log of this folder, FolderError where nothing can be read.
+    Raises InvalidRequestError for a key that is none and for a note of no log of this folder, FolderError where
+    nothing can be read.
     """
     report = FolderReport()
-    given = {key.name: key for key in keys}
+    given = {key.name: key for key in map(_parse_key, vkeys)}
     known = {name: _key_of(config, name, given, report) for name in log_names(config)}
     claims = _by_origin(against, known)
     peers = _peers(config, known, report)
@@ -81,14 +80,25 @@ def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report:
     return VerifierKey.parse(identity[1])
 
 
-def _by_origin(against: Iterable[Checkpoint], keys: Mapping[str, VerifierKey]) -> dict[str, list[Checkpoint]]:
+def _parse_key(vkey: str) -> VerifierKey:
+    try:
+        return VerifierKey.parse(vkey)
+    except NoteError as error:
+        raise InvalidRequestError("BAD_KEY", f"--key: {error.message}") from error
+
+
+def _by_origin(against: Mapping[str, str], keys: Mapping[str, VerifierKey]) -> dict[str, list[Checkpoint]]:
     origins = {key.name for key in keys.values()}
     claims: dict[str, list[Checkpoint]] = {}
-    for checkpoint in against:
+    for name, note in against.items():
+        try:
+            checkpoint = Checkpoint.parse(open_note(note, keys.values(), verify_ed25519).text)
+        except NoteError as error:
+            raise InvalidRequestError("BAD_CHECKPOINT", f"{name}: {error.message}") from error
         if checkpoint.origin not in origins:
             raise InvalidRequestError(
                 "OTHER_LOG",
-                f"a checkpoint is of {checkpoint.origin}, which is no log of this folder: {', '.join(sorted(origins))}",
+                f"{name}: is of {checkpoint.origin}, which is no log of this folder: {', '.join(sorted(origins))}",
             )
         claims.setdefault(checkpoint.origin, []).append(checkpoint)
     return claims
