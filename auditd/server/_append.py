@@ -19,8 +19,6 @@ from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SLICE = 100
 """Events handled before other calls have their turn: about a millisecond."""
-LARGE_AT_ONCE = 8
-
 Record = Callable[[Log, Submission], Awaitable[Recorded]]
 
 
@@ -30,18 +28,10 @@ class Appender:
     def __init__(self, limits: Limits, record: Record) -> None:
         self._limits = limits
         self._record = record
-        # Encoded events take several times the memory of the request, so large batches take turns.
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._templates: dict[str, LeafTemplate] = {}
 
     async def append(self, log: Log, caller: CallContext, request: pb.AppendRequest) -> pb.AppendResponse:
         """Record the events of a request that is allowed; return its receipts."""
-        if len(request.events) <= SLICE:
-            return await self._append(log, caller, request)
-        async with self._large:
-            return await self._append(log, caller, request)
-
-    async def _append(self, log: Log, caller: CallContext, request: pb.AppendRequest) -> pb.AppendResponse:
         events = await self._encode(request.events)
         template = self._templates.get(log.name)
         if template is None:

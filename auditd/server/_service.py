@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeAlias, TypeVar
 
 import grpc
@@ -30,6 +31,9 @@ from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SERVICE = "auditd.v1.AuditLogService"
 DEFAULT_LOG = "main"
+LARGE_REQUEST_BYTES = 64 * 1024
+LARGE_AT_ONCE = 8
+_NO_TURN = nullcontext()
 
 Context: TypeAlias = "grpc.aio.ServicerContext"
 Request = TypeVar("Request", bound=Message)
@@ -53,6 +57,8 @@ class AuditLogService:
         self._appender = appender
         self._querier = querier
         self._max_request_bytes = max_request_bytes
+        # What is made of a large request takes several times its memory, so only a few are worked on at once.
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register: it takes raw bytes, so that malformed ones get a proper answer."""
@@ -83,8 +89,9 @@ class AuditLogService:
             request: Request | None = None
             try:
                 caller = self._callers.of(context)
-                request = self._parse(kind, data)
-                return (await method(caller, request, context)).SerializeToString()
+                async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
+                    request = self._parse(kind, data)
+                    return (await method(caller, request, context)).SerializeToString()
             except AuditdError as error:
                 refusal = await self._note_refusal(name, caller, request, context, error)
                 code, message, trailer = status_of(refusal)
