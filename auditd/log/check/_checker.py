@@ -183,10 +183,11 @@ class _Check:
                 agreed = max(agreed, claim.size)
             elif not parted:
                 parted = True
+                rebuilt = trees.roots.get(claim.size)  # None where the entries could not all be read
                 self._findings.add(
                     "HISTORY_CHANGED",
                     f"entries {agreed} to {claim.size - 1}",
-                    f"are not those that {where} was signed for: root {trees.roots[claim.size].hex()},"
+                    f"are not those that {where} was signed for: root {rebuilt.hex() if rebuilt else 'unknown'},"
                     f" signed {claim.root.hex()}",
                 )
         trees.report(tiles_are_wrong=tiles_are_wrong)

@@ -36,13 +36,13 @@ class EvidenceReader:
                 (after, self.size, _CHUNK),
             )
         ):
-            yield rows
+            yield [(index, _as_bytes(key), _as_bytes(frame)) for index, key, frame in rows]
             after = rows[-1][0]
 
     def tile(self, level: int, index: int) -> bytes | None:
         """Return a stored tile's bytes; None if it is missing."""
         found = self._one("SELECT hashes FROM tiles WHERE level = ? AND tile = ?", level, index)
-        return None if found is None else bytes(found)
+        return None if found is None else _as_bytes(found)
 
     def tile_count(self) -> int:
         """Return how many tiles are stored."""
@@ -51,7 +51,8 @@ class EvidenceReader:
     def checkpoints(self) -> list[tuple[int, int, str, str | None]]:
         """Return (id, size, note, peers) of each stored checkpoint of no more than `size` entries, oldest first."""
         sql = "SELECT id, size, note, peers FROM checkpoints WHERE size <= ? ORDER BY id"
-        return list(self._db.execute(sql, (self.size,)))
+        rows = self._db.execute(sql, (self.size,))
+        return [(number, size, _as_text(note), peers and _as_text(peers)) for number, size, note, peers in rows]
 
     def newest_checkpoint_size(self) -> int:
         """Return the largest size that a stored checkpoint names."""
@@ -59,13 +60,21 @@ class EvidenceReader:
 
     def dictionaries(self) -> list[tuple[int, bytes]]:
         """Return id and bytes of each dictionary."""
-        return list(self._db.execute("SELECT id, dictionary FROM dictionaries ORDER BY rowid"))
+        rows = self._db.execute("SELECT id, dictionary FROM dictionaries ORDER BY rowid")
+        return [(number, _as_bytes(data)) for number, data in rows]
 
     def credentials(self) -> Iterator[tuple[bytes, str, str, str, bytes, str]]:
         """Yield each credential row."""
-        yield from self._db.execute(
-            "SELECT credential, issuer, header, payload, signature_hash, key_thumbprint FROM credentials"
-        )
+        sql = "SELECT credential, issuer, header, payload, signature_hash, key_thumbprint FROM credentials"
+        for credential, issuer, header, payload, signature_hash, thumbprint in self._db.execute(sql):
+            yield (
+                _as_bytes(credential),
+                _as_text(issuer),
+                _as_text(header),
+                _as_text(payload),
+                _as_bytes(signature_hash),
+                _as_text(thumbprint),
+            )
 
     def issuer_key(self, thumbprint: str) -> str | None:
         """Return an issuer key as a JSON Web Key; None if it is missing."""
@@ -101,6 +110,16 @@ class EvidenceReader:
     def _one(self, sql: str, *values: Any) -> Any:  # noqa: ANN401 -- whatever SQLite holds
         row = self._db.execute(sql, values).fetchone()
         return None if row is None else row[0]
+
+
+def _as_bytes(value: object) -> bytes:
+    """Return a blob; `b""` for the value of another type that a damaged page may hold."""
+    return value if isinstance(value, bytes) else b""
+
+
+def _as_text(value: object) -> str:
+    """Return text; an empty one for the value of another type that a damaged page may hold."""
+    return value if isinstance(value, str) else ""
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def restore_lost_checksums(name: str, folder: Path, key: VerifierKey, met: Damag
     """
     try:
         report = check_log(name, folder, key)
-    except apsw.Error as error:
+    except (apsw.Error, TypeError, ValueError) as error:  # a page so damaged that it cannot even be checked
         raise met from error
     others = [finding for finding in report.findings if finding.kind != "PAGE_CHECKSUM"]
     if others:
