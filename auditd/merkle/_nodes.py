@@ -24,7 +24,7 @@ class Nodes:
     not stored, and MUST be callable from every thread that uses these nodes; what it raises passes through.
     """
 
-    def __init__(self, tree: Tree, read_tile: Callable[[int, int], bytes], cache_tiles: int = 3072) -> None:
+    def __init__(self, tree: Tree, read_tile: Callable[[int, int], bytes], cache_tiles: int = 1536) -> None:
         self._tree = tree
         self._read_tile = read_tile
         self._cache_tiles = cache_tiles
