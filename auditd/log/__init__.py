@@ -1,6 +1,6 @@
 """One append-only log: evidence file, writer, recovery, verified reading."""
 
-from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519
+from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
 from auditd.log._log import Log, LogSettings
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan
@@ -25,4 +25,5 @@ __all__ = [
     "load_signer",
     "sign_peers",
     "verify_ed25519",
+    "write_private_file",
 ]

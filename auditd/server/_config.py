@@ -66,7 +66,7 @@ class Config:
     @property
     def local_issuer_name(self) -> str:
         """The claim `iss` of tokens from the folder's own issuer."""
-        return f"https://{self.origin}/local"
+        return local_issuer_name(self.origin)
 
     def log_folder(self, name: str) -> Path:
         """Return where a log is kept."""
@@ -183,6 +183,11 @@ class _Reader:
 
     def _error(self, key: str, problem: str) -> FolderError:
         return FolderError("CONFIG_INVALID", f"{self._path}: {key}: {problem}", {"key": key})
+
+
+def local_issuer_name(origin: str) -> str:
+    """Return the claim `iss` of tokens from the own issuer of the server of this origin."""
+    return f"https://{origin}/local"
 
 
 def is_origin(text: str) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditd.errors import FolderError, InvalidRequestError, Violation
 from auditd.identity import LocalIssuer
-from auditd.log import Log, create_key_file, load_signer
-from auditd.server._config import CONFIG_NAME, is_origin, load_config
+from auditd.log import Log, create_key_file, load_signer, write_private_file
+from auditd.server._config import CONFIG_NAME, is_origin, load_config, local_issuer_name
 
 LOG_NAMES = ("main", "control", "access")
 PAGE_KEY_NAME = "pages.key"
@@ -64,8 +63,8 @@ def make_folder(folder: Path, origin: str) -> Made:
         keys = folder / "keys"
         keys.mkdir(mode=0o700)
         verifier_keys = {name: _make_log(folder, keys, origin, name) for name in LOG_NAMES}
-        LocalIssuer.create(f"https://{origin}/local").write_key(keys / ISSUER_KEY_NAME)
-        _write_private(keys / PAGE_KEY_NAME, secrets.token_bytes(PAGE_KEY_BYTES))
+        LocalIssuer.create(local_issuer_name(origin)).write_key(keys / ISSUER_KEY_NAME)
+        write_private_file(keys / PAGE_KEY_NAME, secrets.token_bytes(PAGE_KEY_BYTES))
         # Written last: a folder with this file is whole.
         (folder / CONFIG_NAME).write_text(_CONFIG.format(origin=origin), encoding="utf-8")
     except OSError as error:
@@ -97,11 +96,3 @@ def load_page_key(keys: Path) -> bytes:
             f"{path} has {len(key)} bytes, must have {PAGE_KEY_BYTES}; make one: {_MAKE_PAGE_KEY % path}",
         )
     return key
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)

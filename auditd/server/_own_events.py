@@ -12,7 +12,7 @@ from auditd.entry import Event, KeyMaker, Origin, Resource, Time, encode_caller,
 from auditd.log import Submission
 from auditd.server._caller import CallContext
 
-SUCCESS, FAILURE, DENIED = 1, 2, 3
+SUCCESS, DENIED = 1, 3
 _MAX_TEXT = 40_000
 
 
@@ -20,7 +20,6 @@ class OwnEvents:
     """Makes submissions of the server's own events; `origin` is the server's."""
 
     def __init__(self, origin: str) -> None:
-        self._issuer = origin
         self._server = encode_caller("server", origin, "auditd")
         self._unauthenticated = encode_caller("unauthenticated")
         self._server_keys = KeyMaker(origin, "auditd")
