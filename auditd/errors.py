@@ -14,6 +14,7 @@ AuditdError
 │   └── UnavailableError         `recorded` says what became of an append
 ├── DamagedError                 stop: the evidence contradicts itself; `facts` hold both sides
 └── FolderError                  the operator must act: a server folder or its configuration is unfit
+    └── ConfigError              settings break rules: `violations` names each
 """
 
 from __future__ import annotations
@@ -113,3 +114,12 @@ class DamagedError(AuditdError):
 
 class FolderError(AuditdError):
     """A server folder, its keys or its configuration are unfit; the message says what to do."""
+
+
+class ConfigError(FolderError):
+    """Settings break rules. `lines` describe every mistake, a line each; `violations` name the settings."""
+
+    def __init__(self, reason: str, lines: Sequence[str], violations: Sequence[Violation] = ()) -> None:
+        super().__init__(reason, "\n".join(lines))
+        self.lines = tuple(lines)
+        self.violations = tuple(violations)

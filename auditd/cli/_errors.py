@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from auditd.errors import AuditdError, DamagedError, InvalidRequestError
+from auditd.errors import AuditdError, ConfigError, DamagedError, InvalidRequestError
 from auditd_client.cli import CommandError, ExitStatus
 
 
@@ -17,6 +17,8 @@ def folder_errors() -> Iterator[None]:
     except DamagedError as error:
         facts = [f"  {name}: {value}" for name, value in error.facts.items()]
         raise CommandError(error.message, *facts, status=ExitStatus.NO) from error
+    except ConfigError as error:
+        raise CommandError(*error.lines) from error
     except InvalidRequestError as error:
         raise CommandError(error.message) from error
     except AuditdError as error:

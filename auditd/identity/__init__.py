@@ -2,17 +2,20 @@
 
 from auditd.identity._authenticator import Authenticator, parse_authorization
 from auditd.identity._caller import Caller, Credential
+from auditd.identity._claim_mapping import ClaimMapping
 from auditd.identity._errors import TokenError, TokenReason
-from auditd.identity._issuer import ALGORITHMS, Issuer, IssuerConfig, IssuerKey
+from auditd.identity._issuer import ALGORITHMS, MAX_LIFETIME_S, Issuer, IssuerConfig, IssuerKey
 from auditd.identity._local_issuer import LocalIssuer
 from auditd.identity._roles import ROLES, SYSTEM_LOGS, Permission, Permissions
 
 __all__ = [
     "ALGORITHMS",
+    "MAX_LIFETIME_S",
     "ROLES",
     "SYSTEM_LOGS",
     "Authenticator",
     "Caller",
+    "ClaimMapping",
     "Credential",
     "Issuer",
     "IssuerConfig",

@@ -140,6 +140,10 @@ class Authenticator:
             permissions=permissions_of(claims.roles),
             kid=key.kid,
             key_thumbprint=key.thumbprint,
+            key_jwk=key.jwk_json,
+            session=claims.session,
+            tenant=claims.tenant,
+            method=claims.method,
             credential=Credential.from_parts(
                 config.issuer, jws.header_text, jws.payload_text, jws.signature_text, claims.expires_at
             ),

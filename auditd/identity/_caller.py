@@ -48,9 +48,11 @@ class Credential:
 class Caller:
     """Who makes a call, as a verified token says.
 
-    `roles` are all that the token names, in its order; `permissions` come from the built-in ones among
-    them. `kid` and `key_thumbprint` (RFC 7638, 43 characters) name the issuer's key that verified the
-    token. `credential_id` (32 bytes) and `expires_at` (Unix seconds) are those of `credential`.
+    `roles` are all that the token names, in its order and by the issuer's mapping; `permissions` come from
+    the built-in ones among them. `session`, `tenant` and `method` are None where the token does not say.
+    `kid` and `key_thumbprint` (RFC 7638, 43 characters) name the issuer's key that verified the token, and
+    `key_jwk` is that key in its canonical form. `credential_id` (32 bytes) and `expires_at` (Unix seconds)
+    are those of `credential`.
     """
 
     issuer: str
@@ -60,7 +62,11 @@ class Caller:
     permissions: Permissions
     kid: str | None
     key_thumbprint: str
+    key_jwk: str
     credential: Credential
+    session: str | None = None
+    tenant: str | None = None
+    method: str | None = None
     kind: Literal["token"] = "token"
 
     @property

@@ -5,27 +5,38 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from auditd.identity._claim_mapping import ClaimPath, find_claim, map_roles, path_text
 from auditd.identity._errors import TokenError, TokenReason
 from auditd.identity._issuer import IssuerConfig
 from auditd.identity._strict import check_name, shown
 
 MAX_SUBJECT_BYTES = 256
 MAX_JTI_BYTES = 256
+MAX_SESSION_BYTES = 256
+MAX_TENANT_BYTES = 128
+MAX_METHOD_BYTES = 64
+
+_ABSENT = object()
+_SPACED_CLAIMS = frozenset({"scope", "scp"})
 
 _LAST_DATE = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says, checked.
+    """What a token says, checked; `roles` are ours, by the issuer's mapping.
 
-    `expires_at` is the Unix time in seconds from which the token is refused: `exp` rounded down, plus the
-    leeway.
+    `session`, `tenant` and `method` are None where the token, or the issuer's configuration, says nothing
+    of them; a method of several is parted by spaces, such as `pwd otp`. `expires_at` is the Unix time in
+    seconds from which the token is refused: `exp` rounded down, plus the leeway.
     """
 
     subject: str
     jti: str | None
     roles: tuple[str, ...]
+    session: str | None
+    tenant: str | None
+    method: str | None
     expires_at: int
 
 
@@ -43,9 +54,19 @@ def check_claims(claims: dict[str, object], config: IssuerConfig, audience: str,
         raise TokenError(TokenReason.SENDER_CONSTRAINED, message)
     _check_audience(claims.get("aud"), config.audience or audience)
     expires_at = _check_times(claims, config, now)
-    subject = _name(claims, "sub", MAX_SUBJECT_BYTES)
-    jti = _name(claims, "jti", MAX_JTI_BYTES) if "jti" in claims else None
-    return Claims(subject, jti, _roles(claims, config.roles_claim), expires_at)
+    names = config.claims
+    subject = _name(claims, names.subject, MAX_SUBJECT_BYTES)
+    if subject is None:
+        raise TokenError(TokenReason.CLAIMS, f"token claim {path_text(names.subject)}: missing")
+    return Claims(
+        subject=subject,
+        jti=_name(claims, ("jti",), MAX_JTI_BYTES),
+        roles=map_roles(_roles(claims, names.roles), config.roles),
+        session=_name(claims, names.session, MAX_SESSION_BYTES),
+        tenant=_name(claims, names.tenant, MAX_TENANT_BYTES),
+        method=_method(claims, names.method),
+        expires_at=expires_at,
+    )
 
 
 def _check_audience(value: object, expected: str) -> None:
@@ -89,17 +110,52 @@ def _date(claims: dict[str, object], name: str) -> int | float | None:
     return value
 
 
-def _name(claims: dict[str, object], name: str, max_bytes: int) -> str:
-    if name not in claims:
-        raise TokenError(TokenReason.CLAIMS, f"token claim {name}: missing")
+def _find(claims: dict[str, object], path: ClaimPath | None) -> object:
+    if path is None:
+        return _ABSENT
     try:
-        return check_name(claims[name], max_bytes)
+        return find_claim(claims, path, _ABSENT)
     except ValueError as error:
-        raise TokenError(TokenReason.CLAIMS, f"token claim {name}: {error}") from error
+        raise _malformed(path, str(error)) from error
 
 
-def _roles(claims: dict[str, object], name: str) -> tuple[str, ...]:
-    roles = claims.get(name, [])
-    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-        raise TokenError(TokenReason.CLAIMS, f"token claim {shown(name)}: expected an array of strings")
-    return tuple(roles)
+def _name(claims: dict[str, object], path: ClaimPath | None, max_bytes: int) -> str | None:
+    value = _find(claims, path)
+    if path is None or value is _ABSENT:
+        return None
+    try:
+        return check_name(value, max_bytes)
+    except ValueError as error:
+        raise _malformed(path, str(error)) from error
+
+
+def _roles(claims: dict[str, object], path: ClaimPath) -> tuple[str, ...]:
+    roles = _find(claims, path)
+    if roles is _ABSENT:
+        return ()
+    if isinstance(roles, str) and path[-1] in _SPACED_CLAIMS:
+        return tuple(roles.split(" "))
+    return _strings(roles, path)
+
+
+def _method(claims: dict[str, object], path: ClaimPath | None) -> str | None:
+    value = _find(claims, path)
+    if path is None or value is _ABSENT:
+        return None
+    methods = (value,) if isinstance(value, str) else _strings(value, path)
+    if not methods:
+        return None
+    try:
+        return check_name(" ".join(methods), MAX_METHOD_BYTES)
+    except ValueError as error:
+        raise _malformed(path, str(error)) from error
+
+
+def _strings(value: object, path: ClaimPath) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _malformed(path, "expected an array of strings")
+    return tuple(value)
+
+
+def _malformed(path: ClaimPath, problem: str) -> TokenError:
+    return TokenError(TokenReason.CLAIMS, f"token claim {path_text(path)}: {problem}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from auditd.errors import FolderError
+from auditd.identity._claim_mapping import ClaimMapping, role_mapping
 from auditd.identity._jwks import MAX_JWKS_BYTES, KeySet, parse_jwks
 from auditd.identity._strict import check_name, shown
+from auditd.settings import check_settings, optional, read_path, setting, table, whole
 
 ALGORITHMS = ("EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256")
 MAX_ISSUER_BYTES = 512
@@ -16,6 +19,28 @@ MAX_LEEWAY_S = 60
 MAX_LIFETIME_S = 366 * 86_400
 
 TokenType: TypeAlias = Literal["at+jwt", "any"]
+
+
+def _name(value: object) -> str:
+    return check_name(value, MAX_ISSUER_BYTES)
+
+
+def _algorithms(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be an array of text")
+    foreign = [name for name in value if name not in ALGORITHMS]
+    if foreign or not value:
+        given = shown(foreign[0]) if foreign else "none given"
+        raise ValueError(f"{given}, expected some of {', '.join(ALGORITHMS)}")
+    return tuple(value)
+
+
+def _typ(value: object) -> TokenType:
+    if value == "at+jwt":
+        return "at+jwt"
+    if value == "any":
+        return "any"
+    raise ValueError(f"{shown(value)}, expected 'at+jwt' or 'any'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,47 +55,24 @@ class IssuerConfig:
         send, and with it their ID tokens, unless the audience keeps them apart.
     leeway_s: how far the clocks may differ, 0 to 60 seconds.
     max_lifetime_s: the longest time from `iat` to `exp` that is accepted, 1 second to 366 days.
-    roles_claim: the claim that holds the array of roles.
+    claims: which of its claims say what.
+    roles: from its role names to ours; None: its names are taken as they are.
 
-    Raises FolderError: `ISSUER_CONFIG_INVALID`, when a setting breaks its rule.
+    Raises ConfigError: `ISSUER_CONFIG_INVALID`, when settings break their rules.
     """
 
-    issuer: str
-    jwks_file: Path
-    audience: str | None = None
-    algorithms: tuple[str, ...] = ALGORITHMS
-    typ: TokenType = "at+jwt"
-    leeway_s: int = 30
-    max_lifetime_s: int = 3600
-    roles_claim: str = "roles"
+    issuer: str = setting(MISSING, _name)
+    jwks_file: Path = setting(MISSING, read_path)
+    audience: str | None = setting(None, optional(_name))
+    algorithms: tuple[str, ...] = setting(ALGORITHMS, _algorithms)
+    typ: TokenType = setting("at+jwt", _typ)
+    leeway_s: int = setting(30, whole(0, MAX_LEEWAY_S))
+    max_lifetime_s: int = setting(3600, whole(1, MAX_LIFETIME_S))
+    claims: ClaimMapping = table(ClaimMapping)
+    roles: Mapping[str, tuple[str, ...]] | None = setting(None, optional(role_mapping))
 
     def __post_init__(self) -> None:
-        _check_setting(self.issuer, "issuer", self.issuer, MAX_ISSUER_BYTES)
-        if self.audience is not None:
-            _check_setting(self.issuer, "audience", self.audience, MAX_ISSUER_BYTES)
-        _check_setting(self.issuer, "roles_claim", self.roles_claim, MAX_ISSUER_BYTES)
-        foreign = [name for name in self.algorithms if name not in ALGORITHMS]
-        if foreign or not self.algorithms:
-            given = shown(foreign[0]) if foreign else "none given"
-            raise _config_error(self.issuer, "algorithms", f"{given}, expected some of {', '.join(ALGORITHMS)}")
-        if self.typ not in ("at+jwt", "any"):
-            raise _config_error(self.issuer, "typ", f"{shown(self.typ)}, expected 'at+jwt' or 'any'")
-        if not 0 <= self.leeway_s <= MAX_LEEWAY_S:
-            raise _config_error(self.issuer, "leeway_s", f"{self.leeway_s}, expected 0 to {MAX_LEEWAY_S}")
-        if not 1 <= self.max_lifetime_s <= MAX_LIFETIME_S:
-            message = f"{self.max_lifetime_s}, expected 1 to {MAX_LIFETIME_S}"
-            raise _config_error(self.issuer, "max_lifetime_s", message)
-
-
-def _config_error(issuer: str, setting: str, problem: str) -> FolderError:
-    return FolderError("ISSUER_CONFIG_INVALID", f"issuer {shown(issuer)}: {setting}: {problem}")
-
-
-def _check_setting(issuer: str, setting: str, value: str, max_bytes: int) -> None:
-    try:
-        check_name(value, max_bytes)
-    except ValueError as error:
-        raise _config_error(issuer, setting, str(error)) from error
+        check_settings(self, "ISSUER_CONFIG_INVALID", f"issuer {shown(self.issuer)}: ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import grpc
 
 from auditd.entry import KeyMaker, encode_caller
-from auditd.identity import Authenticator, Caller, IssuerKey, parse_authorization
+from auditd.identity import Authenticator, Caller, parse_authorization
 from auditd.log import Credential
 
 
@@ -26,9 +26,8 @@ class CallContext:
 class Callers:
     """Knows the caller of every call. Belongs to the event loop's thread."""
 
-    def __init__(self, authenticator: Authenticator, keys: dict[str, IssuerKey], cache_size: int) -> None:
+    def __init__(self, authenticator: Authenticator, cache_size: int) -> None:
         self._authenticator = authenticator
-        self._keys = keys
         self._contexts: OrderedDict[bytes, CallContext] = OrderedDict()
         self._cache_size = cache_size
 
@@ -54,7 +53,7 @@ class Callers:
             signature_hash=evidence.signature_hash,
             expires_at=evidence.expires_at,
             key_thumbprint=caller.key_thumbprint,
-            key_jwk=self._keys[caller.key_thumbprint].jwk_json,
+            key_jwk=caller.key_jwk,
         )
         return CallContext(
             caller,

@@ -3,49 +3,69 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
-from auditd.errors import FolderError
-from auditd.identity import IssuerConfig
+from auditd.errors import ConfigError, FolderError, Violation
+from auditd.identity import MAX_LIFETIME_S, IssuerConfig
+from auditd.server._toml_lines import TomlLines
+from auditd.settings import optional_table, read_flag, read_path, read_table, read_text, setting, table, tables, whole
 
 CONFIG_NAME = "auditd.toml"
 FORMAT = 1
 DEFAULT_LISTEN = "127.0.0.1:7443"
 
 
+def is_origin(name: str) -> bool:
+    """Tell whether `name` suits as a server's origin: printable ASCII without spaces, '+', '~' or a scheme."""
+    return (
+        0 < len(name) <= 200
+        and name.isascii()
+        and name.isprintable()
+        and not set(name) & set(' +~"\\')
+        and "://" not in name
+        and not name.endswith("/")
+    )
+
+
+def _origin(value: object) -> str:
+    if not isinstance(value, str) or not is_origin(value):
+        raise ValueError(f"{value!r}, must be a name such as audit.example.com")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
     """Limits, each with its unit in the name."""
 
-    max_batch_events: int = 1_000
-    max_request_bytes: int = 4 * 1024 * 1024
-    max_queued_events: int = 16_000
-    max_queued_bytes: int = 64 * 1024 * 1024
-    max_event_age_s: int = 30 * 86_400
-    max_ahead_s: int = 300
-    max_queries_at_once: int = 4
-    max_query_s: int = 20
-    max_cached_tokens: int = 2_048
-    drain_s: int = 10
+    max_batch_events: int = setting(1_000, whole(1))
+    max_request_bytes: int = setting(4 * 1024 * 1024, whole(1))
+    max_queued_events: int = setting(16_000, whole(1))
+    max_queued_bytes: int = setting(64 * 1024 * 1024, whole(1))
+    max_event_age_s: int = setting(30 * 86_400, whole(1))
+    max_ahead_s: int = setting(300, whole(1))
+    max_queries_at_once: int = setting(4, whole(1))
+    max_query_s: int = setting(20, whole(1))
+    max_cached_tokens: int = setting(2_048, whole(1))
+    drain_s: int = setting(10, whole(1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
     """Files of the server's certificate chain and private key (PEM)."""
 
-    certificate: Path
-    key: Path
+    certificate: Path = setting(MISSING, read_path)
+    key: Path = setting(MISSING, read_path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalIssuerSettings:
     """The folder's own token issuer."""
 
-    enabled: bool = True
-    max_lifetime_s: int = 3_600
+    enabled: bool = setting(True, read_flag)
+    max_lifetime_s: int = setting(3_600, whole(1, MAX_LIFETIME_S))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +73,36 @@ class Config:
     """A server folder's settings; paths are absolute."""
 
     folder: Path
-    origin: str
-    audience: str
-    listen: str = DEFAULT_LISTEN
-    keys: Path
-    tls: TlsSettings | None = None
-    local_issuer: LocalIssuerSettings = field(default_factory=LocalIssuerSettings)
-    issuers: tuple[IssuerConfig, ...] = ()
-    limits: LimitSettings = field(default_factory=LimitSettings)
     text: str = ""
+    format: int = setting(MISSING, whole(FORMAT, FORMAT))
+    origin: str = setting(MISSING, _origin)
+    audience: str = setting("", read_text)
+    listen: str = setting(DEFAULT_LISTEN, read_text)
+    keys: Path = setting(Path("keys"), read_path)
+    tls: TlsSettings | None = optional_table(TlsSettings)
+    local_issuer: LocalIssuerSettings = table(LocalIssuerSettings)
+    issuers: tuple[IssuerConfig, ...] = tables(IssuerConfig)
+    limits: LimitSettings = table(LimitSettings)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audience", self.audience or self.origin)
+        object.__setattr__(self, "keys", self.folder / self.keys)
+
+    @staticmethod
+    def violations_together(values: Mapping[str, Any]) -> Iterator[Violation]:
+        """Refuse two issuers of one name."""
+        seen: dict[str, int] = {}
+        for number, issuer in enumerate(values.get("issuers", ())):
+            if issuer is None:
+                continue
+            first = seen.setdefault(issuer.issuer, number)
+            if first != number:
+                yield Violation(f"issuers[{number}].issuer", f"is that of issuers[{first}] already")
+
+    @property
+    def path(self) -> Path:
+        """The file that these settings stand in."""
+        return self.folder / CONFIG_NAME
 
     @property
     def local_issuer_name(self) -> str:
@@ -78,125 +119,44 @@ class Config:
 
 
 def load_config(folder: Path) -> Config:
-    """Read `auditd.toml` of a server folder; raise FolderError naming file and key of the first mistake."""
-    path = folder / CONFIG_NAME
+    """Read `auditd.toml` of a server folder.
+
+    Raises ConfigError: `CONFIG_INVALID`, naming file, line and key of every mistake. Raises FolderError:
+    `FOLDER_MISSING`, `NEWER_FORMAT`.
+    """
+    file = folder / CONFIG_NAME
     try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
+        content = file.read_text(encoding="utf-8")
+        values = tomllib.loads(content)
     except FileNotFoundError as error:
         raise FolderError(
             "FOLDER_MISSING",
             f"{folder} is no server folder ({CONFIG_NAME} is missing); make one: auditlog init {folder}",
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FolderError("CONFIG_INVALID", f"{path}: {error}") from error
-    return _Reader(path).config(folder.resolve(), table, text)
+        raise ConfigError("CONFIG_INVALID", [f"{file}: {error}"]) from error
+    version = values.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise FolderError("NEWER_FORMAT", f"{file}: format {version}, this release knows {FORMAT}; use a newer release")
+    found: list[Violation] = []
+    base = folder.resolve()
+    config = read_table(Config, values, "", base, found, folder=base, text=content)
+    if config is None:
+        raise config_error(file, content, found)
+    return config
 
 
-class _Reader:
-    """Turns tables into settings, naming the file in every complaint."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def config(self, folder: Path, table: Mapping[str, Any], text: str) -> Config:
-        known = {"format", "origin", "audience", "listen", "keys", "tls", "local_issuer", "issuers", "limits"}
-        self._refuse_unknown("", table, known)
-        version = self._take(table, "format", int, None)
-        if version > FORMAT:
-            raise FolderError(
-                "NEWER_FORMAT",
-                f"{self._path}: format {version}, this release knows {FORMAT}; use a newer release",
-            )
-        if version != FORMAT:
-            raise self._error("format", f"{version}, must be {FORMAT}")
-        origin = self._take(table, "origin", str, None)
-        if not is_origin(origin):
-            raise self._error("origin", f"{origin!r}, must be a name such as audit.example.com")
-        issuers = self._take(table, "issuers", list, [])
-        return Config(
-            folder=folder,
-            origin=origin,
-            audience=self._take(table, "audience", str, origin),
-            listen=self._take(table, "listen", str, DEFAULT_LISTEN),
-            keys=folder / self._take(table, "keys", str, "keys"),
-            tls=self._tls(folder, table),
-            local_issuer=self._settings(LocalIssuerSettings, "local_issuer", table),
-            issuers=tuple(self._issuer(folder, f"issuers[{i}]", item) for i, item in enumerate(issuers)),
-            limits=self._settings(LimitSettings, "limits", table),
-            text=text,
-        )
-
-    def _tls(self, folder: Path, table: Mapping[str, Any]) -> TlsSettings | None:
-        if "tls" not in table:
-            return None
-        section = self._take(table, "tls", dict, {})
-        self._refuse_unknown("tls.", section, {"certificate", "key"})
-        paths = {name: folder / self._take(section, name, str, None, "tls.") for name in ("certificate", "key")}
-        return TlsSettings(**paths)
-
-    def _issuer(self, folder: Path, where: str, item: object) -> IssuerConfig:
-        if not isinstance(item, dict):
-            raise self._error(where, "must be a table")
-        values = dict(item)
-        self._refuse_unknown(f"{where}.", values, {item.name for item in fields(IssuerConfig)})
-        values["jwks_file"] = folder / self._take(values, "jwks_file", str, None, f"{where}.")
-        values["issuer"] = self._take(values, "issuer", str, None, f"{where}.")
-        for name, kind in (
-            ("leeway_s", int),
-            ("max_lifetime_s", int),
-            ("roles_claim", str),
-            ("audience", str),
-            ("typ", str),
-        ):
-            if name in values:
-                self._take(values, name, kind, None, f"{where}.")
-        if "algorithms" in values:
-            values["algorithms"] = tuple(map(str, self._take(values, "algorithms", list, None, f"{where}.")))
-        try:
-            return IssuerConfig(**values)
-        except FolderError as error:
-            raise FolderError(error.reason, f"{self._path}: {where}: {error.message}") from error
-
-    def _settings(self, kind: type[Any], name: str, table: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- one of three
-        section = self._take(table, name, dict, {})
-        defaults = {item.name: item.default for item in fields(kind)}
-        self._refuse_unknown(f"{name}.", section, set(defaults))
-        values = {key: self._take(section, key, type(defaults[key]), defaults[key], f"{name}.") for key in section}
-        for key, value in values.items():
-            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-                raise self._error(f"{name}.{key}", f"{value}, must be at least 1")
-        return kind(**values)
-
-    def _take(self, table: Mapping[str, Any], key: str, kind: type[Any], default: object, prefix: str = "") -> Any:  # noqa: ANN401 -- as the file has it
-        value = table.get(key, default)
-        if value is None:
-            raise self._error(prefix + key, "is missing")
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self._error(prefix + key, f"{value!r}, must be a {kind.__name__}")
-        return value
-
-    def _refuse_unknown(self, prefix: str, table: Mapping[str, Any], known: set[str]) -> None:
-        unknown = sorted(set(table) - known)
-        if unknown:
-            raise self._error(prefix + unknown[0], f"is no setting; known are {', '.join(sorted(known))}")
-
-    def _error(self, key: str, problem: str) -> FolderError:
-        return FolderError("CONFIG_INVALID", f"{self._path}: {key}: {problem}", {"key": key})
+def config_error(file: Path, content: str, found: Sequence[Violation]) -> ConfigError:
+    """Return the error that names file, line and key of every mistake, in the order of the file."""
+    lines = TomlLines(content)
+    placed = sorted(((lines.line_of(one.field), one) for one in found), key=lambda pair: pair[0])
+    return ConfigError(
+        "CONFIG_INVALID",
+        [f"{file}:{line}: {one.field}: {one.description}" for line, one in placed],
+        [one for _, one in placed],
+    )
 
 
 def local_issuer_name(origin: str) -> str:
     """Return the claim `iss` of tokens from the own issuer of the server of this origin."""
     return f"https://{origin}/local"
-
-
-def is_origin(text: str) -> bool:
-    """Tell whether `text` suits as a server's origin: printable ASCII without spaces, '+', '~' or a scheme."""
-    return (
-        0 < len(text) <= 200
-        and text.isascii()
-        and text.isprintable()
-        and not set(text) & set(' +~"\\')
-        and "://" not in text
-        and not text.endswith("/")
-    )

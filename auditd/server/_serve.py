@@ -93,7 +93,6 @@ async def _run(
         logs.by_name,
         Callers(
             Authenticator(issuers, config.audience, time.time, limits.max_cached_tokens),
-            {key.thumbprint: key for issuer in issuers for key in issuer.keys},
             limits.max_cached_tokens,
         ),
         access,

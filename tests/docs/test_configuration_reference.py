@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auditd.identity import IssuerConfig
+from auditd.identity import ClaimMapping, IssuerConfig
 from auditd.server import load_config
 from auditd.server._config import DEFAULT_LISTEN, FORMAT, Config, LimitSettings, LocalIssuerSettings, TlsSettings
 
@@ -31,6 +31,8 @@ def shown(value: object) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, int):
         return f"{value:,}"
+    if value is None:
+        return "none"
     if isinstance(value, tuple):
         return ", ".join(f"`{item}`" for item in value)
     return f"`{value}`"
@@ -42,6 +44,7 @@ def shown(value: object) -> str:
         ("`[tls]`", TlsSettings),
         ("`[local_issuer]`", LocalIssuerSettings),
         ("`[[issuers]]`", IssuerConfig),
+        ("`[issuers.claims]`", ClaimMapping),
         ("`[limits]`", LimitSettings),
     ],
 )
@@ -49,6 +52,8 @@ def test_each_table_is_described_with_its_defaults(heading, kind):
     defaults = {item.name: shown(item.default) for item in fields(kind)}
     if kind is IssuerConfig:
         defaults["audience"] = "the server's"
+        # Tables, which have sections of their own.
+        del defaults["claims"], defaults["roles"]
     described = {name: default.partition(" (")[0] for name, default in documented(heading).items()}
     assert described == defaults
 
@@ -67,4 +72,4 @@ def test_the_example_is_accepted(tmp_path):
     assert example is not None
     (tmp_path / "auditd.toml").write_text(example[1])
     config = load_config(tmp_path)
-    assert (config.issuers[0].roles_claim, config.local_issuer.enabled) == ("auditd_roles", False)
+    assert (config.issuers[0].claims.roles, config.local_issuer.enabled) == (("realm_access", "roles"), False)

@@ -135,12 +135,6 @@ def test_roles_that_are_no_array_of_strings(forge, server, roles):
     assert forge.reason(server, forge.token(claims=forge.claims(roles=roles))) == "TOKEN_CLAIMS"
 
 
-def test_roles_come_from_the_configured_claim_only(forge):
-    server = forge.trust(roles_claim="https://example.com/roles")
-    claims = forge.claims(**{"https://example.com/roles": ["reader"], "roles": ["admin"]})
-    assert server.authenticate(forge.token(claims=claims)).roles == ("reader",)
-
-
 def test_no_roles_are_no_error(forge, server):
     assert server.authenticate(forge.token(claims=forge.claims(roles=None))).roles == ()
 

@@ -1,0 +1,137 @@
+"""A mistyped setting is an error and not a surprise: file, line and key of every mistake, all at once."""
+
+import re
+
+import pytest
+
+from auditd.errors import ConfigError, FolderError
+from auditd.server import load_config
+
+GOOD = """\
+format = 1
+origin = "audit.example.com"
+"""
+
+
+def read(tmp_path, text):
+    (tmp_path / "auditd.toml").write_text(text, encoding="utf-8")
+    return load_config(tmp_path)
+
+
+def mistakes(tmp_path, text):
+    """Line, key and problem of each mistake, having checked that each names the file."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+    assert caught.value.reason == "CONFIG_INVALID"
+    assert str(caught.value) == "\n".join(caught.value.lines)
+    found = []
+    for line in caught.value.lines:
+        match = re.fullmatch(re.escape(str(tmp_path / "auditd.toml")) + r":(\d+): ([^:]+): (.+)", line)
+        assert match is not None, line
+        found.append((int(match[1]), match[2], match[3]))
+    return found
+
+
+def test_every_mistake_is_named_with_its_line(tmp_path):
+    text = """\
+format = 1
+origin = "https://audit.example.com"
+colour = "red"
+
+[limits]
+drain_s = 0
+max_query_s = "20"
+
+[[issuers]]
+issuer = "https://idp.example.com"
+leeway_s = 61
+algorithms = [
+    "EdDSA",
+    "HS256",
+]
+
+[[issuers]]
+jwks_file = "b.json"
+typ = "JWT"
+
+[issuers.claims]
+roles = "a..b"
+rolls = "roles"
+
+[issuers.roles]
+boss = "root"
+
+[tls]
+certificate = ""
+"""
+    found = [(line, key) for line, key, _ in mistakes(tmp_path, text)]
+    assert found == [
+        (2, "origin"),
+        (3, "colour"),
+        (6, "limits.drain_s"),
+        (7, "limits.max_query_s"),
+        (9, "issuers[0].jwks_file"),
+        (11, "issuers[0].leeway_s"),
+        (12, "issuers[0].algorithms"),
+        (17, "issuers[1].issuer"),
+        (19, "issuers[1].typ"),
+        (22, "issuers[1].claims.roles"),
+        (23, "issuers[1].claims.rolls"),
+        (25, "issuers[1].roles"),
+        (28, "tls.key"),
+        (29, "tls.certificate"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("audience = 7", (3, "audience", "7, must be text")),
+        ("listen = true", (3, "listen", "True, must be text")),
+        ("issuers = 5", (3, "issuers", "must be an array of tables")),
+        ("issuers = [5]", (3, "issuers[0]", "must be a table")),
+        ("tls = 1", (3, "tls", "must be a table")),
+        ("limits = [1]", (3, "limits", "must be a table")),
+        ("tls = { key = 'k', certificate = 7 }", (3, "tls.certificate", "7, must be a path")),
+        ('keys = "a\\u0000b"', (3, "keys", "'a\\x00b', must be a path")),
+        ("\n# why\n\n[local_issuer]\nenabled = 1", (7, "local_issuer.enabled", "1, must be true or false")),
+        ("limits.drain_s = 1.5", (3, "limits.drain_s", "1.5, must be a whole number")),
+        ("limits.drain_s = true", (3, "limits.drain_s", "True, must be a whole number")),
+        ('"a.b" = 1', (3, "a.b", "is no setting; known are audience, format, issuers, keys, limits, listen")),
+        ('text = "x"\nfolder = "/"', (3, "text", "is no setting")),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_mistake_of_each_kind(tmp_path, more, expected):
+    line, key, problem = mistakes(tmp_path, GOOD + more)[0]
+    assert (line, key) == expected[:2]
+    assert problem.startswith(expected[2])
+
+
+def test_missing_settings_are_named(tmp_path):
+    assert [(line, key) for line, key, _ in mistakes(tmp_path, "# nothing\n")] == [(1, "format"), (1, "origin")]
+
+
+def test_two_issuers_of_one_name(tmp_path):
+    issuer = '[[issuers]]\nissuer = "https://idp.example.com"\njwks_file = "a.json"\n'
+    other = issuer.replace("idp", "other")
+    assert mistakes(tmp_path, GOOD + issuer + other + issuer) == [
+        (10, "issuers[2].issuer", "is that of issuers[0] already")
+    ]
+
+
+def test_text_that_is_no_toml_is_placed_by_its_reader(tmp_path):
+    with pytest.raises(ConfigError, match=r"auditd\.toml: .*at line 3"):
+        read(tmp_path, GOOD + "[limits]\n".replace("]", ""))
+
+
+def test_newer_format_is_said_before_its_settings_are_judged(tmp_path):
+    with pytest.raises(FolderError) as caught:
+        read(tmp_path, "format = 2\nunheard_of = true\n")
+    assert caught.value.reason == "NEWER_FORMAT"
+
+
+def test_settings_that_are_right_are_read(tmp_path):
+    config = read(tmp_path, GOOD + 'keys = "/k"\n[tls]\ncertificate = "c.pem"\nkey = "/etc/k.pem"\n')
+    assert (config.audience, str(config.keys), str(config.tls.key)) == ("audit.example.com", "/k", "/etc/k.pem")
+    assert config.tls.certificate == tmp_path.resolve() / "c.pem"
