@@ -33,7 +33,14 @@ from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._training import DictionaryTrainer
 from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer
 from auditd.log.check._repair import restore_lost_checksums
-from auditd.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, inclusion_proofs, root_at
+from auditd.merkle import (
+    EMPTY_ROOT,
+    consistency_proof,
+    entries_proof,
+    inclusion_proof,
+    inclusion_proofs,
+    root_at,
+)
 from auditd.note import Checkpoint, sign_note
 
 _logger = logging.getLogger(__name__)
@@ -254,6 +261,25 @@ class Log:
         if not 0 <= from_size <= to_size:
             raise _out_of_range("from_size", from_size, f"at most to_size {to_size}")
         return consistency_proof(from_size, to_size, self._writer.nodes)
+
+    def entries_proof(
+        self, ranges: Sequence[tuple[int, int]], size: int, within: tuple[int, int] | None = None
+    ) -> list[bytes]:
+        """Return the proof that the tree of `size` holds exactly these entries at `ranges`; see `merkle.entries_proof`.
+
+        Each range is [first, last), ascending. Raises InvalidRequestError where they are not within the tree.
+        """
+        self._require_size("tree_size", size, self.size)
+        try:
+            return entries_proof(ranges, size, self._writer.nodes, within)
+        except ValueError as error:
+            raise InvalidRequestError("OUT_OF_RANGE", str(error), [Violation("ranges", str(error))]) from error
+
+    def leaf_hashes(self, first: int, last: int) -> list[bytes]:
+        """Return the leaf hashes of the entries [first, last); raise InvalidRequestError beyond the tree."""
+        if not 0 <= first < last <= self.size:
+            raise _out_of_range("last", last, f"above first {first} and at most the tree size {self.size}")
+        return self._writer.nodes.leaf_hashes(first, last)
 
     def require_known_size(self, known_size: int) -> None:
         """Raise PreconditionError if a caller holds a checkpoint of a tree larger than this one (promise 2)."""

@@ -1,6 +1,7 @@
 """The Merkle tree of a log: hashes, tiles, growth, and the building of proofs."""
 
 from auditd.merkle._hash import EMPTY_ROOT, HASH_SIZE, leaf_hash, node_hash
+from auditd.merkle._left_out import entries_proof, maximal_subtrees, range_proof
 from auditd.merkle._nodes import Nodes
 from auditd.merkle._proof import (
     NodeSource,
@@ -22,10 +23,13 @@ __all__ = [
     "Tree",
     "consistency_proof",
     "edge_widths",
+    "entries_proof",
     "inclusion_proof",
     "inclusion_proofs",
     "leaf_hash",
+    "maximal_subtrees",
     "node_hash",
+    "range_proof",
     "root_at",
     "tile_root",
 ]

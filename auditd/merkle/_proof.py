@@ -1,8 +1,7 @@
 """Building the proofs of RFC 9162 section 2.1, for any size up to the tree's.
 
 Every proof is a path: the siblings met on the way from a perfect subtree to the root. A sibling at the right
-edge is in general not perfect; it is folded from the perfect subtrees it consists of. A range proof would be
-two such paths, along the left and the right side of the range, from the same `NodeSource`.
+edge is in general not perfect; it is folded from the perfect subtrees it consists of.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ class NodeSource(Protocol):
 
 def root_at(size: int, nodes: NodeSource) -> bytes:
     """Return the root of the tree of the first `size` leaves. Raises ValueError if there are fewer."""
-    _require_size(size, nodes)
-    return _fold(0, size, nodes) if size else EMPTY_ROOT
+    require_size(size, nodes)
+    return fold(0, size, nodes) if size else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, nodes: NodeSource) -> list[bytes]:
@@ -56,7 +55,7 @@ def inclusion_proofs(indexes: Iterable[int], size: int, nodes: NodeSource) -> li
 
     Each list is the caller's own. Raises ValueError as `inclusion_proof` does.
     """
-    _require_size(size, nodes)
+    require_size(size, nodes)
     paths = _Paths(size, nodes)
     proofs = []
     for index in indexes:
@@ -72,7 +71,7 @@ def consistency_proof(old_size: int, new_size: int, nodes: NodeSource) -> list[b
     Source: RFC 9162 section 2.1.4.1. It is empty for equal sizes, and for the empty tree, which any extends.
     Raises ValueError unless 0 <= old_size <= new_size <= nodes.size.
     """
-    _require_size(new_size, nodes)
+    require_size(new_size, nodes)
     if not 0 <= old_size <= new_size:
         raise ValueError(f"old size: {old_size} is not within 0..{new_size}")
     if old_size in (0, new_size):
@@ -139,11 +138,11 @@ class _Paths:
             start = (index ^ 1) << row_height
             end = start + (1 << row_height)
             if start < self._size:
-                yield _fold(start, min(end, self._size), self._nodes)
+                yield fold(start, min(end, self._size), self._nodes)
             index >>= 1
 
 
-def _fold(start: int, end: int, nodes: NodeSource) -> bytes:
+def fold(start: int, end: int, nodes: NodeSource) -> bytes:
     """Return the root over leaves `[start, end)`; `start` is a multiple of a power of two >= end - start."""
     root = b""
     while start < end:
@@ -155,6 +154,7 @@ def _fold(start: int, end: int, nodes: NodeSource) -> bytes:
     return root
 
 
-def _require_size(size: int, nodes: NodeSource) -> None:
+def require_size(size: int, nodes: NodeSource) -> None:
+    """Raise ValueError unless the nodes are known of a tree of `size` leaves."""
     if not 0 <= size <= nodes.size:
         raise ValueError(f"size: {size} is not within 0..{nodes.size}")

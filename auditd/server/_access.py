@@ -18,6 +18,8 @@ SWEEP_S = 1.0
 MAX_WINDOWS = 10_000
 
 Record = Callable[[Submission], Awaitable[Recorded]]
+Span = tuple[int, int]
+"""Lowest and highest index of entries."""
 
 
 @dataclass(slots=True)
@@ -36,12 +38,13 @@ class _Window:
         durable = self.durable
         return durable.done() and (durable.cancelled() or durable.exception() is not None)
 
-    def add(self, index: int | None) -> None:
-        """Count one more act, on the entry at `index` if there is one."""
+    def add(self, entries: Span | None) -> None:
+        """Count one more act, on these entries if there are any."""
         self.count += 1
-        if index is not None:
-            self.first_index = index if self.first_index is None else min(self.first_index, index)
-            self.last_index = index if self.last_index is None else max(self.last_index, index)
+        if entries is not None:
+            lowest, highest = entries
+            self.first_index = lowest if self.first_index is None else min(self.first_index, lowest)
+            self.last_index = highest if self.last_index is None else max(self.last_index, highest)
 
     def totals(self) -> dict[str, Any]:
         """Return what the entry that closes the window says."""
@@ -72,17 +75,19 @@ class AccessRecorder:
         ip: str,
         *,
         filter_text: str | None = None,
-        index: int | None = None,
+        entries: Span | None = None,
     ) -> None:
-        """Return once the read is recorded; raise UnavailableError `AUDIT_UNRECORDABLE` if it cannot be."""
+        """Return once a read, of certain entries or not, is recorded.
+
+        Raises UnavailableError `AUDIT_UNRECORDABLE` if it cannot be.
+        """
         key = (caller.caller.credential_id, method, log, filter_text)
         about: dict[str, Any] = {} if filter_text is None else {"filter": cut(filter_text)}
 
         def submit(more: Mapping[str, Any]) -> Submission:
             return self._own_events.by_caller(caller, f"log.{method}", {**about, **more}, log=log, ip=ip)
 
-        first: dict[str, Any] = {} if index is None else {"index": index}
-        await self._count(key, submit, first, index)
+        await self._count(key, submit, _named(entries), entries)
 
     async def refused(
         self, caller: CallContext | None, method: str, log: str, ip: str, error: AuditdError, claimed: str
@@ -106,7 +111,7 @@ class AccessRecorder:
         key: tuple[object, ...],
         submit: Callable[[Mapping[str, Any]], Submission],
         first: Mapping[str, Any],
-        index: int | None,
+        entries: Span | None,
     ) -> None:
         window = self._windows.get(key)
         if window is None or window.failed():
@@ -115,10 +120,10 @@ class AccessRecorder:
             durable = asyncio.ensure_future(self._record(submit(first)))
             window = self._windows[key] = _Window(durable, submit, time.monotonic())
         elif window.durable.done():
-            window.add(index)
+            window.add(entries)
             return
         else:
-            window.add(index)
+            window.add(entries)
         try:
             # Shielded: a caller that goes away must not take the others' record with it.
             await asyncio.shield(window.durable)
@@ -148,3 +153,11 @@ class AccessRecorder:
                 task = asyncio.ensure_future(self._record(window.submit(window.totals())))
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
+
+
+def _named(entries: Span | None) -> dict[str, int]:
+    """Return which entries were read, as attributes."""
+    if entries is None:
+        return {}
+    lowest, highest = entries
+    return {"index": lowest} if lowest == highest else {"lowest_index": lowest, "highest_index": highest}

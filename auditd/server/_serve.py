@@ -25,6 +25,7 @@ from auditd.server._folder import ISSUER_KEY_NAME, load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
+from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._service import SERVICE, AuditLogService
 
@@ -89,6 +90,7 @@ async def _run(
     access_log = logs.by_name["access"]
     access = AccessRecorder(OwnEvents(config.origin), lambda submission: record(access_log, submission))
     querier = Querier(indexes.searches, load_page_key(config.keys), limits)
+    prover = Prover()
     service = AuditLogService(
         logs.by_name,
         Callers(
@@ -98,6 +100,7 @@ async def _run(
         access,
         Appender(_entry_limits(config), record),
         querier,
+        prover,
         limits.max_request_bytes,
     )
     server = grpc.aio.server(
@@ -124,6 +127,7 @@ async def _run(
         sweeper.cancel()
         await access.close()
         querier.close()
+        prover.close()
 
 
 async def record(log: Log, submission: Submission) -> Recorded:

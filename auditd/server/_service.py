@@ -11,7 +11,6 @@ from typing import TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from auditd.entry import event_key, time_text
 from auditd.errors import (
     AuditdError,
     CallerError,
@@ -25,6 +24,7 @@ from auditd.server._access import AccessRecorder
 from auditd.server._append import Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
 from auditd.server._limits import require_size
+from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._status import status_of
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -49,6 +49,7 @@ class AuditLogService:
         access: AccessRecorder,
         appender: Appender,
         querier: Querier,
+        prover: Prover,
         max_request_bytes: int,
     ) -> None:
         self._logs = logs
@@ -56,6 +57,7 @@ class AuditLogService:
         self._access = access
         self._appender = appender
         self._querier = querier
+        self._prover = prover
         self._max_request_bytes = max_request_bytes
         # What is made of a large request takes several times its memory, so only a few are worked on at once.
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -162,7 +164,7 @@ class AuditLogService:
         log = self._log(caller, request.log, Permission.GET)
         index = require_size("index", request.index)
         leaf = log.leaf(index)
-        await self._access.read(caller, "get", log.name, peer_ip(context), index=index)
+        await self._access.read(caller, "get", log.name, peer_ip(context), entries=(index, index))
         return pb.GetResponse(entry=pb.Entry(index=index, leaf=leaf))
 
     async def _query(self, caller: CallContext, request: pb.QueryRequest, context: Context) -> Message:
@@ -179,29 +181,8 @@ class AuditLogService:
 
     async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.PROVE)
-        head = log.tree_head
-        response = pb.ProveResponse(checkpoint=head.note)
-        target = request.WhichOneof("target")
-        index: int | None = None
-        if target == "consistency":
-            _prove_consistency(log, request.consistency, head.size, response.consistency)
-        elif target in ("inclusion", "event_name"):
-            wanted = getattr(request, target)
-            size = require_size(f"{target}.tree_size", wanted.tree_size) if wanted.HasField("tree_size") else head.size
-            index = (
-                _named_index(log, request.event_name)
-                if target == "event_name"
-                else require_size("inclusion.index", request.inclusion.index)
-            )
-            if index >= head.size:
-                log.leaf(index)
-            proof = response.inclusion
-            proof.index, proof.tree_size = index, size
-            proof.hashes.extend(log.inclusion_proof(index, size))
-            proof.leaf = log.leaf(index)
-        else:
-            raise _violation("target", "is missing: inclusion, event_name or consistency")
-        await self._access.read(caller, "prove", log.name, peer_ip(context), index=index)
+        response, entries = await self._prover.prove(log, request)
+        await self._access.read(caller, "prove", log.name, peer_ip(context), entries=entries)
         return response
 
     async def _get_checkpoint(
@@ -225,31 +206,3 @@ class AuditLogService:
             if any(caller.caller.may(permission, name) for permission in Permission):
                 response.logs.add(name=name, origin=log.origin, verifier_key=log.verifier_key, tree_size=log.size)
         return response
-
-
-def _prove_consistency(log: Log, target: pb.ConsistencyTarget, current: int, proof: pb.ConsistencyProof) -> None:
-    proof.from_size = require_size("consistency.from_size", target.from_size)
-    proof.to_size = require_size("consistency.to_size", target.to_size) if target.HasField("to_size") else current
-    if target.from_size == 0:
-        raise _violation("consistency.from_size", "0, must be at least 1: every tree extends the empty one")
-    proof.hashes.extend(log.consistency_proof(proof.from_size, proof.to_size))
-
-
-def _named_index(log: Log, name: pb.EventNameTarget) -> int:
-    moment = name.time
-    if not (0 <= moment.seconds <= 253_402_300_799 and 0 <= moment.nanos < 1_000_000_000):
-        raise _violation("event_name.time", "is not within 1970 to 9999")
-    text = time_text(moment.seconds, moment.nanos)
-    key = event_key(name.issuer, name.subject, name.id, text, moment.seconds * 1_000_000_000 + moment.nanos)
-    index = log.find(key)
-    if index is None:
-        raise NotFoundError(
-            "EVENT_NOT_FOUND",
-            f"event_name: log {log.name!r} has no event {name.id[:128]!r} at {text} by {name.subject[:128]!r}",
-            {"log": log.name},
-        )
-    return index
-
-
-def _violation(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])

@@ -17,11 +17,12 @@ from auditd_client._channel import bearer
 from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_events
 from auditd_client._events import EventLike
 from auditd_client._flow import Call, Flow, Pause, RetryPolicy
-from auditd_client._flows import QueryOrder, query_request
+from auditd_client._flows import QueryOrder, entries_request, query_request, range_request
 from auditd_client._model import (
     AppendResult,
     CheckpointResult,
     ConsistencyProof,
+    EntriesProof,
     Entry,
     EventName,
     InclusionProof,
@@ -185,6 +186,38 @@ class AsyncClient(Connection):
         return await self._run(
             self._flows.prove_inclusion(self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s))
         )
+
+    async def prove_range(
+        self,
+        first: int,
+        last: int,
+        *,
+        tree_size: int | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> EntriesProof:
+        """See `Client.prove_range`."""
+        request = range_request(self._log_name(log), first, last, tree_size)
+        return await self._run(self._flows.prove_entries(request, self._timeout(timeout_s)))
+
+    async def prove_entries(
+        self,
+        ranges: Iterable[tuple[int, int]],
+        *,
+        tree_size: int | None = None,
+        within: tuple[int, int] | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> EntriesProof:
+        """See `Client.prove_entries`."""
+        request = entries_request(self._log_name(log), ranges, tree_size, within)
+        return await self._run(self._flows.prove_entries(request, self._timeout(timeout_s)))
+
+    async def leaf_hashes(
+        self, first: int, last: int, *, log: str | None = None, timeout_s: float | None = None
+    ) -> tuple[bytes, ...]:
+        """See `Client.leaf_hashes`."""
+        return await self._run(self._flows.leaf_hashes(self._log_name(log), first, last, self._timeout(timeout_s)))
 
     async def prove_consistency(
         self,

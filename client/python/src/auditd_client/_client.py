@@ -17,11 +17,12 @@ from auditd_client._channel import bearer
 from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_events
 from auditd_client._events import EventLike
 from auditd_client._flow import Call, Flow, Pause, RetryPolicy
-from auditd_client._flows import QueryOrder, query_request
+from auditd_client._flows import QueryOrder, entries_request, query_request, range_request
 from auditd_client._model import (
     AppendResult,
     CheckpointResult,
     ConsistencyProof,
+    EntriesProof,
     Entry,
     EventName,
     InclusionProof,
@@ -268,6 +269,63 @@ class Client(Connection):
         return self._run(
             self._flows.prove_inclusion(self._log_name(log), index, event_name, tree_size, self._timeout(timeout_s))
         )
+
+    def prove_range(
+        self,
+        first: int,
+        last: int,
+        *,
+        tree_size: int | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> EntriesProof:
+        """Return the proof of all entries from `first` up to, but without, `last`; read them with `query`.
+
+        - `tree_size`: size of the tree to prove them in; that of the checkpoint returned if absent.
+        - `log`: name of the log; the client's own if absent.
+        - `timeout_s`: seconds for the call.
+
+        Raises InvalidRequestError if the range is empty or not within the tree.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        request = range_request(self._log_name(log), first, last, tree_size)
+        return self._run(self._flows.prove_entries(request, self._timeout(timeout_s)))
+
+    def prove_entries(
+        self,
+        ranges: Iterable[tuple[int, int]],
+        *,
+        tree_size: int | None = None,
+        within: tuple[int, int] | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> EntriesProof:
+        """Return one proof of all entries of several ranges `(first, last)`, without `last`, ascending.
+
+        - `ranges`: the entries, at most 1,000 ranges.
+        - `tree_size`: size of the tree to prove them in; that of the checkpoint returned if absent.
+        - `within`: entries, `ranges` among them, to stay within. So a proof of more ranges comes in pieces, each cut
+          beside a proven entry; their hashes joined are the whole.
+        - `log`: name of the log; the client's own if absent.
+        - `timeout_s`: seconds for the call.
+
+        Raises InvalidRequestError if a range is empty, out of order or not within the tree.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        request = entries_request(self._log_name(log), ranges, tree_size, within)
+        return self._run(self._flows.prove_entries(request, self._timeout(timeout_s)))
+
+    def leaf_hashes(
+        self, first: int, last: int, *, log: str | None = None, timeout_s: float | None = None
+    ) -> tuple[bytes, ...]:
+        """Return the leaf hashes of the entries from `first` up to, but without, `last`; at most 65,536.
+
+        Nothing vouches for them; `auditd_client.verify.verify_entries` holds them against a proof that leaves them out.
+
+        Raises InvalidRequestError if the range is empty, too long or not within the tree.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return self._run(self._flows.leaf_hashes(self._log_name(log), first, last, self._timeout(timeout_s)))
 
     def prove_consistency(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -16,6 +16,7 @@ from auditd_client._model import (
     AppendResult,
     CheckpointResult,
     ConsistencyProof,
+    EntriesProof,
     Entry,
     EventName,
     InclusionProof,
@@ -150,6 +151,21 @@ class Flows:
         proof = response.consistency
         return ConsistencyProof(proof.from_size, proof.to_size, tuple(proof.hashes), response.checkpoint)
 
+    def prove_entries(self, request: pb.ProveRequest, timeout_s: float) -> Flow[EntriesProof]:
+        """Prove what `range_request` or `entries_request` asks for."""
+        history = self.histories.get(request.log)
+        with _known(history, None) as (known, _):
+            response = yield from call("Prove", request, Deadline.after(timeout_s), self.retry)
+            if history is not None:
+                history.check(known, response.checkpoint)
+        return EntriesProof(response.entries.tree_size, tuple(response.entries.hashes), response.checkpoint)
+
+    def leaf_hashes(self, log: str, first: int, last: int, timeout_s: float) -> Flow[tuple[bytes, ...]]:
+        """Read the leaf hashes of a range."""
+        request = pb.ProveRequest(log=log, leaf_hashes=pb.LeafHashesTarget(first=first, last=last))
+        response = yield from call("Prove", request, Deadline.after(timeout_s), self.retry)
+        return tuple(response.leaf_hashes.hashes)
+
     def checkpoint(self, log: str, known_size: int | None, timeout_s: float) -> Flow[CheckpointResult]:
         """Read the current checkpoint."""
         history = self.histories.get(log)
@@ -190,6 +206,23 @@ def query_request(
 
 
 _MAX_PAGE_SIZE = 1_000
+
+
+def range_request(log: str, first: int, last: int, tree_size: int | None) -> pb.ProveRequest:
+    """Return the request for the proof of all entries of a range."""
+    return pb.ProveRequest(log=log, range=pb.RangeTarget(first=first, last=last, tree_size=tree_size))
+
+
+def entries_request(
+    log: str, ranges: Iterable[tuple[int, int]], tree_size: int | None, within: tuple[int, int] | None
+) -> pb.ProveRequest:
+    """Return the request for the proof of all entries of several ranges."""
+    target = pb.EntriesTarget(tree_size=tree_size)
+    for first, last in ranges:
+        target.ranges.add(first=first, last=last)
+    if within is not None:
+        target.within.first, target.within.last = within
+    return pb.ProveRequest(log=log, entries=target)
 
 
 def _inclusion_request(

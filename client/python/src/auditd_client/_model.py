@@ -91,6 +91,20 @@ class ConsistencyProof:
 
 
 @dataclass(frozen=True, slots=True)
+class EntriesProof:
+    """That certain entries are in the tree of `tree_size`, and that these are all of their ranges.
+
+    `hashes`, 32 bytes each, are those of the subtrees without any of them, left to right. With the entries' leaf
+    hashes `auditd_client.verify.verify_entries` or `verify_range` verifies them. `checkpoint` is the log's current
+    signed note; it covers the proof if it states the same size.
+    """
+
+    tree_size: int
+    hashes: tuple[bytes, ...]
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointResult:
     """The log's current signed note, the size it states, and the proof that was asked for."""
 

@@ -76,6 +76,103 @@ def test_proves_that_one_tree_extends_another(log, auditlog):
         assert proof["checkpoint"] == log.tree.note()
 
 
+def test_proves_a_range_whole(log, auditlog, tmp_path):
+    result = auditlog("prove", "1..4", "-o", "entries.range", "--key", log.tree.vkey)
+    assert (result.exit_code, result.stderr) == (0, "entries.range: entries 1 up to 4 in a tree of 5, verified\n")
+    assert (tmp_path / "entries.range").read_bytes().endswith(b"\n\n" + b"".join(x + b"\n" for x in log.leaves[1:4]))
+    assert auditlog("prove", "1..4").stdout_bytes == (tmp_path / "entries.range").read_bytes()
+    result = auditlog("verify", "entries.range", "--key", log.tree.vkey)
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "entries.range: verified range: first 1, last 4, origin audit.example.com/main, tree_size 5, "
+        "recorded_from 2026-11-24T00:26:13.123456Z, recorded_to 2026-11-24T00:26:13.123456Z\n",
+    )
+
+
+def test_verifies_a_range_from_a_pipe(log, auditlog):
+    data = auditlog("prove", "0..5").stdout_bytes
+    assert auditlog("verify", "-", "--key", log.tree.vkey, stdin=data).exit_code == 0
+
+
+def test_writes_no_range_with_a_changed_leaf(log, auditlog, tmp_path):
+    log.leaves[2] = log.leaves[2].replace(b"a.2", b"a.9")
+    for out in ([], ["-o", "entries.range"]):
+        result = auditlog("prove", "1..4", "--key", log.tree.vkey, *out)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "expected root" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writes_no_range_that_the_server_cuts_short(log, auditlog, tmp_path):
+    log.leaves.pop()
+    result = auditlog("prove", "1..5", "-o", "entries.range")
+    assert result.exit_code == 1
+    assert result.stderr == "auditlog: prove: the server left out entry 4 of the range\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kept_checkpoint_makes_a_consistency_proof_that_verifies_alone(log, auditlog, tmp_path):
+    (tmp_path / "monday").write_text(log.tree.note(2))
+    result = auditlog("prove", "--consistency", "monday", "-o", "since", "--key", log.tree.vkey)
+    assert (result.exit_code, result.stderr) == (0, "since: the tree of 5 extends that of 2, verified\n")
+    result = auditlog("verify", "since", "--key", log.tree.vkey)
+    roots = [log.tree.root(0, size).hex() for size in (2, 5)]
+    assert result.stdout == (
+        "since: verified consistency: origin audit.example.com/main, from_size 2, to_size 5, "
+        f"from_root {roots[0]}, to_root {roots[1]}\n"
+    )
+    (tmp_path / "tuesday").write_text(log.tree.note(4))
+    assert auditlog("prove", "--consistency", "monday", "tuesday", "-o", "both", "--key", log.tree.vkey).exit_code == 0
+    assert auditlog("verify", "both", "--key", log.tree.vkey).exit_code == 0
+
+
+def test_a_consistency_proof_of_sizes_verifies_beside_their_checkpoints(log, auditlog, tmp_path):
+    (tmp_path / "older").write_text(log.tree.note(2))
+    (tmp_path / "newer").write_text(log.tree.note(4))
+    result = auditlog("prove", "--consistency", "2", "4", "-o", "proof", "--key", log.tree.vkey)
+    assert result.stderr == (
+        "proof: the tree of 4 extends that of 2, not verified, for want of the checkpoint of size 2\n"
+    )
+    result = auditlog("verify", "proof", "--key", log.tree.vkey)
+    assert result.exit_code == 1
+    assert "checkpoint of size: expected 2" in result.stderr
+    assert auditlog("verify", "proof", "older", "newer", "--key", log.tree.vkey).exit_code == 0
+    data = json.loads((tmp_path / "proof").read_text())
+    data["hashes"][0] = base64.b64encode(bytes(32)).decode()
+    (tmp_path / "proof").write_text(json.dumps(data))
+    result = auditlog("verify", "older", "proof", "newer", "--key", log.tree.vkey)
+    assert result.exit_code == 1
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["older", "newer"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "{",
+        "{}",
+        '{"from_size":2,"to_size":5,"hashes":{},"checkpoint":""}',
+        '{"from_size":2,"to_size":5,"hashes":["x"],"checkpoint":""}',
+        '{"from_size":-2,"to_size":5,"hashes":[]}',
+        '{"from_size":2,"to_size":5,"hashes":[],"checkpoint":7}',
+        '{"from_size":2,"to_size":5,"hashes":[],"checkpoint":"x"}',
+        "{" + '"a":{' * 5_000,
+    ],
+)
+def test_a_malformed_consistency_proof_does_not_verify(log, auditlog, tmp_path, data):
+    (tmp_path / "proof").write_text(data)
+    result = auditlog("verify", "proof", "--key", log.tree.vkey)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("auditlog: proof: does not verify: ")
+
+
+def test_refuses_a_consistency_proof_from_what_is_no_checkpoint(log, auditlog, tmp_path):
+    (tmp_path / "text").write_text("no checkpoint")
+    for name, reason in (("nowhere", "No such file"), ("text", "no signed checkpoint")):
+        result = auditlog("prove", "--consistency", name)
+        assert result.exit_code == 2
+        assert reason in result.stderr
+
+
 def test_leaves_the_old_file_whole_if_the_new_one_cannot_be_written(log, auditlog, tmp_path):
     (tmp_path / "folder").mkdir()
     result = auditlog("prove", "3", "-o", "folder")
@@ -90,11 +187,31 @@ def test_leaves_the_old_file_whole_if_the_new_one_cannot_be_written(log, auditlo
     [
         [],
         ["1", "2"],
+        ["3..3"],
+        ["4..3"],
+        ["1..."],
+        ["--", "-1..3"],
+        ["1..x"],
+        ["0..9223372036854775808"],
+        ["1..2", "4..5"],
         ["1", "--event-name", "i", "s", "1", TIME],
         ["--consistency"],
         ["--consistency", "1", "2", "3"],
     ],
-    ids=["nothing", "two indexes", "index and name", "no size", "three sizes"],
+    ids=[
+        "nothing",
+        "two indexes",
+        "empty range",
+        "backwards",
+        "three dots",
+        "negative",
+        "no number",
+        "too large",
+        "two ranges",
+        "index and name",
+        "no size",
+        "three sizes",
+    ],
 )
 def test_refuses_targets_that_contradict(log, auditlog, arguments):
     result = auditlog("prove", *arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,15 @@ class Tree:
         if size <= k:
             return [*self.consistency(size, start, start + k, known), self.root(start + k, end)]
         return [*self.consistency(size - k, start + k, end, False), self.root(start, start + k)]
+
+    def without(self, chosen, start, end):
+        """The hashes of the maximal subtrees that hold none of the chosen leaves."""
+        if not any(start <= index < end for index in chosen):
+            return [self.root(start, end)]
+        if end - start == 1:
+            return []
+        middle = start + self.split(end - start)
+        return [*self.without(chosen, start, middle), *self.without(chosen, middle, end)]
 
     def note(self, size=None):
         size = len(self.hashes) if size is None else size
@@ -213,6 +223,8 @@ class LogDouble(AuditLogServiceServicer):
     def Query(self, request, context):  # noqa: N802
         self._begin("Query", request, context)
         indexes = list(range(len(self.leaves)))
+        if bounds := re.fullmatch(r"index >= (\d+) AND index < (\d+)", request.filter):
+            indexes = indexes[int(bounds[1]) : int(bounds[2])]
         if request.order == pb.ORDER_NEWEST_FIRST:
             indexes.reverse()
         start = int(request.page_token or 0)
@@ -232,6 +244,11 @@ class LogDouble(AuditLogServiceServicer):
             older, newer = request.consistency.from_size, request.consistency.to_size or size
             response.consistency.from_size, response.consistency.to_size = older, newer
             response.consistency.hashes.extend(self.tree.consistency(older, 0, newer))
+            return response
+        if request.HasField("range"):
+            response.entries.tree_size = size
+            chosen = range(request.range.first, request.range.last)
+            response.entries.hashes.extend(self.tree.without(chosen, 0, size))
             return response
         target = getattr(request, request.WhichOneof("target"))
         index = self.by_name[target.id] if request.HasField("event_name") else target.index

@@ -2,6 +2,8 @@
 
 from auditd_client.verify._bundle import Bundle, verify_bundle
 from auditd_client.verify._checkpoint import Checkpoint, open_checkpoint, verify_extends
+from auditd_client.verify._consistency import ConsistencyFile, consistency_json, verify_consistency_file
+from auditd_client.verify._entries import verify_entries, verify_range
 from auditd_client.verify._entry import VerifiedEntry, verify_entry
 from auditd_client.verify._errors import (
     BadSignatureError,
@@ -15,13 +17,21 @@ from auditd_client.verify._errors import (
 from auditd_client.verify._leaf import Leaf
 from auditd_client.verify._merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
 from auditd_client.verify._note import VerifierKey, open_note
+from auditd_client.verify._range_bundle import (
+    RANGE_BUNDLE_START,
+    VerifiedRange,
+    range_bundle_head,
+    verify_range_bundle,
+)
 from auditd_client.verify._receipt import Receipt, verify_receipt
 
 __all__ = [
     "EMPTY_ROOT",
+    "RANGE_BUNDLE_START",
     "BadSignatureError",
     "Bundle",
     "Checkpoint",
+    "ConsistencyFile",
     "InconsistentError",
     "Leaf",
     "MalformedError",
@@ -30,15 +40,22 @@ __all__ = [
     "Receipt",
     "VerificationError",
     "VerifiedEntry",
+    "VerifiedRange",
     "VerifierKey",
     "WrongLogError",
+    "consistency_json",
     "leaf_hash",
     "open_checkpoint",
     "open_note",
+    "range_bundle_head",
     "verify_bundle",
     "verify_consistency",
+    "verify_consistency_file",
+    "verify_entries",
     "verify_entry",
     "verify_extends",
     "verify_inclusion",
+    "verify_range",
+    "verify_range_bundle",
     "verify_receipt",
 ]

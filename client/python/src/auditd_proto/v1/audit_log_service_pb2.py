@@ -26,15 +26,15 @@ from auditd_proto.v1 import event_pb2 as auditd_dot_v1_dot_event__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!auditd/v1/audit_log_service.proto\x12\tauditd.v1\x1a\x15\x61uditd/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x01\n\rAppendRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.auditd.v1.Event\x12\x15\n\rreturn_leaves\x18\x03 \x01(\x08\x12\x16\n\x0einclude_proofs\x18\x04 \x01(\x08\x12\x17\n\nknown_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"e\n\x0e\x41ppendResponse\x12$\n\x08receipts\x18\x01 \x03(\x0b\x32\x12.auditd.v1.Receipt\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x03 \x03(\x0c\"\x96\x01\n\x07Receipt\x12\r\n\x05index\x18\x01 \x01(\x04\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\x12\x11\n\tduplicate\x18\x04 \x01(\x08\x12\x0c\n\x04leaf\x18\x05 \x01(\x0c\x12\x17\n\x0finclusion_proof\x18\x06 \x03(\x0c\"(\n\nGetRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\".\n\x0bGetResponse\x12\x1f\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x10.auditd.v1.Entry\"$\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\"\x85\x01\n\x0cQueryRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x1f\n\x05order\x18\x05 \x01(\x0e\x32\x10.auditd.v1.Order\x12\x10\n\x08no_index\x18\x06 \x01(\x08\"^\n\rQueryResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.auditd.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\"\xbd\x01\n\x0cProveRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12/\n\tinclusion\x18\x02 \x01(\x0b\x32\x1a.auditd.v1.InclusionTargetH\x00\x12\x30\n\nevent_name\x18\x03 \x01(\x0b\x32\x1a.auditd.v1.EventNameTargetH\x00\x12\x33\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x1c.auditd.v1.ConsistencyTargetH\x00\x42\x08\n\x06target\"F\n\x0fInclusionTarget\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"\x8e\x01\n\x0f\x45ventNameTarget\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\ttree_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"H\n\x11\x43onsistencyTarget\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x14\n\x07to_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\n\n\x08_to_size\"\x90\x01\n\rProveResponse\x12.\n\tinclusion\x18\x01 \x01(\x0b\x32\x19.auditd.v1.InclusionProofH\x00\x12\x32\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x1b.auditd.v1.ConsistencyProofH\x00\x12\x12\n\ncheckpoint\x18\x03 \x01(\tB\x07\n\x05proof\"P\n\x0eInclusionProof\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x0c\n\x04leaf\x18\x04 \x01(\x0c\"F\n\x10\x43onsistencyProof\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x0f\n\x07to_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"K\n\x14GetCheckpointRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x17\n\nknown_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"F\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x02 \x03(\x0c\"\x11\n\x0fListLogsRequest\"0\n\x10ListLogsResponse\x12\x1c\n\x04logs\x18\x01 \x03(\x0b\x32\x0e.auditd.v1.Log\"L\n\x03Log\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x11\n\ttree_size\x18\x04 \x01(\x04*N\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_NEWEST_FIRST\x10\x01\x12\x16\n\x12ORDER_OLDEST_FIRST\x10\x02\x32\x97\x03\n\x0f\x41uditLogService\x12=\n\x06\x41ppend\x12\x18.auditd.v1.AppendRequest\x1a\x19.auditd.v1.AppendResponse\x12\x34\n\x03Get\x12\x15.auditd.v1.GetRequest\x1a\x16.auditd.v1.GetResponse\x12:\n\x05Query\x12\x17.auditd.v1.QueryRequest\x1a\x18.auditd.v1.QueryResponse\x12:\n\x05Prove\x12\x17.auditd.v1.ProveRequest\x1a\x18.auditd.v1.ProveResponse\x12R\n\rGetCheckpoint\x12\x1f.auditd.v1.GetCheckpointRequest\x1a .auditd.v1.GetCheckpointResponse\x12\x43\n\x08ListLogs\x12\x1a.auditd.v1.ListLogsRequest\x1a\x1b.auditd.v1.ListLogsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!auditd/v1/audit_log_service.proto\x12\tauditd.v1\x1a\x15\x61uditd/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x01\n\rAppendRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.auditd.v1.Event\x12\x15\n\rreturn_leaves\x18\x03 \x01(\x08\x12\x16\n\x0einclude_proofs\x18\x04 \x01(\x08\x12\x17\n\nknown_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"e\n\x0e\x41ppendResponse\x12$\n\x08receipts\x18\x01 \x03(\x0b\x32\x12.auditd.v1.Receipt\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x03 \x03(\x0c\"\x96\x01\n\x07Receipt\x12\r\n\x05index\x18\x01 \x01(\x04\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\x12\x11\n\tduplicate\x18\x04 \x01(\x08\x12\x0c\n\x04leaf\x18\x05 \x01(\x0c\x12\x17\n\x0finclusion_proof\x18\x06 \x03(\x0c\"(\n\nGetRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\".\n\x0bGetResponse\x12\x1f\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x10.auditd.v1.Entry\"$\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\"\x85\x01\n\x0cQueryRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x1f\n\x05order\x18\x05 \x01(\x0e\x32\x10.auditd.v1.Order\x12\x10\n\x08no_index\x18\x06 \x01(\x08\"^\n\rQueryResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.auditd.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\"\xc7\x02\n\x0cProveRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12/\n\tinclusion\x18\x02 \x01(\x0b\x32\x1a.auditd.v1.InclusionTargetH\x00\x12\x30\n\nevent_name\x18\x03 \x01(\x0b\x32\x1a.auditd.v1.EventNameTargetH\x00\x12\x33\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x1c.auditd.v1.ConsistencyTargetH\x00\x12\'\n\x05range\x18\x05 \x01(\x0b\x32\x16.auditd.v1.RangeTargetH\x00\x12+\n\x07\x65ntries\x18\x06 \x01(\x0b\x32\x18.auditd.v1.EntriesTargetH\x00\x12\x32\n\x0bleaf_hashes\x18\x07 \x01(\x0b\x32\x1b.auditd.v1.LeafHashesTargetH\x00\x42\x08\n\x06target\"F\n\x0fInclusionTarget\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"\x8e\x01\n\x0f\x45ventNameTarget\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\ttree_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"H\n\x11\x43onsistencyTarget\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x14\n\x07to_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\n\n\x08_to_size\")\n\nIndexRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"P\n\x0bRangeTarget\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\x12\x16\n\ttree_size\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"\x83\x01\n\rEntriesTarget\x12%\n\x06ranges\x18\x01 \x03(\x0b\x32\x15.auditd.v1.IndexRange\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12%\n\x06within\x18\x03 \x01(\x0b\x32\x15.auditd.v1.IndexRangeB\x0c\n\n_tree_size\"/\n\x10LeafHashesTarget\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"\xea\x01\n\rProveResponse\x12.\n\tinclusion\x18\x01 \x01(\x0b\x32\x19.auditd.v1.InclusionProofH\x00\x12\x32\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x1b.auditd.v1.ConsistencyProofH\x00\x12*\n\x07\x65ntries\x18\x04 \x01(\x0b\x32\x17.auditd.v1.EntriesProofH\x00\x12,\n\x0bleaf_hashes\x18\x05 \x01(\x0b\x32\x15.auditd.v1.LeafHashesH\x00\x12\x12\n\ncheckpoint\x18\x03 \x01(\tB\x07\n\x05proof\"P\n\x0eInclusionProof\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x0c\n\x04leaf\x18\x04 \x01(\x0c\"F\n\x10\x43onsistencyProof\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x0f\n\x07to_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"1\n\x0c\x45ntriesProof\x12\x11\n\ttree_size\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"+\n\nLeafHashes\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"K\n\x14GetCheckpointRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x17\n\nknown_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"F\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x02 \x03(\x0c\"\x11\n\x0fListLogsRequest\"0\n\x10ListLogsResponse\x12\x1c\n\x04logs\x18\x01 \x03(\x0b\x32\x0e.auditd.v1.Log\"L\n\x03Log\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x11\n\ttree_size\x18\x04 \x01(\x04*N\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_NEWEST_FIRST\x10\x01\x12\x16\n\x12ORDER_OLDEST_FIRST\x10\x02\x32\x97\x03\n\x0f\x41uditLogService\x12=\n\x06\x41ppend\x12\x18.auditd.v1.AppendRequest\x1a\x19.auditd.v1.AppendResponse\x12\x34\n\x03Get\x12\x15.auditd.v1.GetRequest\x1a\x16.auditd.v1.GetResponse\x12:\n\x05Query\x12\x17.auditd.v1.QueryRequest\x1a\x18.auditd.v1.QueryResponse\x12:\n\x05Prove\x12\x17.auditd.v1.ProveRequest\x1a\x18.auditd.v1.ProveResponse\x12R\n\rGetCheckpoint\x12\x1f.auditd.v1.GetCheckpointRequest\x1a .auditd.v1.GetCheckpointResponse\x12\x43\n\x08ListLogs\x12\x1a.auditd.v1.ListLogsRequest\x1a\x1b.auditd.v1.ListLogsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'auditd.v1.audit_log_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDER']._serialized_start=1952
-  _globals['_ORDER']._serialized_end=2030
+  _globals['_ORDER']._serialized_start=2584
+  _globals['_ORDER']._serialized_end=2662
   _globals['_APPENDREQUEST']._serialized_start=105
   _globals['_APPENDREQUEST']._serialized_end=254
   _globals['_APPENDRESPONSE']._serialized_start=256
@@ -52,29 +52,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYRESPONSE']._serialized_start=776
   _globals['_QUERYRESPONSE']._serialized_end=870
   _globals['_PROVEREQUEST']._serialized_start=873
-  _globals['_PROVEREQUEST']._serialized_end=1062
-  _globals['_INCLUSIONTARGET']._serialized_start=1064
-  _globals['_INCLUSIONTARGET']._serialized_end=1134
-  _globals['_EVENTNAMETARGET']._serialized_start=1137
-  _globals['_EVENTNAMETARGET']._serialized_end=1279
-  _globals['_CONSISTENCYTARGET']._serialized_start=1281
-  _globals['_CONSISTENCYTARGET']._serialized_end=1353
-  _globals['_PROVERESPONSE']._serialized_start=1356
-  _globals['_PROVERESPONSE']._serialized_end=1500
-  _globals['_INCLUSIONPROOF']._serialized_start=1502
-  _globals['_INCLUSIONPROOF']._serialized_end=1582
-  _globals['_CONSISTENCYPROOF']._serialized_start=1584
-  _globals['_CONSISTENCYPROOF']._serialized_end=1654
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1656
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1731
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1733
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1803
-  _globals['_LISTLOGSREQUEST']._serialized_start=1805
-  _globals['_LISTLOGSREQUEST']._serialized_end=1822
-  _globals['_LISTLOGSRESPONSE']._serialized_start=1824
-  _globals['_LISTLOGSRESPONSE']._serialized_end=1872
-  _globals['_LOG']._serialized_start=1874
-  _globals['_LOG']._serialized_end=1950
-  _globals['_AUDITLOGSERVICE']._serialized_start=2033
-  _globals['_AUDITLOGSERVICE']._serialized_end=2440
+  _globals['_PROVEREQUEST']._serialized_end=1200
+  _globals['_INCLUSIONTARGET']._serialized_start=1202
+  _globals['_INCLUSIONTARGET']._serialized_end=1272
+  _globals['_EVENTNAMETARGET']._serialized_start=1275
+  _globals['_EVENTNAMETARGET']._serialized_end=1417
+  _globals['_CONSISTENCYTARGET']._serialized_start=1419
+  _globals['_CONSISTENCYTARGET']._serialized_end=1491
+  _globals['_INDEXRANGE']._serialized_start=1493
+  _globals['_INDEXRANGE']._serialized_end=1534
+  _globals['_RANGETARGET']._serialized_start=1536
+  _globals['_RANGETARGET']._serialized_end=1616
+  _globals['_ENTRIESTARGET']._serialized_start=1619
+  _globals['_ENTRIESTARGET']._serialized_end=1750
+  _globals['_LEAFHASHESTARGET']._serialized_start=1752
+  _globals['_LEAFHASHESTARGET']._serialized_end=1799
+  _globals['_PROVERESPONSE']._serialized_start=1802
+  _globals['_PROVERESPONSE']._serialized_end=2036
+  _globals['_INCLUSIONPROOF']._serialized_start=2038
+  _globals['_INCLUSIONPROOF']._serialized_end=2118
+  _globals['_CONSISTENCYPROOF']._serialized_start=2120
+  _globals['_CONSISTENCYPROOF']._serialized_end=2190
+  _globals['_ENTRIESPROOF']._serialized_start=2192
+  _globals['_ENTRIESPROOF']._serialized_end=2241
+  _globals['_LEAFHASHES']._serialized_start=2243
+  _globals['_LEAFHASHES']._serialized_end=2286
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=2288
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=2363
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=2365
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2435
+  _globals['_LISTLOGSREQUEST']._serialized_start=2437
+  _globals['_LISTLOGSREQUEST']._serialized_end=2454
+  _globals['_LISTLOGSRESPONSE']._serialized_start=2456
+  _globals['_LISTLOGSRESPONSE']._serialized_end=2504
+  _globals['_LOG']._serialized_start=2506
+  _globals['_LOG']._serialized_end=2582
+  _globals['_AUDITLOGSERVICE']._serialized_start=2665
+  _globals['_AUDITLOGSERVICE']._serialized_end=3072
 # @@protoc_insertion_point(module_scope)

@@ -109,16 +109,22 @@ class QueryResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., tree_size: _Optional[int] = ...) -> None: ...
 
 class ProveRequest(_message.Message):
-    __slots__ = ("log", "inclusion", "event_name", "consistency")
+    __slots__ = ("log", "inclusion", "event_name", "consistency", "range", "entries", "leaf_hashes")
     LOG_FIELD_NUMBER: _ClassVar[int]
     INCLUSION_FIELD_NUMBER: _ClassVar[int]
     EVENT_NAME_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LEAF_HASHES_FIELD_NUMBER: _ClassVar[int]
     log: str
     inclusion: InclusionTarget
     event_name: EventNameTarget
     consistency: ConsistencyTarget
-    def __init__(self, log: _Optional[str] = ..., inclusion: _Optional[_Union[InclusionTarget, _Mapping]] = ..., event_name: _Optional[_Union[EventNameTarget, _Mapping]] = ..., consistency: _Optional[_Union[ConsistencyTarget, _Mapping]] = ...) -> None: ...
+    range: RangeTarget
+    entries: EntriesTarget
+    leaf_hashes: LeafHashesTarget
+    def __init__(self, log: _Optional[str] = ..., inclusion: _Optional[_Union[InclusionTarget, _Mapping]] = ..., event_name: _Optional[_Union[EventNameTarget, _Mapping]] = ..., consistency: _Optional[_Union[ConsistencyTarget, _Mapping]] = ..., range: _Optional[_Union[RangeTarget, _Mapping]] = ..., entries: _Optional[_Union[EntriesTarget, _Mapping]] = ..., leaf_hashes: _Optional[_Union[LeafHashesTarget, _Mapping]] = ...) -> None: ...
 
 class InclusionTarget(_message.Message):
     __slots__ = ("index", "tree_size")
@@ -150,15 +156,55 @@ class ConsistencyTarget(_message.Message):
     to_size: int
     def __init__(self, from_size: _Optional[int] = ..., to_size: _Optional[int] = ...) -> None: ...
 
+class IndexRange(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
+
+class RangeTarget(_message.Message):
+    __slots__ = ("first", "last", "tree_size")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    tree_size: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ..., tree_size: _Optional[int] = ...) -> None: ...
+
+class EntriesTarget(_message.Message):
+    __slots__ = ("ranges", "tree_size", "within")
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_FIELD_NUMBER: _ClassVar[int]
+    ranges: _containers.RepeatedCompositeFieldContainer[IndexRange]
+    tree_size: int
+    within: IndexRange
+    def __init__(self, ranges: _Optional[_Iterable[_Union[IndexRange, _Mapping]]] = ..., tree_size: _Optional[int] = ..., within: _Optional[_Union[IndexRange, _Mapping]] = ...) -> None: ...
+
+class LeafHashesTarget(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
+
 class ProveResponse(_message.Message):
-    __slots__ = ("inclusion", "consistency", "checkpoint")
+    __slots__ = ("inclusion", "consistency", "entries", "leaf_hashes", "checkpoint")
     INCLUSION_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LEAF_HASHES_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     inclusion: InclusionProof
     consistency: ConsistencyProof
+    entries: EntriesProof
+    leaf_hashes: LeafHashes
     checkpoint: str
-    def __init__(self, inclusion: _Optional[_Union[InclusionProof, _Mapping]] = ..., consistency: _Optional[_Union[ConsistencyProof, _Mapping]] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+    def __init__(self, inclusion: _Optional[_Union[InclusionProof, _Mapping]] = ..., consistency: _Optional[_Union[ConsistencyProof, _Mapping]] = ..., entries: _Optional[_Union[EntriesProof, _Mapping]] = ..., leaf_hashes: _Optional[_Union[LeafHashes, _Mapping]] = ..., checkpoint: _Optional[str] = ...) -> None: ...
 
 class InclusionProof(_message.Message):
     __slots__ = ("index", "tree_size", "hashes", "leaf")
@@ -181,6 +227,22 @@ class ConsistencyProof(_message.Message):
     to_size: int
     hashes: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, from_size: _Optional[int] = ..., to_size: _Optional[int] = ..., hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EntriesProof(_message.Message):
+    __slots__ = ("tree_size", "hashes")
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    tree_size: int
+    hashes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, tree_size: _Optional[int] = ..., hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class LeafHashes(_message.Message):
+    __slots__ = ("first", "hashes")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    hashes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, first: _Optional[int] = ..., hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
     __slots__ = ("log", "known_size")

@@ -101,7 +101,7 @@ class AuditLogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Prove(self, request, context):
-        """Proves that an entry is in a tree, or that one tree extends another.
+        """Proves that entries are in a tree, that they are all of a range, or that one tree extends another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
