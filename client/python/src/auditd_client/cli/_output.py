@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
@@ -12,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import click
 
+from auditd_client._csv import csv_text, plain
 from auditd_client.cli._escape import shown, shown_json, shown_lines
 
 _T = TypeVar("_T")
@@ -19,8 +19,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 # A table that is not on a terminal is as wide as its contents, for cutting text would lose evidence.
 _UNLIMITED_WIDTH = 1_000_000
-# The last four are the full-width forms of the first four.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def output_option(*formats: str) -> Callable[[_F], _F]:
@@ -122,7 +120,7 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         is_numeric = bool(cells) and all(type(row[position]) is int for row in cells)
         table.add_column(Text(shown(column)), justify="right" if is_numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(shown(_cell(value))) for value in row))
+        table.add_row(*(Text(shown(plain(value))) for value in row))
     terminal = sys.stdout.isatty()
     buffer = io.StringIO()
     width = Console(file=sys.stdout).width if terminal else _UNLIMITED_WIDTH
@@ -152,23 +150,5 @@ def _json_bytes(text: str | bytes) -> bytes:
 
 def _write_csv(rows: Iterable[Sequence[object]]) -> None:
     """Write CSV as RFC 4180 has it, but with line feeds; a spreadsheet takes no cell of it for a formula."""
-    terminal = sys.stdout.isatty()
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for row in rows:
-        cells = [_defused(value) for value in row]
-        writer.writerow(map(shown, cells) if terminal else cells)
-    write_bytes(buffer.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def _defused(value: object) -> str:
-    text = _cell(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA_STARTS) else text
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    text = csv_text(rows, "\n", shown if sys.stdout.isatty() else str)
+    write_bytes(text.encode("utf-8", "backslashreplace"))
