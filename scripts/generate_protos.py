@@ -13,7 +13,7 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "client/python/src/auditd_proto/v1"
-SOURCES = ("auditd/v1/event.proto", "auditd/v1/audit_log_service.proto")
+SOURCES = ("auditd/v1/event.proto", "auditd/v1/audit_log_service.proto", "auditd/v1/admin_service.proto")
 
 
 def generate(folder: Path) -> None:

@@ -6,6 +6,7 @@ from auditd.identity._claim_mapping import ClaimMapping
 from auditd.identity._errors import TokenError, TokenReason
 from auditd.identity._issuer import ALGORITHMS, MAX_LIFETIME_S, Issuer, IssuerConfig, IssuerKey
 from auditd.identity._local_issuer import LocalIssuer
+from auditd.identity._revocations import Revocation, Revocations, Revoked, RevokedKind
 from auditd.identity._roles import ROLES, SYSTEM_LOGS, Permission, Permissions
 
 __all__ = [
@@ -23,6 +24,10 @@ __all__ = [
     "LocalIssuer",
     "Permission",
     "Permissions",
+    "Revocation",
+    "Revocations",
+    "Revoked",
+    "RevokedKind",
     "TokenError",
     "TokenReason",
     "parse_authorization",

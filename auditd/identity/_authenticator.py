@@ -15,6 +15,7 @@ from auditd.identity._claims import MAX_SUBJECT_BYTES, check_claims
 from auditd.identity._errors import TokenError, TokenReason
 from auditd.identity._issuer import Issuer
 from auditd.identity._jws import CompactJws, split_compact, verify_signature
+from auditd.identity._revocations import Revocations
 from auditd.identity._roles import permissions_of
 from auditd.identity._strict import parse_json_object, printable, shown
 
@@ -39,10 +40,13 @@ def parse_authorization(values: Sequence[str]) -> str:
     return token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Verified:
+    """A caller, and as of which issuers and which revocations its token was found good."""
+
     caller: Caller
     epoch: int
+    revocations: int
 
 
 class Authenticator:
@@ -50,7 +54,8 @@ class Authenticator:
 
     At most `cache_size` tokens are remembered, by their SHA-256; the one unused for longest goes first. A
     token is found again only in the epoch in which it was verified and before it expires; refused tokens
-    are not remembered. Safe to call from several threads.
+    are not remembered. What `revocations` says takes effect with the next call, remembered or not. Safe to call
+    from several threads.
 
     `audience` is this server's name in the claim `aud`, where the issuer's configuration has no other.
     `clock` gives Unix time in seconds.
@@ -64,11 +69,13 @@ class Authenticator:
         audience: str,
         clock: Callable[[], float] = time.time,
         cache_size: int = DEFAULT_CACHE_SIZE,
+        revocations: Revocations | None = None,
     ) -> None:
         self._issuers = _by_name(issuers)
         self._audience = audience
         self._clock = clock
         self._cache_size = cache_size
+        self._revocations = Revocations() if revocations is None else revocations
         self._lock = threading.Lock()  # guards the two below
         self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
         self._epoch = 0
@@ -80,17 +87,26 @@ class Authenticator:
         """
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         now = self._clock()
+        # Read before anything is judged by them: what changes meanwhile is looked at again with the next call.
+        version = self._revocations.version
         with self._lock:
             epoch = self._epoch
             verified = self._cache.get(digest)
             if verified is not None:
                 if verified.epoch == epoch and now < verified.caller.expires_at:
                     self._cache.move_to_end(digest)
-                    return verified.caller
-                del self._cache[digest]
+                else:
+                    del self._cache[digest]
+                    verified = None
+        if verified is not None:
+            if verified.revocations != version:
+                self._revocations.require_good(verified.caller)
+                verified.revocations = version
+            return verified.caller
         caller = self._verify(token, now)
+        self._revocations.require_good(caller)
         with self._lock:
-            self._cache[digest] = _Verified(caller, epoch)
+            self._cache[digest] = _Verified(caller, epoch, version)
             if len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
         return caller
@@ -144,6 +160,7 @@ class Authenticator:
             session=claims.session,
             tenant=claims.tenant,
             method=claims.method,
+            issued_at=claims.issued_at,
             credential=Credential.from_parts(
                 config.issuer, jws.header_text, jws.payload_text, jws.signature_text, claims.expires_at
             ),

@@ -52,7 +52,7 @@ class Caller:
     the built-in ones among them. `session`, `tenant` and `method` are None where the token does not say.
     `kid` and `key_thumbprint` (RFC 7638, 43 characters) name the issuer's key that verified the token, and
     `key_jwk` is that key in its canonical form. `credential_id` (32 bytes) and `expires_at` (Unix seconds)
-    are those of `credential`.
+    are those of `credential`. `issued_at` is the Unix time at which it was issued, None where it does not say.
     """
 
     issuer: str
@@ -67,6 +67,7 @@ class Caller:
     session: str | None = None
     tenant: str | None = None
     method: str | None = None
+    issued_at: float | None = None
     kind: Literal["token"] = "token"
 
     @property

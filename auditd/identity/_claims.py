@@ -27,7 +27,8 @@ class Claims:
     """What a token says, checked; `roles` are ours, by the issuer's mapping.
 
     `session`, `tenant` and `method` are None where the token, or the issuer's configuration, says nothing
-    of them; a method of several is parted by spaces, such as `pwd otp`. `expires_at` is the Unix time in
+    of them; a method of several is parted by spaces, such as `pwd otp`. `issued_at` is
+    the claim `iat`, None where there is none. `expires_at` is the Unix time in
     seconds from which the token is refused: `exp` rounded down, plus the leeway.
     """
 
@@ -37,6 +38,7 @@ class Claims:
     session: str | None
     tenant: str | None
     method: str | None
+    issued_at: float | None
     expires_at: int
 
 
@@ -65,6 +67,7 @@ def check_claims(claims: dict[str, object], config: IssuerConfig, audience: str,
         session=_name(claims, names.session, MAX_SESSION_BYTES),
         tenant=_name(claims, names.tenant, MAX_TENANT_BYTES),
         method=_method(claims, names.method),
+        issued_at=_date(claims, "iat"),
         expires_at=expires_at,
     )
 

@@ -23,6 +23,7 @@ class TokenReason(StrEnum):
     LIFETIME = "TOKEN_LIFETIME"
     SENDER_CONSTRAINED = "TOKEN_SENDER_CONSTRAINED"
     CLAIMS = "TOKEN_CLAIMS"
+    REVOKED = "TOKEN_REVOKED"
 
 
 class TokenError(UnauthenticatedError):

@@ -90,14 +90,16 @@ class LocalIssuer:
         audience: str,
         now: float,
         jti: str | None = None,
+        certificate_sha256: bytes = b"",
     ) -> str:
         """Return an access token (RFC 9068) good from `now` (Unix seconds) for `ttl_s` seconds.
 
-        `jti` is 128 random bits in base64url unless given.
+        `jti` is 128 random bits in base64url unless given. With `certificate_sha256` (32 bytes) the token is good
+        only on connections with that client certificate (RFC 8705 section 3.1).
 
         Raises InvalidRequestError: `INVALID_TOKEN_REQUEST`, naming the argument at fault: a name that is
-        empty, too long or holds control characters, a role that does not exist, or a lifetime over the
-        limit.
+        empty, too long or holds control characters, a role that does not exist, a lifetime over the
+        limit, or a hash of another length.
         """
         jti = secrets.token_urlsafe(16) if jti is None else jti
         _check_argument("subject", subject, MAX_SUBJECT_BYTES)
@@ -108,7 +110,9 @@ class LocalIssuer:
                 raise _argument_error("roles", f"{shown(role)} is none of {', '.join(ROLES)}")
         if not 1 <= ttl_s <= self.max_lifetime_s:
             raise _argument_error("ttl_s", f"{ttl_s} seconds, expected 1 to {self.max_lifetime_s}")
-        claims = {
+        if len(certificate_sha256) not in (0, 32):
+            raise _argument_error("certificate_sha256", f"{len(certificate_sha256)} bytes, must be 32")
+        claims: dict[str, object] = {
             "iss": self.issuer,
             "sub": subject,
             "client_id": subject,
@@ -118,6 +122,8 @@ class LocalIssuer:
             "jti": jti,
             "roles": list(roles),
         }
+        if certificate_sha256:
+            claims["cnf"] = {"x5t#S256": encode_base64url(certificate_sha256)}
         payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
         return sign_compact({"typ": "at+jwt", "kid": self.kid}, payload, self._private_key)
 

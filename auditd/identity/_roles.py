@@ -19,6 +19,7 @@ class Permission(StrEnum):
     QUERY = "query"
     PROVE = "prove"
     CHECKPOINT = "checkpoint"
+    ADMINISTER = "administer"
 
 
 _WRITE = frozenset({Permission.APPEND, Permission.IMPORT})
@@ -44,13 +45,14 @@ class Permissions:
         return bool(self.ordinary or self.system)
 
 
+# `administer` is of the whole server, and held for the log that its acts are recorded in.
 # `import` allows old events only together with `append`.
 ROLES: dict[str, Permissions] = {
     "writer": Permissions(frozenset({Permission.APPEND})),
     "importer": Permissions(_WRITE),
     "reader": Permissions(_READ),
     "auditor": Permissions(_AUDIT, _AUDIT),
-    "admin": Permissions(_WRITE | _AUDIT, _AUDIT),
+    "admin": Permissions(_WRITE | _AUDIT, _AUDIT | {Permission.ADMINISTER}),
 }
 
 

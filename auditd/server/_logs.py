@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from auditd.entry import parse_leaf
+from auditd.entry import parse_leaf, parse_time
 from auditd.errors import FolderError
-from auditd.identity import SYSTEM_LOGS, IssuerKey
+from auditd.identity import SYSTEM_LOGS, IssuerKey, Revocation, Revocations
 from auditd.log import Answers, Log, LogSettings, LogSigner, Observer, QueueLimits, load_signer, sign_peers
 from auditd.server._config import Config
 from auditd.server._own_events import OwnEvents, cut
@@ -45,6 +45,11 @@ class Logs:
     def by_name(self) -> dict[str, Log]:
         """The logs; not to be changed."""
         return self._by_name
+
+    @property
+    def revocations(self) -> Revocations:
+        """What `control` says is revoked, for others to keep up with it."""
+        return self._recorded.revocations
 
     def start(self, issuer_keys: Sequence[IssuerKey]) -> None:
         """Begin to record: configuration and new issuer keys in `control`, then the start in `access`.
@@ -110,7 +115,7 @@ class Logs:
         recorded = _Recorded()
         for start in range(0, control.size, _REPLAY_CHUNK):
             for leaf in control.leaves(start, min(start + _REPLAY_CHUNK, control.size)):
-                recorded.replay(parse_leaf(leaf)["event"])
+                recorded.replay(parse_leaf(leaf))
         return recorded
 
     def _sizes(self) -> dict[str, Any]:
@@ -125,14 +130,21 @@ class _Recorded:
     def __init__(self) -> None:
         self.config = ""
         self.issuer_keys: set[tuple[str, str]] = set()
+        self.revocations = Revocations()
 
-    def replay(self, event: dict[str, Any]) -> None:
-        """Take in one event."""
+    def replay(self, entry: dict[str, Any]) -> None:
+        """Take in one entry."""
+        event = entry["event"]
         attributes = event.get("attributes", {})
         if event["action"] == "config.change":
             self.config = attributes["sha256"]
         elif event["action"] == "issuer_key.add":
             self.issuer_keys.add((attributes["issuer"], attributes["thumbprint"]))
+        elif event["action"] == "revocation.add":
+            at_us = parse_time(entry["recorded_at"]) // 1_000
+            self.revocations.add(Revocation.from_entry(entry["index"], at_us, attributes, event.get("reason", "")))
+        elif event["action"] == "revocation.withdraw":
+            self.revocations.withdraw(attributes["index"])
 
 
 def log_names(config: Config) -> list[str]:

@@ -18,6 +18,8 @@ from auditd.errors import FolderError
 from auditd.identity import Authenticator, Issuer, IssuerConfig, LocalIssuer
 from auditd.log import Answers, Log, Outcome, Recorded, Submission
 from auditd.server._access import AccessRecorder
+from auditd.server._admin import SERVICE as ADMIN_SERVICE
+from auditd.server._admin import AdminService
 from auditd.server._append import Appender
 from auditd.server._caller import Callers
 from auditd.server._config import Config
@@ -87,14 +89,15 @@ async def _run(
     ready: Callable[[str], None],
 ) -> None:
     limits = config.limits
-    access_log = logs.by_name["access"]
-    access = AccessRecorder(OwnEvents(config.origin), lambda submission: record(access_log, submission))
+    access_log, control = logs.by_name["access"], logs.by_name["control"]
+    own_events = OwnEvents(config.origin)
+    access = AccessRecorder(own_events, lambda submission: record(access_log, submission))
     querier = Querier(indexes.searches, load_page_key(config.keys), limits)
     prover = Prover()
     service = AuditLogService(
         logs.by_name,
         Callers(
-            Authenticator(issuers, config.audience, time.time, limits.max_cached_tokens),
+            Authenticator(issuers, config.audience, time.time, limits.max_cached_tokens, logs.revocations),
             limits.max_cached_tokens,
         ),
         access,
@@ -109,14 +112,23 @@ async def _run(
             ("grpc.so_reuseport", 0),
         ]
     )
-    server.add_generic_rpc_handlers([service.handler()])
+    admin = AdminService(
+        service.unary,
+        logs.revocations,
+        own_events,
+        lambda submission: record(control, submission),
+        local_issuer(config) if config.local_issuer.enabled else None,
+        config.audience,
+    )
+    server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     checks = _add_health_and_reflection(server)
     port = _listen(server, config, listen)
     stop = _stop_event()
     sweeper = asyncio.create_task(access.run())
     await server.start()
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
-    await checks.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    for name in (SERVICE, ADMIN_SERVICE):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     _calm_the_collector()
     ready(f"{listen.rpartition(':')[0]}:{port}")
     try:
@@ -195,7 +207,7 @@ def _listen(server: grpc.aio.Server, config: Config, listen: str) -> int:
 def _add_health_and_reflection(server: grpc.aio.Server) -> health.aio.HealthServicer:
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION_V1)
+    names = (SERVICE, ADMIN_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION_V1)
     reflector = reflection.aio.ReflectionServicer(names)
     # The messages of v1 are those of v1alpha, byte for byte, so one servicer answers under both names.
     method = grpc.stream_stream_rpc_method_handler(

@@ -75,17 +75,19 @@ class AuditLogService:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                name: grpc.unary_unary_rpc_method_handler(self._unary(name, kind, method))
+                name: grpc.unary_unary_rpc_method_handler(self.unary(name, kind, method))
                 for name, (kind, method) in methods.items()
             },
         )
 
-    def _unary(
+    def unary(
         self,
         name: str,
         kind: type[Request],
         method: Callable[[CallContext, Request, Context], Awaitable[Message]],
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        """Return the handler of a method: it finds the caller, parses, calls, and answers errors."""
+
         async def answer(data: bytes, context: Context) -> bytes:
             caller: CallContext | None = None
             request: Request | None = None
@@ -131,8 +133,9 @@ class AuditLogService:
         if not isinstance(error, CallerError) and error.reason != "LOG_BEHIND_CALLER":
             return error
         claimed = error.unverified_subject if isinstance(error, TokenError) else ""
-        # A request that was never parsed, for want of a good token, names no log.
-        log = "" if request is None else getattr(request, "log", "") or DEFAULT_LOG
+        # A request that was never parsed, for want of a good token, names no log; nor do some that were.
+        named = getattr(request, "log", None)
+        log = "" if named is None else named or DEFAULT_LOG
         try:
             await self._access.refused(
                 caller, method, log if log in self._logs else "", peer_ip(context), error, claimed

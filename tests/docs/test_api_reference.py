@@ -6,13 +6,17 @@ import re
 from pathlib import Path
 
 from auditd.identity import ROLES, Permission
-from auditd_proto.v1 import audit_log_service_pb2
+from auditd_proto.v1 import admin_service_pb2, audit_log_service_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
 ERRORS = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
 OPERATING = (ROOT / "docs/guides/operating.md").read_text(encoding="utf-8")
-METHODS = [method.name for method in audit_log_service_pb2.DESCRIPTOR.services_by_name["AuditLogService"].methods]
+SERVICES = (
+    audit_log_service_pb2.DESCRIPTOR.services_by_name["AuditLogService"],
+    admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
+)
+METHODS = [method.name for service in SERVICES for method in service.methods]
 
 
 def test_every_method_has_a_row_and_a_section():

@@ -77,11 +77,11 @@ class Forge:
     def jwks(self, *keys):
         return json.dumps({"keys": list(keys) or [self.jwk(name) for name in self.private]}).encode()
 
-    def trust(self, *keys, clock=None, cache_size=64, **settings):
+    def trust(self, *keys, clock=None, cache_size=64, revocations=None, **settings):
         """An authenticator that trusts our issuer; by default with all four keys."""
         config = IssuerConfig(**{"issuer": ISSUER, "jwks_file": Path("idp.json"), **settings})
         issuer = Issuer.from_jwks(config, self.jwks(*keys))
-        return Authenticator([issuer], AUDIENCE, clock or Clock(), cache_size)
+        return Authenticator([issuer], AUDIENCE, clock or Clock(), cache_size, revocations)
 
     def claims(self, **changes):
         """The claims of a good token; a change to None leaves one out."""

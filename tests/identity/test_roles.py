@@ -12,7 +12,7 @@ ALLOWED = {
     "importer": ({"append", "import"}, set()),
     "reader": (READ, set()),
     "auditor": (READ | {"prove"}, READ | {"prove"}),
-    "admin": (READ | {"prove", "append", "import"}, READ | {"prove"}),
+    "admin": (READ | {"prove", "append", "import"}, READ | {"prove", "administer"}),
 }
 
 

@@ -40,6 +40,7 @@ from auditd_client.errors import (
 )
 
 if TYPE_CHECKING:
+    from auditd_client._admin_client import AdminClient, IssuedToken, Revocation
     from auditd_client._async_client import AsyncClient, AsyncToken
     from auditd_client._client import Client, Token
     from auditd_client._events import EventLike, event_from_dict, event_from_json, event_to_dict, name_event
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 # gRPC and protobuf take longer to import than most commands to run: verifying offline and printing help do
 # without them. So these are imported when they are first asked for.
 _ON_DEMAND = {
+    "auditd_client._admin_client": ("AdminClient", "IssuedToken", "Revocation"),
     "auditd_client._async_client": ("AsyncClient", "AsyncToken"),
     "auditd_client._client": ("Client", "Token"),
     "auditd_client._events": (
@@ -67,6 +69,7 @@ _HOMES = {name: module for module, names in _ON_DEMAND.items() for name in names
 
 __all__ = [
     "Actor",
+    "AdminClient",
     "AppendResult",
     "AsyncClient",
     "AsyncToken",
@@ -88,6 +91,7 @@ __all__ = [
     "HistoryRewrittenError",
     "InclusionProof",
     "InvalidRequestError",
+    "IssuedToken",
     "LogBehindCallerError",
     "LogInfo",
     "NotFoundError",
@@ -102,6 +106,7 @@ __all__ = [
     "Resource",
     "RetryError",
     "RetryPolicy",
+    "Revocation",
     "ServerError",
     "Settings",
     "SettingsError",

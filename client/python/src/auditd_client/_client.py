@@ -387,9 +387,11 @@ class Client(Connection):
     def _call(self, call: Call) -> Message:
         metadata = bearer(self._token() if callable(self._token) else self._token)
         try:
-            response: Message = getattr(self._stub, call.method)(
-                call.request, timeout=call.timeout_s, metadata=metadata
-            )
+            response: Message = self._method(call.method)(call.request, timeout=call.timeout_s, metadata=metadata)
         except grpc.RpcError as failure:
             raise error_from_rpc(failure) from failure
         return response
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        method: Callable[..., Any] = getattr(self._stub, name)
+        return method

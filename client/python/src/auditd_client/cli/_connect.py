@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditd_client import Client, RetryPolicy
+from auditd_client import AdminClient, RetryPolicy
 from auditd_client.cli._errors import CommandError
 from auditd_client.cli._key import read_key
 from auditd_client.cli._settings import ConnectionSettings
@@ -11,7 +11,7 @@ MAX_ATTEMPTS = 5
 """How often a person's call is tried: a server that is away is reported within a second."""
 
 
-def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) -> Client:
+def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) -> AdminClient:
     """Return a client; it calls nobody yet. Without `max_attempts` it tries until the time-out.
 
     Raises CommandError without an address, or for a key that is none.
@@ -20,7 +20,7 @@ def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) ->
         raise CommandError("no server named: give --address HOST:PORT, AUDITLOG_ADDRESS or a profile")
     if settings.key:
         read_key(settings.key)
-    return Client(
+    return AdminClient(
         settings.address,
         settings.token or None,
         log=settings.log,

@@ -30,13 +30,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("auditd_client.cli._verify", "Verify bundles, proofs and checkpoints, offline."),
     "checkpoint": ("auditd_client.cli._checkpoint", "Print the current signed checkpoint."),
     "logs": ("auditd_client.cli._logs", "List the logs that you may use."),
+    "token": ("auditd_client.cli._token", "Issue tokens, revoke them, list what is revoked."),
 }
 
 # What the server's distribution plugs in; others are imported to learn their summary.
 SERVER_COMMANDS: Mapping[str, str] = {
     "init": "Make a server folder.",
     "serve": "Run a server.",
-    "token": "Issue tokens from a server folder's own keys.",
     "check": "Re-hash and verify all evidence of a server folder.",
 }
 

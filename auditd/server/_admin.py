@@ -1,0 +1,206 @@
+"""`auditd.v1.AdminService`: tokens of the own issuer, and revocation."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from auditd.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
+from auditd.identity import LocalIssuer, Permission, Revocation, Revocations, Revoked, RevokedKind
+from auditd.log import Recorded, Submission
+from auditd.server._caller import CallContext, peer_ip
+from auditd.server._limits import require_size
+from auditd.server._own_events import OwnEvents
+from auditd_proto.v1 import admin_service_pb2 as pb
+
+SERVICE = "auditd.v1.AdminService"
+CONTROL = "control"
+DEFAULT_TTL_S = 900
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1_000
+MAX_REASON_BYTES = 1_024
+
+Context: TypeAlias = "grpc.aio.ServicerContext"
+Unary: TypeAlias = Callable[..., Callable[[bytes, Context], Awaitable[bytes]]]
+"""Makes a handler of a method's name, its request's class and a function of caller, request and context."""
+Record: TypeAlias = Callable[[Submission], Awaitable[Recorded]]
+"""Returns once a submission is durable in `control`."""
+
+
+class AdminService:
+    """The methods of the service. Belongs to the event loop's thread.
+
+    `local_issuer` is None where the configuration has it off.
+    """
+
+    def __init__(
+        self,
+        unary: Unary,
+        revocations: Revocations,
+        own_events: OwnEvents,
+        record: Record,
+        local_issuer: LocalIssuer | None,
+        audience: str,
+    ) -> None:
+        self._unary = unary
+        self._revocations = revocations
+        self._own_events = own_events
+        self._record = record
+        self._local_issuer = local_issuer
+        self._audience = audience
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler to register."""
+        methods: dict[str, tuple[type[Message], Callable[..., Awaitable[Message]]]] = {
+            "RevokeToken": (pb.RevokeTokenRequest, self._revoke_token),
+            "WithdrawRevocation": (pb.WithdrawRevocationRequest, self._withdraw_revocation),
+            "ListRevocations": (pb.ListRevocationsRequest, self._list_revocations),
+            "IssueToken": (pb.IssueTokenRequest, self._issue_token),
+        }
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: grpc.unary_unary_rpc_method_handler(self._unary(name, kind, method))
+                for name, (kind, method) in methods.items()
+            },
+        )
+
+    async def _revoke_token(self, caller: CallContext, request: pb.RevokeTokenRequest, context: Context) -> Message:
+        caller.caller.require(Permission.ADMINISTER, CONTROL)
+        revoked = _revoked(request)
+        issued_before = _issued_before(request, revoked)
+        _require_reason(request.reason)
+        known = self._revocations.same(revoked, issued_before)
+        if known is None:
+            wanted = Revocation(0, revoked, 0, issued_before, request.reason)
+            if wanted.refuses(caller.caller) and not request.include_caller:
+                raise PreconditionError(
+                    "REVOKES_CALLER",
+                    "this would revoke the token of this very call; say include_caller if that is meant",
+                )
+            known = await self._revoke(caller, wanted, peer_ip(context))
+        return pb.RevokeTokenResponse(revocation=_message(known))
+
+    async def _revoke(self, caller: CallContext, wanted: Revocation, ip: str) -> Revocation:
+        recorded = await self._by_caller(caller, "revocation.add", wanted.attributes, ip, wanted.reason)
+        made = wanted.recorded(recorded.indexes[0], recorded.recorded_at_us[0])
+        self._revocations.add(made)
+        return made
+
+    async def _withdraw_revocation(
+        self, caller: CallContext, request: pb.WithdrawRevocationRequest, context: Context
+    ) -> Message:
+        caller.caller.require(Permission.ADMINISTER, CONTROL)
+        _require_reason(request.reason)
+        index = require_size("index", request.index)
+        known = self._revocations.get(index)
+        if known is None:
+            raise NotFoundError(
+                "REVOCATION_NOT_FOUND",
+                f"index: no revocation in force is recorded at {index}; list them with 'auditlog token revocations'",
+                {"index": str(index)},
+            )
+        await self._by_caller(caller, "revocation.withdraw", {"index": index}, peer_ip(context), request.reason)
+        self._revocations.withdraw(index)
+        return pb.WithdrawRevocationResponse(revocation=_message(known))
+
+    async def _list_revocations(
+        self, caller: CallContext, request: pb.ListRevocationsRequest, _context: Context
+    ) -> Message:
+        caller.caller.require(Permission.ADMINISTER, CONTROL)
+        size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        if size < 1:
+            raise _violation("page_size", f"{size}, must not be negative")
+        response = pb.ListRevocationsResponse()
+        for revocation in self._revocations.from_index(_page_start(request.page_token)):
+            if len(response.revocations) == size:
+                response.next_page_token = str(revocation.index)
+                break
+            response.revocations.append(_message(revocation))
+        return response
+
+    async def _issue_token(self, caller: CallContext, request: pb.IssueTokenRequest, context: Context) -> Message:
+        caller.caller.require(Permission.ADMINISTER, CONTROL)
+        issuer = self._local_issuer
+        if issuer is None:
+            raise PreconditionError("LOCAL_ISSUER_OFF", "this server's own issuer is off: see [local_issuer]")
+        if not request.roles:
+            raise _violation("roles", "is empty: a token without a role is good for nothing")
+        certificate = request.certificate_sha256
+        ttl_s, now, jti = request.ttl_s or DEFAULT_TTL_S, time.time(), secrets.token_urlsafe(16)
+        token = issuer.issue(request.subject, request.roles, ttl_s, self._audience, now, jti, certificate)
+        expires_at = int(now) + ttl_s
+        attributes = {
+            "issuer": issuer.issuer,
+            "subject": request.subject,
+            "roles": list(request.roles),
+            "jti": jti,
+            "expires_at": expires_at,
+        }
+        if certificate:
+            attributes["certificate_sha256"] = certificate.hex()
+        await self._by_caller(caller, "token.issue", attributes, peer_ip(context))
+        return pb.IssueTokenResponse(token=token, jti=jti, expires_at=Timestamp(seconds=expires_at))
+
+    async def _by_caller(
+        self, caller: CallContext, action: str, attributes: Mapping[str, Any], ip: str, reason: str = ""
+    ) -> Recorded:
+        return await self._record(self._own_events.by_caller(caller, action, attributes, ip=ip, reason=reason))
+
+
+def _revoked(request: pb.RevokeTokenRequest) -> Revoked:
+    target = request.WhichOneof("target")
+    if target is None or (target == "everything" and not request.everything):
+        raise _violation("target", "is missing: jti, subject, key or everything")
+    if target == "everything":
+        return Revoked(RevokedKind.ISSUER, request.issuer)
+    return Revoked(RevokedKind(target), request.issuer, getattr(request, target))
+
+
+def _issued_before(request: pb.RevokeTokenRequest, revoked: Revoked) -> int | None:
+    if not request.HasField("issued_before"):
+        return None
+    if revoked.kind is RevokedKind.JTI:
+        raise _violation("issued_before", "is not for a single token")
+    moment = request.issued_before
+    if not (0 < moment.seconds <= 253_402_300_799 and moment.nanos == 0):
+        raise _violation("issued_before", "must be whole seconds within 1970 to 9999")
+    return moment.seconds
+
+
+def _require_reason(reason: str) -> None:
+    size = len(reason.encode())
+    if size > MAX_REASON_BYTES:
+        raise _violation("reason", f"{size} bytes, limit {MAX_REASON_BYTES}")
+    if any(not character.isprintable() for character in reason):
+        raise _violation("reason", "holds characters that cannot be printed")
+
+
+def _page_start(page_token: str) -> int:
+    if not page_token:
+        return 0
+    if not (page_token.isascii() and page_token.isdigit() and len(page_token) <= 19):
+        raise _violation("page_token", "was not given by this method")
+    return int(page_token)
+
+
+def _message(revocation: Revocation) -> pb.Revocation:
+    revoked = revocation.revoked
+    message = pb.Revocation(index=revocation.index, issuer=revoked.issuer, reason=revocation.reason)
+    if revoked.kind is RevokedKind.ISSUER:
+        message.everything = True
+    else:
+        setattr(message, revoked.kind.value, revoked.value)
+    if revocation.issued_before is not None:
+        message.issued_before.seconds = revocation.issued_before
+    message.revoked_at.FromMicroseconds(revocation.revoked_at_us)
+    return message
+
+
+def _violation(field: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])
