@@ -110,6 +110,7 @@ def _as_json(report: FolderReport) -> dict[str, Any]:
                 "entries": log.entries,
                 "checkpoints": log.checkpoints,
                 "credentials": log.credentials,
+                "tokens": dict(log.verdicts),
                 "findings": log.finding_count,
             }
             for log in report.logs

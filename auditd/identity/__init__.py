@@ -6,6 +6,7 @@ from auditd.identity._claim_mapping import ClaimMapping
 from auditd.identity._errors import TokenError, TokenReason
 from auditd.identity._issuer import ALGORITHMS, MAX_LIFETIME_S, Issuer, IssuerConfig, IssuerKey
 from auditd.identity._local_issuer import LocalIssuer
+from auditd.identity._reverify import RecordedToken, TokenVerdict, verify_again
 from auditd.identity._revocations import Revocation, Revocations, Revoked, RevokedKind
 from auditd.identity._roles import ROLES, SYSTEM_LOGS, Permission, Permissions
 
@@ -24,11 +25,14 @@ __all__ = [
     "LocalIssuer",
     "Permission",
     "Permissions",
+    "RecordedToken",
     "Revocation",
     "Revocations",
     "Revoked",
     "RevokedKind",
     "TokenError",
     "TokenReason",
+    "TokenVerdict",
     "parse_authorization",
+    "verify_again",
 ]

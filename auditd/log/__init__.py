@@ -4,7 +4,7 @@ from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed2
 from auditd.log._log import Log, LogSettings
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan
-from auditd.log._store import Credential
+from auditd.log._store import Credential, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._writer import Answers, Observer, QueueLimits
 
@@ -19,6 +19,7 @@ __all__ = [
     "Outcome",
     "QueueLimits",
     "Recorded",
+    "StoredCredential",
     "Submission",
     "TreeHead",
     "create_key_file",

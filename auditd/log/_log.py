@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditd.entry import event_key, parse_leaf, parse_time
@@ -28,7 +28,8 @@ from auditd.log._keys import LogSigner
 from auditd.log._lock import FolderLock
 from auditd.log._peers import Peer, require_peers
 from auditd.log._pending import PendingSignatures
-from auditd.log._store import EvidenceStore
+from auditd.log._release import SignatureReleaser
+from auditd.log._store import EvidenceStore, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._training import DictionaryTrainer
 from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer
@@ -132,7 +133,9 @@ class Log:
             if settings.announce is not None
             else None
         )
-        self._housekeeper = Housekeeper(self.name, self._store, self._train)
+        self._pending = pending
+        self._releaser = SignatureReleaser(pending, self._store, settings.clock)
+        self._housekeeper = Housekeeper(self.name, self._store, self._chores)
         opened.callback(self._writer.stop)
         opened.callback(self._housekeeper.stop)
 
@@ -230,6 +233,22 @@ class Log:
             )
         return index
 
+    def credential(self, credential: bytes) -> StoredCredential:
+        """Return the evidence of an identity that entries name by these 32 bytes.
+
+        Raises NotFoundError where the log has none, UnavailableError where it cannot be read now.
+        """
+        # In this order: a signature reaches the evidence before it leaves `pending.db`.
+        waits = self._pending.holds(credential)
+        stored = self._store.stored_credential(credential)
+        if stored is None:
+            raise NotFoundError(
+                "CREDENTIAL_NOT_FOUND",
+                f"log {self.name!r} has no credential {credential.hex()}",
+                {"log": self.name, "credential": credential.hex()},
+            )
+        return replace(stored, waits=waits and stored.signature is None)
+
     def leaf_hash(self, index: int) -> bytes:
         """Return the tree's hash of an entry's leaf."""
         return self._writer.nodes.leaf_hash_at(index)
@@ -304,7 +323,16 @@ class Log:
         if not 0 <= size <= limit:
             raise _out_of_range(field_name, size, f"at most the current tree size {limit}")
 
-    def _train(self) -> None:
+    def _release_soon_if_due(self) -> None:
+        if self._releaser.is_due():
+            self._writer.do_soon(self._release)
+
+    def _release(self) -> None:
+        self._releaser.release()
+        self._release_soon_if_due()
+
+    def _chores(self) -> None:
+        self._release_soon_if_due()
         if self._trainer is not None:
             self._trainer.train_if_due(self.size, self._writer.codec, self.leaf)
 

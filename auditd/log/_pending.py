@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
 
-from auditd.errors import FolderError
+from auditd.errors import FolderError, UnavailableError
 from auditd.log._database import BUSY_TIMEOUT_MS
 from auditd.log._store import Credential
 
@@ -22,7 +23,10 @@ CREATE TABLE IF NOT EXISTS signatures (
 
 
 class PendingSignatures:
-    """`pending.db`: mode 0600, never backed up or exported, used by the writer thread alone.
+    """`pending.db`: mode 0600, never backed up or exported. The writer thread alone changes it.
+
+    `next_expiry` is the Unix time in seconds at which the first of its tokens expires, None where it is empty; any
+    thread may read it.
 
     Made where it is missing; raises FolderError where SQLite cannot read it.
     """
@@ -33,11 +37,16 @@ class PendingSignatures:
         os.fchmod(descriptor, 0o600)
         os.close(descriptor)
         self._db = apsw.Connection(str(path))
+        self._reading = threading.Lock()  # guards _reader
         try:
             self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
             self._db.pragma("journal_mode", "wal")
             self._db.pragma("synchronous", "FULL")
+            self._db.pragma("secure_delete", True)
             self._db.execute(_SCHEMA)
+            self.next_expiry = self._first_expiry()
+            self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._reader.set_busy_timeout(BUSY_TIMEOUT_MS)
         except apsw.Error as error:
             self._db.close()
             raise FolderError(
@@ -47,13 +56,50 @@ class PendingSignatures:
 
     def keep(self, credentials: Sequence[Credential]) -> None:
         """Store the signatures durably; a credential that is there already stays as it is."""
+        kept = [item for item in credentials if item.signature is not None]
+        if not kept:
+            return
         with self._db:
-            for credential in credentials:
+            for credential in kept:
                 self._db.execute(
                     "INSERT OR IGNORE INTO signatures (credential, signature, expires_at) VALUES (?, ?, ?)",
                     (credential.credential, credential.signature, credential.expires_at),
                 )
+        first = min(item.expires_at for item in kept)
+        self.next_expiry = first if self.next_expiry is None else min(first, self.next_expiry)
+
+    def expired(self, by: int, limit: int) -> list[tuple[bytes, str]]:
+        """Return at most `limit` (credential, signature) of tokens that expired by Unix time `by`, the first first."""
+        rows = self._db.execute(
+            "SELECT credential, signature FROM signatures WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+            (by, limit),
+        )
+        return list(rows)
+
+    def remove(self, credentials: Sequence[bytes]) -> None:
+        """Forget signatures, which the evidence holds by now or will never need."""
+        with self._db:
+            self._db.executemany("DELETE FROM signatures WHERE credential = ?", [(item,) for item in credentials])
+        self.next_expiry = self._first_expiry()
+
+    def holds(self, credential: bytes) -> bool:
+        """Tell whether a signature waits here; for any thread. Raises UnavailableError if that cannot be read."""
+        try:
+            with self._reading:
+                return holds_signature(self._reader, credential)
+        except apsw.Error as error:
+            raise UnavailableError("EVIDENCE_UNAVAILABLE", f"pending.db cannot be read now: {error}") from error
 
     def close(self) -> None:
         """Close the file."""
+        with self._reading:
+            self._reader.close()
         self._db.close()
+
+    def _first_expiry(self) -> int | None:
+        return self._db.execute("SELECT min(expires_at) FROM signatures").get  # type: ignore[no-any-return]
+
+
+def holds_signature(db: apsw.Connection, credential: bytes) -> bool:
+    """Tell whether the signature of a credential waits in the `pending.db` that `db` has open."""
+    return db.execute("SELECT 1 FROM signatures WHERE credential = ?", (credential,)).fetchone() is not None

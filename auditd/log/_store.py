@@ -24,24 +24,51 @@ _DAMAGE_CODES = frozenset({apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS})
 """A page whose checksum does not match, and a file system that says the same of itself."""
 
 
+CREDENTIALS_SQL = (
+    "SELECT c.credential, c.issuer, c.header, c.payload, c.signature_hash, c.key_thumbprint, k.jwk, s.signature"
+    " FROM credentials AS c LEFT JOIN issuer_keys AS k ON k.thumbprint = c.key_thumbprint"
+    " LEFT JOIN credential_signatures AS s ON s.credential = c.credential"
+)
+"""The columns of a StoredCredential, in its order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """The evidence of a caller's identity: a token in its parts, and the issuer's key it was verified with.
 
     `credential` is SHA-256(SHA-256(header "." payload) || signature_hash), so that the row is bound to the leaf
-    that names it. The signature itself waits elsewhere until the token has expired (`expires_at`, Unix seconds).
-    The key is named by its RFC 7638 thumbprint and given as a JSON Web Key.
+    that names it. The signature itself waits elsewhere until the token has expired (`expires_at`, Unix seconds); None
+    where it is never kept, because claims were dropped. The key is named by its RFC 7638 thumbprint and given as a
+    JSON Web Key; both are empty for a token whose key is not known.
     """
 
     credential: bytes
     issuer: str
     header: str
     payload: str
-    signature: str = field(repr=False)
+    signature: str | None = field(repr=False)
     signature_hash: bytes
     expires_at: int
     key_thumbprint: str
     key_jwk: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCredential:
+    """A credential read back: as `Credential`, but `signature` and `key_jwk` are None where the evidence lacks them.
+
+    `waits` says that the signature is kept elsewhere until the token has expired.
+    """
+
+    credential: bytes
+    issuer: str
+    header: str
+    payload: str
+    signature_hash: bytes
+    key_thumbprint: str
+    key_jwk: str | None
+    signature: str | None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +96,11 @@ class Batch:
 class EvidenceStore:
     """One log's evidence in one SQLite file.
 
-    The writer thread alone calls `append`, `find`, `has_credential`, `reopen` and `copy_wal_back`; any thread may
-    call the rest. No read transaction outlives a call: the log only grows, so a tree size is a snapshot, while an
-    open transaction would keep the write-ahead log growing. No error of SQLite passes: each method raises
-    DamagedError where the file contradicts itself or its checksums, UnavailableError where a retry may do better,
-    or the store is closed.
+    The writer thread alone calls `append`, `release`, `find`, `has_credential`, `signature_hash`, `reopen` and
+    `copy_wal_back`; any thread may call the rest. No read transaction outlives a call: the log only grows, so a tree
+    size is a snapshot, while an open transaction would keep the write-ahead log growing. No error of SQLite passes:
+    each method raises DamagedError where the file contradicts itself or its checksums, UnavailableError where a retry
+    may do better, or the store is closed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,7 +166,7 @@ class EvidenceStore:
     def _insert_credential(self, credential: Credential) -> None:
         db = self._writer
         key = credential.key_thumbprint
-        if db.execute("SELECT 1 FROM issuer_keys WHERE thumbprint = ?", (key,)).fetchone() is None:
+        if key and db.execute("SELECT 1 FROM issuer_keys WHERE thumbprint = ?", (key,)).fetchone() is None:
             db.execute(
                 "INSERT INTO issuer_keys (thumbprint, issuer, jwk) VALUES (?, ?, ?)",
                 (key, credential.issuer, credential.key_jwk),
@@ -166,6 +193,18 @@ class EvidenceStore:
             rows = ", ".join(["(?, ?, ?)"] * (end - start))
             self._writer.execute(f"INSERT INTO entries (idx, key, leaf) VALUES {rows}", values)  # noqa: S608 -- marks
 
+    def release(self, signatures: Sequence[tuple[bytes, str]]) -> None:
+        """Commit the signatures of (credential, signature) that the evidence lacks and whose credential it has."""
+        db = self._writer
+        with _typed_errors(self.path), _transaction(db):
+            for credential, signature in signatures:
+                db.execute(
+                    "INSERT INTO credential_signatures (credential, signature) SELECT ?1, ?2"
+                    " WHERE EXISTS (SELECT 1 FROM credentials WHERE credential = ?1)"
+                    " AND NOT EXISTS (SELECT 1 FROM credential_signatures WHERE credential = ?1)",
+                    (credential, signature),
+                )
+
     def find(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Return the index of each of `keys` that is recorded, as the writer sees it."""
         with _typed_errors(self.path):
@@ -181,6 +220,19 @@ class EvidenceStore:
         with _typed_errors(self.path):
             rows = self._writer.execute("SELECT 1 FROM credentials WHERE credential = ?", (credential,))
             return rows.fetchone() is not None
+
+    def signature_hash(self, credential: bytes) -> bytes | None:
+        """Return the hash of a recorded token's signature; for the writer thread."""
+        with _typed_errors(self.path):
+            sql = "SELECT signature_hash FROM credentials WHERE credential = ?"
+            row = self._writer.execute(sql, (credential,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def stored_credential(self, credential: bytes) -> StoredCredential | None:
+        """Return what the evidence holds of a credential; for any thread."""
+        with self._reader() as db:
+            row = db.execute(f"{CREDENTIALS_SQL} WHERE c.credential = ?", (credential,)).fetchone()
+        return None if row is None else StoredCredential(*row)
 
     def size(self) -> int:
         """Return the number of entries."""

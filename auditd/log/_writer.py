@@ -29,6 +29,9 @@ INLINE_WAL_PAGES = 25_000
 """Beyond this the writer copies the write-ahead log back itself, since the housekeeper does not keep up."""
 _KNOWN_CREDENTIALS = 10_000
 
+_NOTHING = Submission((), (), b"", done=lambda _: None)
+"""Wakes the writer for a chore."""
+
 _logger = logging.getLogger(__name__)
 
 Answers = Sequence[tuple[Submission, Outcome]]
@@ -87,6 +90,7 @@ class Writer(threading.Thread):
         self._deliver = deliver
         self._template = LeafTemplate(parts.signer.name)
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self._chore: Callable[[], None] | None = None
         self._limits = limits
         self._room = threading.Lock()  # guards _queued_events, _queued_bytes and _stopping
         self._queued_events = 0
@@ -129,6 +133,13 @@ class Writer(threading.Thread):
                     {"limit": limit, "value": str(value)},
                 )
 
+    def do_soon(self, chore: Callable[[], None]) -> None:
+        """Have `chore` done in the writer thread, once what waits is answered; one that still waits is replaced."""
+        with self._room:
+            if not self._stopping:
+                self._chore = chore
+                self._queue.put(_NOTHING)
+
     def use_dictionary(self, data: bytes) -> None:
         """Compress with this dictionary from one of the next commits on."""
         self._new_dictionary = data
@@ -140,7 +151,7 @@ class Writer(threading.Thread):
             self._queue.put(None)
         if self.is_alive():
             self.join()
-        elif left := [submission for submission in self._take() if submission is not None]:
+        elif left := [item for item in self._take() if item is not None and item is not _NOTHING]:
             self._hand_back([(submission, _not_recorded("the server is stopping")) for submission in left])
 
     def run(self) -> None:
@@ -149,14 +160,25 @@ class Writer(threading.Thread):
         while not stopping:
             submissions = self._take()
             stopping = submissions[-1] is None
-            work = [submission for submission in submissions if submission is not None]
+            work = [submission for submission in submissions if submission is not None and submission is not _NOTHING]
             if work:
                 answers = self._answer(work)
                 with self._room:
                     self._queued_events -= sum(len(submission.events) for submission in work)
                     self._queued_bytes -= sum(submission.event_bytes for submission in work)
                 self._hand_back(answers)
+            self._do_chore()
         self._store_last_checkpoint()
+
+    def _do_chore(self) -> None:
+        chore, self._chore = self._chore, None
+        if chore is None or self._state is None:
+            return
+        try:
+            chore()
+        except Exception as error:  # noqa: BLE001 -- nobody waits for it, and it is asked for again
+            self._state = None
+            _logger.warning("%s: %s", self.name, error)
 
     def _hand_back(self, answers: Answers) -> None:
         try:

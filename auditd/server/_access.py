@@ -75,14 +75,17 @@ class AccessRecorder:
         ip: str,
         *,
         filter_text: str | None = None,
+        credential: str | None = None,
         entries: Span | None = None,
     ) -> None:
         """Return once a read, of certain entries or not, is recorded.
 
         Raises UnavailableError `AUDIT_UNRECORDABLE` if it cannot be.
         """
-        key = (caller.caller.credential_id, method, log, filter_text)
+        key = (caller.caller.credential_id, method, log, filter_text, credential)
         about: dict[str, Any] = {} if filter_text is None else {"filter": cut(filter_text)}
+        if credential is not None:
+            about["credential"] = credential
 
         def submit(more: Mapping[str, Any]) -> Submission:
             return self._own_events.by_caller(caller, f"log.{method}", {**about, **more}, log=log, ip=ip)

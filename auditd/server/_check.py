@@ -7,12 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError
-from auditd.identity import SYSTEM_LOGS
+from auditd.identity import SYSTEM_LOGS, TokenVerdict
 from auditd.log import load_signer, verify_ed25519
 from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 from auditd.server._config import Config
 from auditd.server._logs import log_names
+from auditd.server._tokens import verify_stored
+
+_UNVERIFIED = {
+    TokenVerdict.SIGNATURE_LOST: "their signatures are neither in the evidence nor in pending.db",
+    TokenVerdict.KEY_UNKNOWN: "their issuers' keys were not known when they came",
+    TokenVerdict.CLAIMS_DROPPED: "their claims were dropped, as configured",
+}
+"""Why a token cannot be verified again and never will be, by verdict."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a log's name, how many of its entries are done, and how many there are."""
@@ -54,6 +62,7 @@ def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str
             sizes=[size for size, _, _ in named],
             progress=lambda done, total, name=name: progress(name, done, total),  # type: ignore[misc]
             on_entry=announced.take if name == "control" else (lambda _entry: None),
+            verify_token=verify_stored,
         )
         report.logs.append(outcome)
         _compare_with_peers(outcome, named, report)
@@ -145,6 +154,11 @@ def _compare_with_control(outcome: LogReport, announced: _Announced, report: Fol
 
 def _say_what_remains(report: FolderReport, claims: Mapping[str, object]) -> None:
     for outcome in report.logs:
+        for verdict, meaning in _UNVERIFIED.items():
+            if count := outcome.verdicts[verdict]:
+                report.not_excluded.append(
+                    f"log {outcome.name}: that {count:,} of its tokens were forged, for {meaning} [{verdict}]"
+                )
         if outcome.unprotected:
             report.not_excluded.append(
                 f"log {outcome.name}: its last {outcome.unprotected} entries are covered by no signed checkpoint"

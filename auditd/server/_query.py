@@ -14,10 +14,14 @@ from auditd.log import Log
 from auditd.query import Order, PageTokens, Position, QueryIdentity, Search
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
+from auditd.server._tokens import EntryTokens
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
+MAX_VERIFIED_PAGE_SIZE = 200
+VERIFY_S = 0.2
+"""Time kept for verifying the tokens of a page's entries, two each: more than 0.1 ms a token."""
 MAX_PAGE_BYTES = 3 * 1024 * 1024
 ANSWER_S = 0.1
 """What a page that ends at the deadline leaves for its answer to travel."""
@@ -38,6 +42,7 @@ class PreparedQuery:
     page_size: int
     tree_size: int
     cursor: int | None
+    verify_tokens: bool
 
 
 class Querier:
@@ -46,6 +51,7 @@ class Querier:
     def __init__(self, searches: Mapping[str, Search], page_key: bytes, limits: LimitSettings) -> None:
         self._searches = searches
         self._tokens = PageTokens(page_key)
+        self.tokens = EntryTokens()
         self._max_query_s = limits.max_query_s
         self._threads = ThreadPoolExecutor(limits.max_queries_at_once, thread_name_prefix="query")
 
@@ -63,32 +69,38 @@ class Querier:
         if request.page_token:
             position = self._tokens.open(identity, request.page_token)
             tree_size, cursor = min(position.tree_size, log.size), position.cursor
-        page_size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-        return PreparedQuery(parse(request.filter), identity, page_size, tree_size, cursor)
+        most = MAX_VERIFIED_PAGE_SIZE if request.verify_tokens else MAX_PAGE_SIZE
+        page_size = min(request.page_size or DEFAULT_PAGE_SIZE, most)
+        return PreparedQuery(parse(request.filter), identity, page_size, tree_size, cursor, request.verify_tokens)
 
     async def page(
         self, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
     ) -> pb.QueryResponse:
         """Return the page; what is found when the deadline (monotonic seconds) nears is a page as well."""
         ends_at = min(deadline - ANSWER_S, time.monotonic() + self._max_query_s)
-        search = self._searches[log.name]
-        page = await asyncio.get_running_loop().run_in_executor(
-            self._threads,
-            lambda: search.page(
-                query.tree,
-                order=query.identity.order,
-                page_size=query.page_size,
-                tree_size=query.tree_size,
-                cursor=query.cursor,
-                max_bytes=MAX_PAGE_BYTES,
-                stopped=lambda: time.monotonic() > ends_at or cancelled(),
-                use_index=not query.identity.no_index,
-            ),
+        if query.verify_tokens:
+            ends_at -= VERIFY_S
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._page, log, query, lambda: time.monotonic() > ends_at or cancelled()
+        )
+
+    def _page(self, log: Log, query: PreparedQuery, stopped: Callable[[], bool]) -> pb.QueryResponse:
+        page = self._searches[log.name].page(
+            query.tree,
+            order=query.identity.order,
+            page_size=query.page_size,
+            tree_size=query.tree_size,
+            cursor=query.cursor,
+            max_bytes=MAX_PAGE_BYTES,
+            stopped=stopped,
+            use_index=not query.identity.no_index,
         )
         response = pb.QueryResponse(tree_size=query.tree_size)
         add = response.entries.add
         for index, leaf in page.entries:
             add(index=index, leaf=leaf)
+            if query.verify_tokens:
+                self.tokens.judge(log, response.entries[-1])
         if page.next_cursor is not None:
             position = Position(query.tree_size, page.next_cursor)
             response.next_page_token = self._tokens.seal(query.identity, position)

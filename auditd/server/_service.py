@@ -27,6 +27,7 @@ from auditd.server._limits import require_size
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._status import status_of
+from auditd.server._tokens import credential_message
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SERVICE = "auditd.v1.AuditLogService"
@@ -70,6 +71,7 @@ class AuditLogService:
             "Query": (pb.QueryRequest, self._query),
             "Prove": (pb.ProveRequest, self._prove),
             "GetCheckpoint": (pb.GetCheckpointRequest, self._get_checkpoint),
+            "GetCredential": (pb.GetCredentialRequest, self._get_credential),
             "ListLogs": (pb.ListLogsRequest, self._list_logs),
         }
         return grpc.method_handlers_generic_handler(
@@ -166,9 +168,11 @@ class AuditLogService:
     async def _get(self, caller: CallContext, request: pb.GetRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.GET)
         index = require_size("index", request.index)
-        leaf = log.leaf(index)
+        response = pb.GetResponse(entry=pb.Entry(index=index, leaf=log.leaf(index)))
         await self._access.read(caller, "get", log.name, peer_ip(context), entries=(index, index))
-        return pb.GetResponse(entry=pb.Entry(index=index, leaf=leaf))
+        if request.verify_tokens:
+            await asyncio.to_thread(self._querier.tokens.judge, log, response.entry)
+        return response
 
     async def _query(self, caller: CallContext, request: pb.QueryRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.QUERY)
@@ -181,6 +185,17 @@ class AuditLogService:
             page.cancel()
             raise
         return await page
+
+    async def _get_credential(self, caller: CallContext, request: pb.GetCredentialRequest, context: Context) -> Message:
+        log = self._log(caller, request.log, Permission.GET)
+        if len(request.credential) != 32:
+            problem = f"{len(request.credential)} bytes, must be 32"
+            raise InvalidRequestError("INVALID_REQUEST", f"credential: {problem}", [Violation("credential", problem)])
+        stored = await asyncio.to_thread(log.credential, request.credential)
+        await self._access.read(
+            caller, "get_credential", log.name, peer_ip(context), credential=stored.credential.hex()
+        )
+        return pb.GetCredentialResponse(credential=await asyncio.to_thread(credential_message, stored))
 
     async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.PROVE)

@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import auditd.errors
-from auditd.identity import TokenError, TokenReason
+from auditd.identity import TokenError, TokenReason, TokenVerdict
 from auditd.note import NoteError
 from auditd.server._status import code_of
+from auditd_client.verify import TokenVerdict as OfTheClient
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
@@ -77,7 +78,7 @@ def rows(text: str) -> set[str]:
 
 def test_every_reason_has_a_row_and_every_row_a_reason():
     described = set().union(*(rows(text) for text in sections().values()))
-    assert reasons_in_code() | findings() == described
+    assert reasons_in_code() | findings() | set(TokenVerdict) == described
 
 
 def test_the_code_of_each_reason_is_the_one_that_callers_get():
@@ -91,6 +92,10 @@ def test_the_code_of_each_reason_is_the_one_that_callers_get():
         if described.get(reason) != code:
             wrong.append(f"{reason}: {described.get(reason)}, {name} gives {code}")
     assert wrong == []
+
+
+def test_every_verdict_on_a_token_stands_in_its_section():
+    assert rows(sections()["Verdicts on tokens"]) == set(TokenVerdict) == set(OfTheClient)
 
 
 def test_every_kind_of_finding_stands_in_its_section():

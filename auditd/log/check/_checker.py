@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
 from auditd.log._peers import open_peers
+from auditd.log._store import StoredCredential
 from auditd.log.check._findings import Finding, Findings, Progress
 from auditd.log.check._leaves import LeafChecks, OnEntry
 from auditd.log.check._reading import EvidenceReader, evidence_reader
 from auditd.log.check._trees import Trees
 from auditd.note import Checkpoint, VerifierKey, open_note
+
+VerifyToken = Callable[[StoredCredential], str]
 
 
 @dataclass(slots=True)
@@ -25,7 +29,8 @@ class LogReport:
 
     `unprotected` are the entries behind the newest checkpoint that is signed and fits: nothing but the tree itself
     speaks for them. `dictionaries` are the SHA-256 (hex) of those it uses, `key_thumbprints` the issuer keys that its
-    credentials name. `roots` are the roots at the sizes asked for, as rebuilt.
+    credentials name. `verdicts` counts the credentials by what verifying their tokens again gave. `roots` are the roots
+    at the sizes asked for, as rebuilt.
     """
 
     name: str
@@ -33,6 +38,7 @@ class LogReport:
     entries: int = 0
     checkpoints: int = 0
     credentials: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     finding_count: int = 0
     unprotected: int = 0
@@ -50,15 +56,17 @@ def check_log(
     sizes: Iterable[int] = (),
     progress: Progress = lambda _done, _total: None,
     on_entry: OnEntry = lambda _entry: None,
+    verify_token: VerifyToken = lambda _credential: "",
 ) -> LogReport:
     """Re-hash everything in a log's folder and hold it against every claim at hand.
 
     `against` are checkpoints that others hold, their signatures verified already. `sizes` asks for roots at further
-    sizes. `on_entry` is given every well-formed entry, in order. Changes nothing. Raises FolderError where the
-    evidence cannot be read at all.
+    sizes. `on_entry` is given every well-formed entry, in order. `verify_token` verifies a credential's token again and
+    says what came of it; `INVALID` is a finding. Changes nothing. Raises FolderError where the evidence cannot be read
+    at all.
     """
     with evidence_reader(folder) as reader:
-        return _Check(name, folder, key, reader).run(against, sizes, progress, on_entry)
+        return _Check(name, folder, key, reader, verify_token).run(against, sizes, progress, on_entry)
 
 
 def named_peers(folder: Path, key: VerifierKey) -> list[tuple[str, int, bytes]]:
@@ -74,7 +82,10 @@ def named_peers(folder: Path, key: VerifierKey) -> list[tuple[str, int, bytes]]:
 
 
 class _Check:
-    def __init__(self, name: str, folder: Path, key: VerifierKey, reader: EvidenceReader) -> None:
+    def __init__(
+        self, name: str, folder: Path, key: VerifierKey, reader: EvidenceReader, verify_token: VerifyToken
+    ) -> None:
+        self._verify_token = verify_token
         self._folder = folder
         self._key = key
         self._reader = reader
@@ -194,17 +205,23 @@ class _Check:
         self._report.unprotected = 0 if parted else self._reader.size - agreed
 
     def _check_credentials(self, leaves: LeafChecks) -> None:
-        for credential, issuer, header, payload, signature_hash, thumbprint in self._reader.credentials():
+        for stored in self._reader.credentials():
             self._report.credentials += 1
-            self._report.key_thumbprints.add(thumbprint)
-            where = f"credential {credential.hex()[:16]}…"
-            signed_hash = hashlib.sha256(f"{header}.{payload}".encode()).digest()
-            if hashlib.sha256(signed_hash + signature_hash).digest() != credential:
+            where = f"credential {stored.credential.hex()[:16]}…"
+            signed_hash = hashlib.sha256(f"{stored.header}.{stored.payload}".encode()).digest()
+            if hashlib.sha256(signed_hash + stored.signature_hash).digest() != stored.credential:
                 self._findings.add(
                     "CREDENTIAL_DAMAGED", where, "header, payload and signature hash do not give its name"
                 )
-            if self._reader.issuer_key(thumbprint) is None:
-                self._findings.add("ISSUER_KEY_MISSING", where, f"the key {thumbprint} of {issuer} is missing")
-            leaves.named_credentials.pop(credential, None)
+            if stored.key_thumbprint:
+                self._report.key_thumbprints.add(stored.key_thumbprint)
+                if stored.key_jwk is None:
+                    what = f"the key {stored.key_thumbprint} of {stored.issuer} is missing"
+                    self._findings.add("ISSUER_KEY_MISSING", where, what)
+            verdict = self._verify_token(stored)
+            self._report.verdicts[verdict] += 1
+            if verdict == "INVALID":
+                self._findings.add("TOKEN_INVALID", where, "what is recorded of its token does not verify")
+            leaves.named_credentials.pop(stored.credential, None)
         for credential, index in list(leaves.named_credentials.items())[:10]:
             self._findings.add("CREDENTIAL_MISSING", f"entry {index}", f"names credential {credential.hex()[:16]}…")

@@ -52,6 +52,7 @@ class LeafChecks:
         name = (caller.get("iss", ""), caller.get("sub", ""), event["id"], event["time"])
         if event_key(*name, parse_time(event["time"])) != key:
             self._findings.add("KEY_DAMAGED", where, "its key is not that of its event's name")
-        if "credential" in caller and len(self.named_credentials) < _MAX_CREDENTIALS:
-            self.named_credentials.setdefault(bytes.fromhex(caller["credential"]), index)
+        for party in (caller, event.get("actor", {})):
+            if "credential" in party and len(self.named_credentials) < _MAX_CREDENTIALS:
+                self.named_credentials.setdefault(bytes.fromhex(party["credential"]), index)
         self._on_entry(entry)

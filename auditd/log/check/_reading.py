@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ import apsw
 
 from auditd.errors import FolderError
 from auditd.log._database import checksum_vfs, plain_vfs, schema_differences
+from auditd.log._pending import holds_signature
+from auditd.log._store import CREDENTIALS_SQL, StoredCredential
 
 _CHUNK = 1_000
+_READ = ("evidence.db", "pending.db")
 
 
 class EvidenceReader:
     """Plain SQL over one evidence file, damaged or not: no checksum is required, no trigger trusted."""
 
-    def __init__(self, db: apsw.Connection, path: Path) -> None:
+    def __init__(self, db: apsw.Connection, path: Path, pending: apsw.Connection | None = None) -> None:
         self._db = db
         self._path = path
+        self._pending = pending
         self.size = int(self._one("SELECT coalesce(max(idx) + 1, 0) FROM entries") or 0)
 
     def entries(self) -> Iterator[Sequence[tuple[int, bytes, bytes]]]:
@@ -63,23 +67,36 @@ class EvidenceReader:
         rows = self._db.execute("SELECT id, dictionary FROM dictionaries ORDER BY rowid")
         return [(number, _as_bytes(data)) for number, data in rows]
 
-    def credentials(self) -> Iterator[tuple[bytes, str, str, str, bytes, str]]:
-        """Yield each credential row."""
-        sql = "SELECT credential, issuer, header, payload, signature_hash, key_thumbprint FROM credentials"
-        for credential, issuer, header, payload, signature_hash, thumbprint in self._db.execute(sql):
-            yield (
-                _as_bytes(credential),
-                _as_text(issuer),
-                _as_text(header),
-                _as_text(payload),
-                _as_bytes(signature_hash),
-                _as_text(thumbprint),
+    def credentials(self) -> Iterator[StoredCredential]:
+        """Yield each credential, with its key and signature as far as they are there."""
+        after = 0
+        while rows := list(
+            self._db.execute(
+                f"SELECT c.rowid, {CREDENTIALS_SQL[7:]} WHERE c.rowid > ? ORDER BY c.rowid LIMIT ?", (after, _CHUNK)
             )
+        ):
+            after = rows[-1][0]
+            for _, credential, issuer, header, payload, signature_hash, thumbprint, jwk, signature in rows:
+                name = _as_bytes(credential)
+                if signature is None:
+                    waits, signature = self._waiting(name)
+                yield StoredCredential(
+                    credential=name,
+                    issuer=_as_text(issuer),
+                    header=_as_text(header),
+                    payload=_as_text(payload),
+                    signature_hash=_as_bytes(signature_hash),
+                    key_thumbprint=_as_text(thumbprint),
+                    key_jwk=None if jwk is None else _as_text(jwk),
+                    signature=None if signature is None else _as_text(signature),
+                    waits=signature is None and waits,
+                )
 
-    def issuer_key(self, thumbprint: str) -> str | None:
-        """Return an issuer key as a JSON Web Key; None if it is missing."""
-        found = self._one("SELECT jwk FROM issuer_keys WHERE thumbprint = ?", thumbprint)
-        return None if found is None else str(found)
+    def _waiting(self, credential: bytes) -> tuple[bool, object]:
+        """Tell whether a signature waits in `pending.db`, and return it if it has come into the evidence by now."""
+        waits = self._pending is not None and holds_signature(self._pending, credential)
+        # In this order: a running server puts it into the evidence before it leaves `pending.db`.
+        return waits, self._one("SELECT signature FROM credential_signatures WHERE credential = ?", credential)
 
     def identity(self) -> tuple[str, str] | None:
         """Return the origin and verifier key that the file says it is of."""
@@ -126,17 +143,16 @@ def _as_text(value: object) -> str:
 def evidence_reader(folder: Path) -> Iterator[EvidenceReader]:
     """Read the evidence of the log in `folder`; raise FolderError if it cannot be read at all.
 
-    Beside a running server this is one more reader. Otherwise SQLite is given a private folder with a hard link of
-    the database and a copy of its write-ahead log, since even a read-only connection writes beside what it opens.
+    Beside a running server this is one more reader. Otherwise SQLite is given a private folder with hard links of
+    the databases and copies of their write-ahead logs, since even a read-only connection writes beside what it opens.
     """
     if not (folder / "evidence.db").is_file():
         raise FolderError("EVIDENCE_MISSING", f"{folder / 'evidence.db'} is missing; restore a backup")
-    if _is_served(folder):
-        with _connection(folder / "evidence.db") as reader:
-            yield reader
-        return
-    with _private_copy(folder) as path, _connection(path) as reader:
-        yield reader
+    with ExitStack() as opened:
+        served = [folder / name for name in _READ] if _is_served(folder) else None
+        evidence, pending = served or opened.enter_context(_private_copy(folder))
+        db = opened.enter_context(_connection(evidence))
+        yield EvidenceReader(db, evidence, _open_pending(pending, opened))
 
 
 def _is_served(folder: Path) -> bool:
@@ -155,20 +171,26 @@ def _is_served(folder: Path) -> bool:
 
 
 @contextmanager
-def _private_copy(folder: Path) -> Iterator[Path]:
+def _private_copy(folder: Path) -> Iterator[list[Path]]:
     private = Path(_make_private(folder))
     try:
-        path = private / "evidence.db"
-        try:
-            os.link(folder / "evidence.db", path)
-        except OSError:
-            shutil.copyfile(folder / "evidence.db", path)
-        wal = folder / "evidence.db-wal"
-        if wal.exists():
-            shutil.copyfile(wal, private / "evidence.db-wal")
-        yield path
+        yield [_copy_database(folder / name, private / name) for name in _READ]
     finally:
         shutil.rmtree(private, ignore_errors=True)
+
+
+def _copy_database(original: Path, path: Path) -> Path:
+    if not os.access(original, os.R_OK):
+        return path
+    try:
+        os.link(original, path)
+    except OSError:
+        shutil.copyfile(original, path)
+    wal = original.with_name(f"{original.name}-wal")
+    if wal.exists():
+        shutil.copyfile(wal, path.with_name(wal.name))
+        path.with_name(wal.name).chmod(0o600)
+    return path
 
 
 def _make_private(folder: Path) -> str:
@@ -180,14 +202,30 @@ def _make_private(folder: Path) -> str:
 
 
 @contextmanager
-def _connection(path: Path) -> Iterator[EvidenceReader]:
+def _connection(path: Path) -> Iterator[apsw.Connection]:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=plain_vfs())
     try:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         db.set_busy_timeout(5_000)
-        yield EvidenceReader(db, path)
+        yield db
     except apsw.NotADBError as error:
         raise FolderError("EVIDENCE_UNREADABLE", f"{path.name} is no SQLite file; restore a backup") from error
     finally:
         db.close()
+
+
+def _open_pending(path: Path, opened: ExitStack) -> apsw.Connection | None:
+    """Open `pending.db`; None where it is missing, unreadable or no such file: what it held is then lost."""
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    except apsw.CantOpenError:
+        return None
+    opened.callback(db.close)
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    db.set_busy_timeout(5_000)
+    try:
+        holds_signature(db, b"")
+    except apsw.Error:
+        return None
+    return db

@@ -33,6 +33,7 @@ from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
 from auditd_client.errors import ClientError
+from auditd_client.verify import Credential
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 
@@ -144,9 +145,17 @@ class AsyncClient(Connection):
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def get(self, index: int, *, log: str | None = None, timeout_s: float | None = None) -> Entry:
+    async def get(
+        self, index: int, *, log: str | None = None, verify_tokens: bool = False, timeout_s: float | None = None
+    ) -> Entry:
         """See `Client.get`."""
-        return await self._run(self._flows.get(self._log_name(log), index, self._timeout(timeout_s)))
+        return await self._run(self._flows.get(self._log_name(log), index, verify_tokens, self._timeout(timeout_s)))
+
+    async def credential(
+        self, credential: bytes, *, log: str | None = None, timeout_s: float | None = None
+    ) -> Credential:
+        """As `Client.credential`."""
+        return await self._run(self._flows.credential(self._log_name(log), credential, self._timeout(timeout_s)))
 
     def query(
         self,
@@ -157,10 +166,11 @@ class AsyncClient(Connection):
         limit: int | None = None,
         page_size: int | None = None,
         no_index: bool = False,
+        verify_tokens: bool = False,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Entry]:
         """See `Client.query`."""
-        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index)
+        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens)
         return self._pages(request, limit, self._timeout(timeout_s))
 
     async def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> AsyncIterator[Entry]:

@@ -33,6 +33,7 @@ from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
 from auditd_client.errors import ClientError
+from auditd_client.verify import Credential
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 
@@ -198,13 +199,25 @@ class Client(Connection):
                 for future in under_way:
                     future.cancel()
 
-    def get(self, index: int, *, log: str | None = None, timeout_s: float | None = None) -> Entry:
-        """Return the entry at `index`, from 0.
+    def get(
+        self, index: int, *, log: str | None = None, verify_tokens: bool = False, timeout_s: float | None = None
+    ) -> Entry:
+        """Return the entry at `index`, from 0; with `verify_tokens`, its tokens are verified again by the server.
 
         Raises NotFoundError if the log has no such entry.
         Raises ClientError as `auditd_client.errors` shows.
         """
-        return self._run(self._flows.get(self._log_name(log), index, self._timeout(timeout_s)))
+        return self._run(self._flows.get(self._log_name(log), index, verify_tokens, self._timeout(timeout_s)))
+
+    def credential(self, credential: bytes, *, log: str | None = None, timeout_s: float | None = None) -> Credential:
+        """Return the evidence of an identity that entries name by its hash of 32 bytes.
+
+        `auditd_client.verify.verify_credential` verifies it offline.
+
+        Raises NotFoundError if the log has no such credential.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return self._run(self._flows.credential(self._log_name(log), credential, self._timeout(timeout_s)))
 
     def query(
         self,
@@ -215,6 +228,7 @@ class Client(Connection):
         limit: int | None = None,
         page_size: int | None = None,
         no_index: bool = False,
+        verify_tokens: bool = False,
         timeout_s: float | None = None,
     ) -> Iterator[Entry]:
         """Yield the entries that a filter selects, newest first or (`asc`) oldest first.
@@ -227,13 +241,14 @@ class Client(Connection):
         - `limit`: most entries to yield; all if absent.
         - `page_size`: most entries in a page, up to 1,000.
         - `no_index`: whether to read the evidence alone, without the index.
+        - `verify_tokens`: whether the server verifies the tokens of each entry again.
         - `timeout_s`: seconds for each page.
 
         Raises ValueError if order, limit or page size is out of range.
         Raises InvalidRequestError if the filter is malformed.
         Raises ClientError as `auditd_client.errors` shows.
         """
-        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index)
+        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens)
         return self._pages(request, limit, self._timeout(timeout_s))
 
     def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> Iterator[Entry]:

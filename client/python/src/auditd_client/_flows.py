@@ -26,7 +26,7 @@ from auditd_client._receipts import receipts_from, stated_size, verify_receipts
 from auditd_client._status import shift_event_paths
 from auditd_client._times import timestamp_from
 from auditd_client.errors import ClientError, LogBehindCallerError
-from auditd_client.verify import Checkpoint, verify_entry
+from auditd_client.verify import Checkpoint, Credential, verify_entry
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.event_pb2 import Event
 
@@ -101,16 +101,32 @@ class Flows:
                     verify_receipts(response, events, checkpoint)
         return AppendResult(receipts, response.checkpoint, proof)
 
-    def get(self, log: str, index: int, timeout_s: float) -> Flow[Entry]:
+    def get(self, log: str, index: int, verify_tokens: bool, timeout_s: float) -> Flow[Entry]:
         """Read one entry."""
-        request = pb.GetRequest(log=log, index=index)
+        request = pb.GetRequest(log=log, index=index, verify_tokens=verify_tokens)
         response = yield from call("Get", request, Deadline.after(timeout_s), self.retry)
-        return Entry(response.entry.index, response.entry.leaf)
+        return _entry(response.entry)
+
+    def credential(self, log: str, credential: bytes, timeout_s: float) -> Flow[Credential]:
+        """Read one credential."""
+        request = pb.GetCredentialRequest(log=log, credential=credential)
+        response = yield from call("GetCredential", request, Deadline.after(timeout_s), self.retry)
+        found = response.credential
+        return Credential(
+            credential=found.credential,
+            issuer=found.issuer,
+            header=found.header,
+            payload=found.payload,
+            signature_hash=found.signature_hash,
+            signature=found.signature or None,
+            key_jwk=found.key_jwk or None,
+            waits=found.verdict == pb.NOT_YET_RECORDED,
+        )
 
     def page(self, request: pb.QueryRequest, timeout_s: float) -> Flow[tuple[list[Entry], str]]:
         """Read one page; return its entries and the next page's token, empty at the end."""
         response = yield from call("Query", request, Deadline.after(timeout_s), self.retry)
-        return [Entry(entry.index, entry.leaf) for entry in response.entries], response.next_page_token
+        return [_entry(entry) for entry in response.entries], response.next_page_token
 
     def prove_inclusion(
         self,
@@ -184,8 +200,25 @@ class Flows:
         return tuple(LogInfo(log.name, log.origin, log.verifier_key, log.tree_size) for log in response.logs)
 
 
+def _entry(entry: pb.Entry) -> Entry:
+    return Entry(entry.index, entry.leaf, _verdict(entry.caller_token), _verdict(entry.actor_token))
+
+
+def _verdict(number: int) -> str:
+    if not number:
+        return ""
+    # A verdict of a newer server is shown as its number: it is not for this client to judge.
+    return pb.TokenVerdict.Name(number) if number in pb.TokenVerdict.values() else str(number)
+
+
 def query_request(
-    log: str, query_filter: str, order: QueryOrder, limit: int | None, page_size: int | None, no_index: bool
+    log: str,
+    query_filter: str,
+    order: QueryOrder,
+    limit: int | None,
+    page_size: int | None,
+    no_index: bool,
+    verify_tokens: bool,
 ) -> pb.QueryRequest:
     """Return the request for the first page.
 
@@ -202,6 +235,7 @@ def query_request(
         page_size=min(page_size or limit or _MAX_PAGE_SIZE, _MAX_PAGE_SIZE),
         order=_ORDERS[order],
         no_index=no_index,
+        verify_tokens=verify_tokens,
     )
 
 

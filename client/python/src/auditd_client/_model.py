@@ -46,10 +46,16 @@ class AppendResult:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event as recorded: its index, from 0, and its leaf, the exact bytes that were hashed."""
+    """An event as recorded: its index, from 0, and its leaf, the exact bytes that were hashed.
+
+    With `verify_tokens`, `caller_token` and `actor_token` say what verifying the tokens that the entry names again
+    gave: VERIFIED, NOT_YET_RECORDED, SIGNATURE_LOST, KEY_UNKNOWN, CLAIMS_DROPPED or INVALID; empty where there is none.
+    """
 
     index: int
     leaf: bytes
+    caller_token: str = ""
+    actor_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

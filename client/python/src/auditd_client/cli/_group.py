@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "query": ("auditd_client.cli._query", "Print the entries that a filter selects."),
     "get": ("auditd_client.cli._get", "Print one entry."),
     "prove": ("auditd_client.cli._prove", "Get a proof that verifies offline."),
+    "credential": ("auditd_client.cli._credential", "Get the token behind an entry, to verify it offline."),
     "verify": ("auditd_client.cli._verify", "Verify bundles, proofs and checkpoints, offline."),
     "checkpoint": ("auditd_client.cli._checkpoint", "Print the current signed checkpoint."),
     "logs": ("auditd_client.cli._logs", "List the logs that you may use."),

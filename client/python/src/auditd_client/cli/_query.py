@@ -13,6 +13,8 @@ import click
 from auditd_client import Entry
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._entry_rows import CSV_COLUMNS, TABLE_COLUMNS, parse_columns, read_leaf, row
+from auditd_client.cli._entry_tokens import TOKEN_COLUMNS, is_invalid, token_values, verify_tokens_option, with_tokens
+from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._output import Writer, note, output_option
 from auditd_client.cli._progress import no_progress, progress
 from auditd_client.cli._settings import ConnectionSettings, connection_options
@@ -47,6 +49,7 @@ _BLOCK = 1_000
     metavar="NAME,…",
     help="Columns of a table or CSV, such as index,time,actor.id,attributes.amount.",
 )
+@verify_tokens_option
 @connection_options()
 @output_option("table", "json", "jsonl", "csv")
 def command(
@@ -55,12 +58,14 @@ def command(
     order: Literal["asc", "desc"],
     no_index: bool,
     columns: tuple[str, ...] | None,
+    verify_tokens: bool,
     settings: ConnectionSettings,
     output: str,
 ) -> None:
     """Print the entries that FILTER selects, the newest first; without it all.
 
     With `--output jsonl` an entry is one line: its leaf, the exact bytes that were hashed.
+    With `--verify-tokens` the exit status is 1 if a token of an entry does not verify (INVALID).
 
     \b
     auditlog query 'action = "user.login" AND outcome = FAILURE'
@@ -69,22 +74,27 @@ def command(
     chosen = columns or (CSV_COLUMNS if output == "csv" else TABLE_COLUMNS)
     writer: Writer[Entry] = Writer(
         output,
-        chosen,
-        lambda entry: row(read_leaf(entry.leaf, entry.index), chosen),
-        lambda entry: entry.leaf,
+        (*chosen, *TOKEN_COLUMNS) if verify_tokens else chosen,
+        lambda entry: row(read_leaf(entry.leaf, entry.index), chosen) + (token_values(entry) if verify_tokens else []),
+        lambda entry: with_tokens(entry) if verify_tokens else entry.leaf,
     )
-    count = 0
+    count = invalid = 0
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client, writer, _bar(limit) as advance:
-        entries = client.query(filter_text, order=order, limit=limit or None, no_index=no_index)
+        entries = client.query(
+            filter_text, order=order, limit=limit or None, no_index=no_index, verify_tokens=verify_tokens
+        )
         while block := list(islice(entries, _BLOCK)):
             writer.write(block)
             count += len(block)
+            invalid += sum(map(is_invalid, block))
             advance(0, len(block))
     if output == "table" and sys.stderr.isatty():
         if count == 0:
             note("no entry")
         elif count == limit:
             note(f"there may be more than these {limit}: see --limit")
+    if invalid:
+        raise CommandError(f"{invalid} entries with a token that does not verify", status=ExitStatus.NO)
 
 
 def _bar(limit: int) -> AbstractContextManager[Callable[[int, int], None]]:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from auditd_client.cli._errors import ExitStatus
+from auditd_client.cli._credential_facts import CREDENTIAL_START, Namings, credential_facts
+from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._output import compact_json
 from auditd_client.cli._progress import progress
 from auditd_client.verify import (
@@ -46,22 +47,39 @@ class Verdict:
         return compact_json({"file": self.file, "verified": self.status is ExitStatus.YES, **self.facts})
 
 
-def judge(files: Sequence[str], key: VerifierKey, origin: str | None) -> list[Verdict]:
-    """Return a verdict on each file, in their order."""
-    judged = _Judge(key, origin)
+def judge(
+    files: Sequence[str],
+    key: VerifierKey | None,
+    origin: str | None,
+    trusted_keys: Sequence[Mapping[str, Any]] | None = None,
+) -> list[Verdict]:
+    """Return a verdict on each file, in their order.
+
+    `trusted_keys` are JSON Web Keys for the tokens of credentials. Raises CommandError where there is no `key`, but a
+    file of a log.
+    """
+    judged = _Judge(key, origin, trusted_keys)
     verdicts = {file: judged.verdict(file) for file in dict.fromkeys(files)}
-    # A consistency proof may need the checkpoint of any other file.
-    verdicts |= {file: judged.verdict(file) for file in judged.consistency}
+    # A consistency proof may need the checkpoint, and a credential the entries, of any other file.
+    verdicts |= {file: judged.verdict(file) for file in judged.put_off}
     return [verdicts[file] for file in files]
 
 
 @dataclass(slots=True)
 class _Judge:
-    key: VerifierKey
+    given_key: VerifierKey | None
     origin: str | None
-    consistency: dict[str, bytes] = field(default_factory=dict)
-    """Consistency proofs, read but put off until every checkpoint is known."""
+    trusted_keys: Sequence[Mapping[str, Any]] | None
+    put_off: dict[str, bytes] = field(default_factory=dict)
+    """Consistency proofs and credentials, read but put off until every checkpoint and entry is known."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
+    namings: Namings = field(default_factory=Namings)
+
+    @property
+    def key(self) -> VerifierKey:
+        if self.given_key is None:
+            raise CommandError("verify: give the log's verifier key with --key or AUDITLOG_KEY")
+        return self.given_key
 
     def verdict(self, file: str) -> Verdict:
         try:
@@ -73,8 +91,11 @@ class _Judge:
         return Verdict(file, ExitStatus.YES, facts)
 
     def _facts(self, file: str) -> dict[str, object]:
-        if file in self.consistency:
-            return self._consistency_facts(self.consistency[file])
+        if file in self.put_off:
+            data = self.put_off[file]
+            if data.startswith(CREDENTIAL_START):
+                return credential_facts(data, self.namings, self.trusted_keys)
+            return self._consistency_facts(data)
         with _opened(file) as stream:
             start = stream.read(len(_BUNDLE_START))
             stream.seek(0)
@@ -82,13 +103,14 @@ class _Judge:
                 return self._range_facts(stream)
             data = stream.read(_MAX_SMALL_BYTES)
         if start.startswith(_JSON_START):
-            self.consistency[file] = data
+            self.put_off[file] = data
             return {}
         return self._bundle_facts(data) if start == _BUNDLE_START else self._tree_facts(data)
 
     def _bundle_facts(self, data: bytes) -> dict[str, object]:
         entry = verify_bundle(data, self.key, self.origin)
         self.checkpoints.append(entry.checkpoint)
+        self.namings.add(entry.leaf)
         return {
             "kind": "entry",
             "index": entry.index,
@@ -108,6 +130,7 @@ class _Judge:
                 nonlocal count
                 recorded.setdefault("recorded_from", leaf.recorded_at)
                 recorded["recorded_to"] = leaf.recorded_at
+                self.namings.add(leaf)
                 count += 1
                 if count % _PROGRESS_STEP == 0:
                     advance(0, _PROGRESS_STEP)

@@ -3,6 +3,13 @@
 from auditd_client.verify._bundle import Bundle, verify_bundle
 from auditd_client.verify._checkpoint import Checkpoint, open_checkpoint, verify_extends
 from auditd_client.verify._consistency import ConsistencyFile, consistency_json, verify_consistency_file
+from auditd_client.verify._credential import (
+    Credential,
+    TokenVerdict,
+    VerifiedCredential,
+    named_as,
+    verify_credential,
+)
 from auditd_client.verify._entries import verify_entries, verify_range
 from auditd_client.verify._entry import VerifiedEntry, verify_entry
 from auditd_client.verify._errors import (
@@ -32,25 +39,30 @@ __all__ = [
     "Bundle",
     "Checkpoint",
     "ConsistencyFile",
+    "Credential",
     "InconsistentError",
     "Leaf",
     "MalformedError",
     "MismatchError",
     "ProofError",
     "Receipt",
+    "TokenVerdict",
     "VerificationError",
+    "VerifiedCredential",
     "VerifiedEntry",
     "VerifiedRange",
     "VerifierKey",
     "WrongLogError",
     "consistency_json",
     "leaf_hash",
+    "named_as",
     "open_checkpoint",
     "open_note",
     "range_bundle_head",
     "verify_bundle",
     "verify_consistency",
     "verify_consistency_file",
+    "verify_credential",
     "verify_entries",
     "verify_entry",
     "verify_extends",

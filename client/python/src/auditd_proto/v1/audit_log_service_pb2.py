@@ -26,15 +26,17 @@ from auditd_proto.v1 import event_pb2 as auditd_dot_v1_dot_event__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!auditd/v1/audit_log_service.proto\x12\tauditd.v1\x1a\x15\x61uditd/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x01\n\rAppendRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.auditd.v1.Event\x12\x15\n\rreturn_leaves\x18\x03 \x01(\x08\x12\x16\n\x0einclude_proofs\x18\x04 \x01(\x08\x12\x17\n\nknown_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"e\n\x0e\x41ppendResponse\x12$\n\x08receipts\x18\x01 \x03(\x0b\x32\x12.auditd.v1.Receipt\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x03 \x03(\x0c\"\x96\x01\n\x07Receipt\x12\r\n\x05index\x18\x01 \x01(\x04\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\x12\x11\n\tduplicate\x18\x04 \x01(\x08\x12\x0c\n\x04leaf\x18\x05 \x01(\x0c\x12\x17\n\x0finclusion_proof\x18\x06 \x03(\x0c\"(\n\nGetRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\".\n\x0bGetResponse\x12\x1f\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x10.auditd.v1.Entry\"$\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\"\x85\x01\n\x0cQueryRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x1f\n\x05order\x18\x05 \x01(\x0e\x32\x10.auditd.v1.Order\x12\x10\n\x08no_index\x18\x06 \x01(\x08\"^\n\rQueryResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.auditd.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\"\xc7\x02\n\x0cProveRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12/\n\tinclusion\x18\x02 \x01(\x0b\x32\x1a.auditd.v1.InclusionTargetH\x00\x12\x30\n\nevent_name\x18\x03 \x01(\x0b\x32\x1a.auditd.v1.EventNameTargetH\x00\x12\x33\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x1c.auditd.v1.ConsistencyTargetH\x00\x12\'\n\x05range\x18\x05 \x01(\x0b\x32\x16.auditd.v1.RangeTargetH\x00\x12+\n\x07\x65ntries\x18\x06 \x01(\x0b\x32\x18.auditd.v1.EntriesTargetH\x00\x12\x32\n\x0bleaf_hashes\x18\x07 \x01(\x0b\x32\x1b.auditd.v1.LeafHashesTargetH\x00\x42\x08\n\x06target\"F\n\x0fInclusionTarget\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"\x8e\x01\n\x0f\x45ventNameTarget\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\ttree_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"H\n\x11\x43onsistencyTarget\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x14\n\x07to_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\n\n\x08_to_size\")\n\nIndexRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"P\n\x0bRangeTarget\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\x12\x16\n\ttree_size\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"\x83\x01\n\rEntriesTarget\x12%\n\x06ranges\x18\x01 \x03(\x0b\x32\x15.auditd.v1.IndexRange\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12%\n\x06within\x18\x03 \x01(\x0b\x32\x15.auditd.v1.IndexRangeB\x0c\n\n_tree_size\"/\n\x10LeafHashesTarget\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"\xea\x01\n\rProveResponse\x12.\n\tinclusion\x18\x01 \x01(\x0b\x32\x19.auditd.v1.InclusionProofH\x00\x12\x32\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x1b.auditd.v1.ConsistencyProofH\x00\x12*\n\x07\x65ntries\x18\x04 \x01(\x0b\x32\x17.auditd.v1.EntriesProofH\x00\x12,\n\x0bleaf_hashes\x18\x05 \x01(\x0b\x32\x15.auditd.v1.LeafHashesH\x00\x12\x12\n\ncheckpoint\x18\x03 \x01(\tB\x07\n\x05proof\"P\n\x0eInclusionProof\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x0c\n\x04leaf\x18\x04 \x01(\x0c\"F\n\x10\x43onsistencyProof\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x0f\n\x07to_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"1\n\x0c\x45ntriesProof\x12\x11\n\ttree_size\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"+\n\nLeafHashes\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"K\n\x14GetCheckpointRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x17\n\nknown_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"F\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x02 \x03(\x0c\"\x11\n\x0fListLogsRequest\"0\n\x10ListLogsResponse\x12\x1c\n\x04logs\x18\x01 \x03(\x0b\x32\x0e.auditd.v1.Log\"L\n\x03Log\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x11\n\ttree_size\x18\x04 \x01(\x04*N\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_NEWEST_FIRST\x10\x01\x12\x16\n\x12ORDER_OLDEST_FIRST\x10\x02\x32\x97\x03\n\x0f\x41uditLogService\x12=\n\x06\x41ppend\x12\x18.auditd.v1.AppendRequest\x1a\x19.auditd.v1.AppendResponse\x12\x34\n\x03Get\x12\x15.auditd.v1.GetRequest\x1a\x16.auditd.v1.GetResponse\x12:\n\x05Query\x12\x17.auditd.v1.QueryRequest\x1a\x18.auditd.v1.QueryResponse\x12:\n\x05Prove\x12\x17.auditd.v1.ProveRequest\x1a\x18.auditd.v1.ProveResponse\x12R\n\rGetCheckpoint\x12\x1f.auditd.v1.GetCheckpointRequest\x1a .auditd.v1.GetCheckpointResponse\x12\x43\n\x08ListLogs\x12\x1a.auditd.v1.ListLogsRequest\x1a\x1b.auditd.v1.ListLogsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!auditd/v1/audit_log_service.proto\x12\tauditd.v1\x1a\x15\x61uditd/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x01\n\rAppendRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.auditd.v1.Event\x12\x15\n\rreturn_leaves\x18\x03 \x01(\x08\x12\x16\n\x0einclude_proofs\x18\x04 \x01(\x08\x12\x17\n\nknown_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"e\n\x0e\x41ppendResponse\x12$\n\x08receipts\x18\x01 \x03(\x0b\x32\x12.auditd.v1.Receipt\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x03 \x03(\x0c\"\x96\x01\n\x07Receipt\x12\r\n\x05index\x18\x01 \x01(\x04\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\x12\x11\n\tduplicate\x18\x04 \x01(\x08\x12\x0c\n\x04leaf\x18\x05 \x01(\x0c\x12\x17\n\x0finclusion_proof\x18\x06 \x03(\x0c\"?\n\nGetRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x15\n\rverify_tokens\x18\x03 \x01(\x08\".\n\x0bGetResponse\x12\x1f\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x10.auditd.v1.Entry\"\x81\x01\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\x12-\n\x0c\x63\x61ller_token\x18\x03 \x01(\x0e\x32\x17.auditd.v1.TokenVerdict\x12,\n\x0b\x61\x63tor_token\x18\x04 \x01(\x0e\x32\x17.auditd.v1.TokenVerdict\"\x9c\x01\n\x0cQueryRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x1f\n\x05order\x18\x05 \x01(\x0e\x32\x10.auditd.v1.Order\x12\x10\n\x08no_index\x18\x06 \x01(\x08\x12\x15\n\rverify_tokens\x18\x07 \x01(\x08\"^\n\rQueryResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.auditd.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\"\xc7\x02\n\x0cProveRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12/\n\tinclusion\x18\x02 \x01(\x0b\x32\x1a.auditd.v1.InclusionTargetH\x00\x12\x30\n\nevent_name\x18\x03 \x01(\x0b\x32\x1a.auditd.v1.EventNameTargetH\x00\x12\x33\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x1c.auditd.v1.ConsistencyTargetH\x00\x12\'\n\x05range\x18\x05 \x01(\x0b\x32\x16.auditd.v1.RangeTargetH\x00\x12+\n\x07\x65ntries\x18\x06 \x01(\x0b\x32\x18.auditd.v1.EntriesTargetH\x00\x12\x32\n\x0bleaf_hashes\x18\x07 \x01(\x0b\x32\x1b.auditd.v1.LeafHashesTargetH\x00\x42\x08\n\x06target\"F\n\x0fInclusionTarget\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"\x8e\x01\n\x0f\x45ventNameTarget\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\ttree_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"H\n\x11\x43onsistencyTarget\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x14\n\x07to_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\n\n\x08_to_size\")\n\nIndexRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"P\n\x0bRangeTarget\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\x12\x16\n\ttree_size\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_tree_size\"\x83\x01\n\rEntriesTarget\x12%\n\x06ranges\x18\x01 \x03(\x0b\x32\x15.auditd.v1.IndexRange\x12\x16\n\ttree_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12%\n\x06within\x18\x03 \x01(\x0b\x32\x15.auditd.v1.IndexRangeB\x0c\n\n_tree_size\"/\n\x10LeafHashesTarget\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"\xea\x01\n\rProveResponse\x12.\n\tinclusion\x18\x01 \x01(\x0b\x32\x19.auditd.v1.InclusionProofH\x00\x12\x32\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x1b.auditd.v1.ConsistencyProofH\x00\x12*\n\x07\x65ntries\x18\x04 \x01(\x0b\x32\x17.auditd.v1.EntriesProofH\x00\x12,\n\x0bleaf_hashes\x18\x05 \x01(\x0b\x32\x15.auditd.v1.LeafHashesH\x00\x12\x12\n\ncheckpoint\x18\x03 \x01(\tB\x07\n\x05proof\"P\n\x0eInclusionProof\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x0c\n\x04leaf\x18\x04 \x01(\x0c\"F\n\x10\x43onsistencyProof\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x0f\n\x07to_size\x18\x02 \x01(\x04\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"1\n\x0c\x45ntriesProof\x12\x11\n\ttree_size\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"+\n\nLeafHashes\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"K\n\x14GetCheckpointRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x17\n\nknown_size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_known_size\"F\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x19\n\x11\x63onsistency_proof\x18\x02 \x03(\x0c\"7\n\x14GetCredentialRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x12\n\ncredential\x18\x02 \x01(\x0c\"B\n\x15GetCredentialResponse\x12)\n\ncredential\x18\x01 \x01(\x0b\x32\x15.auditd.v1.Credential\"\xcf\x01\n\nCredential\x12\x12\n\ncredential\x18\x01 \x01(\x0c\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x0e\n\x06header\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\t\x12\x16\n\x0esignature_hash\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\t\x12\x16\n\x0ekey_thumbprint\x18\x07 \x01(\t\x12\x0f\n\x07key_jwk\x18\x08 \x01(\t\x12(\n\x07verdict\x18\t \x01(\x0e\x32\x17.auditd.v1.TokenVerdict\"\x11\n\x0fListLogsRequest\"0\n\x10ListLogsResponse\x12\x1c\n\x04logs\x18\x01 \x03(\x0b\x32\x0e.auditd.v1.Log\"L\n\x03Log\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x11\n\ttree_size\x18\x04 \x01(\x04*\x97\x01\n\x0cTokenVerdict\x12\x1d\n\x19TOKEN_VERDICT_UNSPECIFIED\x10\x00\x12\x0c\n\x08VERIFIED\x10\x01\x12\x14\n\x10NOT_YET_RECORDED\x10\x02\x12\x12\n\x0eSIGNATURE_LOST\x10\x03\x12\x0f\n\x0bKEY_UNKNOWN\x10\x04\x12\x12\n\x0e\x43LAIMS_DROPPED\x10\x05\x12\x0b\n\x07INVALID\x10\x06*N\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_NEWEST_FIRST\x10\x01\x12\x16\n\x12ORDER_OLDEST_FIRST\x10\x02\x32\xeb\x03\n\x0f\x41uditLogService\x12=\n\x06\x41ppend\x12\x18.auditd.v1.AppendRequest\x1a\x19.auditd.v1.AppendResponse\x12\x34\n\x03Get\x12\x15.auditd.v1.GetRequest\x1a\x16.auditd.v1.GetResponse\x12:\n\x05Query\x12\x17.auditd.v1.QueryRequest\x1a\x18.auditd.v1.QueryResponse\x12:\n\x05Prove\x12\x17.auditd.v1.ProveRequest\x1a\x18.auditd.v1.ProveResponse\x12R\n\rGetCheckpoint\x12\x1f.auditd.v1.GetCheckpointRequest\x1a .auditd.v1.GetCheckpointResponse\x12R\n\rGetCredential\x12\x1f.auditd.v1.GetCredentialRequest\x1a .auditd.v1.GetCredentialResponse\x12\x43\n\x08ListLogs\x12\x1a.auditd.v1.ListLogsRequest\x1a\x1b.auditd.v1.ListLogsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'auditd.v1.audit_log_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDER']._serialized_start=2584
-  _globals['_ORDER']._serialized_end=2662
+  _globals['_TOKENVERDICT']._serialized_start=3060
+  _globals['_TOKENVERDICT']._serialized_end=3211
+  _globals['_ORDER']._serialized_start=3213
+  _globals['_ORDER']._serialized_end=3291
   _globals['_APPENDREQUEST']._serialized_start=105
   _globals['_APPENDREQUEST']._serialized_end=254
   _globals['_APPENDRESPONSE']._serialized_start=256
@@ -42,51 +44,57 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIPT']._serialized_start=360
   _globals['_RECEIPT']._serialized_end=510
   _globals['_GETREQUEST']._serialized_start=512
-  _globals['_GETREQUEST']._serialized_end=552
-  _globals['_GETRESPONSE']._serialized_start=554
-  _globals['_GETRESPONSE']._serialized_end=600
-  _globals['_ENTRY']._serialized_start=602
-  _globals['_ENTRY']._serialized_end=638
-  _globals['_QUERYREQUEST']._serialized_start=641
-  _globals['_QUERYREQUEST']._serialized_end=774
-  _globals['_QUERYRESPONSE']._serialized_start=776
-  _globals['_QUERYRESPONSE']._serialized_end=870
-  _globals['_PROVEREQUEST']._serialized_start=873
-  _globals['_PROVEREQUEST']._serialized_end=1200
-  _globals['_INCLUSIONTARGET']._serialized_start=1202
-  _globals['_INCLUSIONTARGET']._serialized_end=1272
-  _globals['_EVENTNAMETARGET']._serialized_start=1275
-  _globals['_EVENTNAMETARGET']._serialized_end=1417
-  _globals['_CONSISTENCYTARGET']._serialized_start=1419
-  _globals['_CONSISTENCYTARGET']._serialized_end=1491
-  _globals['_INDEXRANGE']._serialized_start=1493
-  _globals['_INDEXRANGE']._serialized_end=1534
-  _globals['_RANGETARGET']._serialized_start=1536
-  _globals['_RANGETARGET']._serialized_end=1616
-  _globals['_ENTRIESTARGET']._serialized_start=1619
-  _globals['_ENTRIESTARGET']._serialized_end=1750
-  _globals['_LEAFHASHESTARGET']._serialized_start=1752
-  _globals['_LEAFHASHESTARGET']._serialized_end=1799
-  _globals['_PROVERESPONSE']._serialized_start=1802
-  _globals['_PROVERESPONSE']._serialized_end=2036
-  _globals['_INCLUSIONPROOF']._serialized_start=2038
-  _globals['_INCLUSIONPROOF']._serialized_end=2118
-  _globals['_CONSISTENCYPROOF']._serialized_start=2120
-  _globals['_CONSISTENCYPROOF']._serialized_end=2190
-  _globals['_ENTRIESPROOF']._serialized_start=2192
-  _globals['_ENTRIESPROOF']._serialized_end=2241
-  _globals['_LEAFHASHES']._serialized_start=2243
-  _globals['_LEAFHASHES']._serialized_end=2286
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=2288
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=2363
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=2365
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2435
-  _globals['_LISTLOGSREQUEST']._serialized_start=2437
-  _globals['_LISTLOGSREQUEST']._serialized_end=2454
-  _globals['_LISTLOGSRESPONSE']._serialized_start=2456
-  _globals['_LISTLOGSRESPONSE']._serialized_end=2504
-  _globals['_LOG']._serialized_start=2506
-  _globals['_LOG']._serialized_end=2582
-  _globals['_AUDITLOGSERVICE']._serialized_start=2665
-  _globals['_AUDITLOGSERVICE']._serialized_end=3072
+  _globals['_GETREQUEST']._serialized_end=575
+  _globals['_GETRESPONSE']._serialized_start=577
+  _globals['_GETRESPONSE']._serialized_end=623
+  _globals['_ENTRY']._serialized_start=626
+  _globals['_ENTRY']._serialized_end=755
+  _globals['_QUERYREQUEST']._serialized_start=758
+  _globals['_QUERYREQUEST']._serialized_end=914
+  _globals['_QUERYRESPONSE']._serialized_start=916
+  _globals['_QUERYRESPONSE']._serialized_end=1010
+  _globals['_PROVEREQUEST']._serialized_start=1013
+  _globals['_PROVEREQUEST']._serialized_end=1340
+  _globals['_INCLUSIONTARGET']._serialized_start=1342
+  _globals['_INCLUSIONTARGET']._serialized_end=1412
+  _globals['_EVENTNAMETARGET']._serialized_start=1415
+  _globals['_EVENTNAMETARGET']._serialized_end=1557
+  _globals['_CONSISTENCYTARGET']._serialized_start=1559
+  _globals['_CONSISTENCYTARGET']._serialized_end=1631
+  _globals['_INDEXRANGE']._serialized_start=1633
+  _globals['_INDEXRANGE']._serialized_end=1674
+  _globals['_RANGETARGET']._serialized_start=1676
+  _globals['_RANGETARGET']._serialized_end=1756
+  _globals['_ENTRIESTARGET']._serialized_start=1759
+  _globals['_ENTRIESTARGET']._serialized_end=1890
+  _globals['_LEAFHASHESTARGET']._serialized_start=1892
+  _globals['_LEAFHASHESTARGET']._serialized_end=1939
+  _globals['_PROVERESPONSE']._serialized_start=1942
+  _globals['_PROVERESPONSE']._serialized_end=2176
+  _globals['_INCLUSIONPROOF']._serialized_start=2178
+  _globals['_INCLUSIONPROOF']._serialized_end=2258
+  _globals['_CONSISTENCYPROOF']._serialized_start=2260
+  _globals['_CONSISTENCYPROOF']._serialized_end=2330
+  _globals['_ENTRIESPROOF']._serialized_start=2332
+  _globals['_ENTRIESPROOF']._serialized_end=2381
+  _globals['_LEAFHASHES']._serialized_start=2383
+  _globals['_LEAFHASHES']._serialized_end=2426
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=2428
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=2503
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=2505
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2575
+  _globals['_GETCREDENTIALREQUEST']._serialized_start=2577
+  _globals['_GETCREDENTIALREQUEST']._serialized_end=2632
+  _globals['_GETCREDENTIALRESPONSE']._serialized_start=2634
+  _globals['_GETCREDENTIALRESPONSE']._serialized_end=2700
+  _globals['_CREDENTIAL']._serialized_start=2703
+  _globals['_CREDENTIAL']._serialized_end=2910
+  _globals['_LISTLOGSREQUEST']._serialized_start=2912
+  _globals['_LISTLOGSREQUEST']._serialized_end=2929
+  _globals['_LISTLOGSRESPONSE']._serialized_start=2931
+  _globals['_LISTLOGSRESPONSE']._serialized_end=2979
+  _globals['_LOG']._serialized_start=2981
+  _globals['_LOG']._serialized_end=3057
+  _globals['_AUDITLOGSERVICE']._serialized_start=3294
+  _globals['_AUDITLOGSERVICE']._serialized_end=3785
 # @@protoc_insertion_point(module_scope)

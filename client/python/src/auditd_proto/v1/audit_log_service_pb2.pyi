@@ -11,11 +11,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class TokenVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TOKEN_VERDICT_UNSPECIFIED: _ClassVar[TokenVerdict]
+    VERIFIED: _ClassVar[TokenVerdict]
+    NOT_YET_RECORDED: _ClassVar[TokenVerdict]
+    SIGNATURE_LOST: _ClassVar[TokenVerdict]
+    KEY_UNKNOWN: _ClassVar[TokenVerdict]
+    CLAIMS_DROPPED: _ClassVar[TokenVerdict]
+    INVALID: _ClassVar[TokenVerdict]
+
 class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ORDER_UNSPECIFIED: _ClassVar[Order]
     ORDER_NEWEST_FIRST: _ClassVar[Order]
     ORDER_OLDEST_FIRST: _ClassVar[Order]
+TOKEN_VERDICT_UNSPECIFIED: TokenVerdict
+VERIFIED: TokenVerdict
+NOT_YET_RECORDED: TokenVerdict
+SIGNATURE_LOST: TokenVerdict
+KEY_UNKNOWN: TokenVerdict
+CLAIMS_DROPPED: TokenVerdict
+INVALID: TokenVerdict
 ORDER_UNSPECIFIED: Order
 ORDER_NEWEST_FIRST: Order
 ORDER_OLDEST_FIRST: Order
@@ -61,12 +78,14 @@ class Receipt(_message.Message):
     def __init__(self, index: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaf_hash: _Optional[bytes] = ..., duplicate: _Optional[bool] = ..., leaf: _Optional[bytes] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("log", "index")
+    __slots__ = ("log", "index", "verify_tokens")
     LOG_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_TOKENS_FIELD_NUMBER: _ClassVar[int]
     log: str
     index: int
-    def __init__(self, log: _Optional[str] = ..., index: _Optional[int] = ...) -> None: ...
+    verify_tokens: bool
+    def __init__(self, log: _Optional[str] = ..., index: _Optional[int] = ..., verify_tokens: _Optional[bool] = ...) -> None: ...
 
 class GetResponse(_message.Message):
     __slots__ = ("entry",)
@@ -75,28 +94,34 @@ class GetResponse(_message.Message):
     def __init__(self, entry: _Optional[_Union[Entry, _Mapping]] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("index", "leaf")
+    __slots__ = ("index", "leaf", "caller_token", "actor_token")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LEAF_FIELD_NUMBER: _ClassVar[int]
+    CALLER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_TOKEN_FIELD_NUMBER: _ClassVar[int]
     index: int
     leaf: bytes
-    def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ...) -> None: ...
+    caller_token: TokenVerdict
+    actor_token: TokenVerdict
+    def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ..., caller_token: _Optional[_Union[TokenVerdict, str]] = ..., actor_token: _Optional[_Union[TokenVerdict, str]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index")
+    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens")
     LOG_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     NO_INDEX_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_TOKENS_FIELD_NUMBER: _ClassVar[int]
     log: str
     filter: str
     page_size: int
     page_token: str
     order: Order
     no_index: bool
-    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ...) -> None: ...
+    verify_tokens: bool
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
     __slots__ = ("entries", "next_page_token", "tree_size")
@@ -259,6 +284,42 @@ class GetCheckpointResponse(_message.Message):
     checkpoint: str
     consistency_proof: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetCredentialRequest(_message.Message):
+    __slots__ = ("log", "credential")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    credential: bytes
+    def __init__(self, log: _Optional[str] = ..., credential: _Optional[bytes] = ...) -> None: ...
+
+class GetCredentialResponse(_message.Message):
+    __slots__ = ("credential",)
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    credential: Credential
+    def __init__(self, credential: _Optional[_Union[Credential, _Mapping]] = ...) -> None: ...
+
+class Credential(_message.Message):
+    __slots__ = ("credential", "issuer", "header", "payload", "signature_hash", "signature", "key_thumbprint", "key_jwk", "verdict")
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_HASH_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    KEY_THUMBPRINT_FIELD_NUMBER: _ClassVar[int]
+    KEY_JWK_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    credential: bytes
+    issuer: str
+    header: str
+    payload: str
+    signature_hash: bytes
+    signature: str
+    key_thumbprint: str
+    key_jwk: str
+    verdict: TokenVerdict
+    def __init__(self, credential: _Optional[bytes] = ..., issuer: _Optional[str] = ..., header: _Optional[str] = ..., payload: _Optional[str] = ..., signature_hash: _Optional[bytes] = ..., signature: _Optional[str] = ..., key_thumbprint: _Optional[str] = ..., key_jwk: _Optional[str] = ..., verdict: _Optional[_Union[TokenVerdict, str]] = ...) -> None: ...
 
 class ListLogsRequest(_message.Message):
     __slots__ = ()

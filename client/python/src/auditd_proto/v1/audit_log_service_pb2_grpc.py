@@ -64,6 +64,11 @@ class AuditLogServiceStub:
                 request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCheckpointRequest.SerializeToString,
                 response_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCheckpointResponse.FromString,
                 _registered_method=True)
+        self.GetCredential = channel.unary_unary(
+                '/auditd.v1.AuditLogService/GetCredential',
+                request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialRequest.SerializeToString,
+                response_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialResponse.FromString,
+                _registered_method=True)
         self.ListLogs = channel.unary_unary(
                 '/auditd.v1.AuditLogService/ListLogs',
                 request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.ListLogsRequest.SerializeToString,
@@ -114,6 +119,13 @@ class AuditLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCredential(self, request, context):
+        """Returns the evidence of an identity that entries name, and verifies it again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListLogs(self, request, context):
         """Lists the logs that the caller may use.
         """
@@ -148,6 +160,11 @@ def add_AuditLogServiceServicer_to_server(servicer, server):
                     servicer.GetCheckpoint,
                     request_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCheckpointRequest.FromString,
                     response_serializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCheckpointResponse.SerializeToString,
+            ),
+            'GetCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCredential,
+                    request_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialRequest.FromString,
+                    response_serializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialResponse.SerializeToString,
             ),
             'ListLogs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLogs,
@@ -295,6 +312,33 @@ class AuditLogService:
             '/auditd.v1.AuditLogService/GetCheckpoint',
             auditd_dot_v1_dot_audit__log__service__pb2.GetCheckpointRequest.SerializeToString,
             auditd_dot_v1_dot_audit__log__service__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auditd.v1.AuditLogService/GetCredential',
+            auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialRequest.SerializeToString,
+            auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialResponse.FromString,
             options,
             channel_credentials,
             insecure,
