@@ -1,9 +1,28 @@
 """The index of one log, and searching it."""
 
+from auditd.query._aggregate import Counted, Group, aggregate
+from auditd.query._dimension import Dimension
 from auditd.query._index import Index
-from auditd.query._page_tokens import PageTokens, Position, QueryIdentity
+from auditd.query._live import Matcher, match
+from auditd.query._page_tokens import AGGREGATE_PURPOSE, PageTokens, Position, QueryIdentity
 from auditd.query._search import Page, Search
 from auditd.query._source import Source
 from auditd.query._spans import Order
 
-__all__ = ["Index", "Order", "Page", "PageTokens", "Position", "QueryIdentity", "Search", "Source"]
+__all__ = [
+    "AGGREGATE_PURPOSE",
+    "Counted",
+    "Dimension",
+    "Group",
+    "Index",
+    "Matcher",
+    "Order",
+    "Page",
+    "PageTokens",
+    "Position",
+    "QueryIdentity",
+    "Search",
+    "Source",
+    "aggregate",
+    "match",
+]

@@ -15,7 +15,8 @@ from auditd.query._spans import Order
 _POSITION = struct.Struct(">QQ")
 _MAC_LENGTH = hashlib.sha256().digest_size
 _TOKEN_LENGTH = len(base64.urlsafe_b64encode(bytes(_POSITION.size + _MAC_LENGTH)))
-_PURPOSE = "auditd page token v1"
+QUERY_PURPOSE = "auditd page token v1"
+AGGREGATE_PURPOSE = "auditd aggregate token v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,18 @@ class Position:
 
 
 class PageTokens:
-    """Seals and opens page tokens with a key of 32 bytes or more.
+    """Seals and opens page tokens with a key of 32 bytes or more; those of one purpose are no use for another.
 
     Raises:
         ValueError: the key is shorter.
 
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, purpose: str = QUERY_PURPOSE) -> None:
         if len(key) < 32:
             raise ValueError(f"a key of {len(key)} bytes; 32 are needed")
         self._key = key
+        self._purpose = purpose
 
     def seal(self, query: QueryIdentity, position: Position) -> str:
         """Return the token of a position: URL-safe text of 64 characters."""
@@ -70,7 +72,7 @@ class PageTokens:
         return Position(*_POSITION.unpack(body))
 
     def _mac(self, query: QueryIdentity, body: bytes) -> bytes:
-        texts = (_PURPOSE, query.origin, query.filter, query.order.value, query.issuer, query.subject)
+        texts = (self._purpose, query.origin, query.filter, query.order.value, query.issuer, query.subject)
         parts = [text.encode("utf-8", "surrogatepass") for text in texts]
         parts += [b"no index" if query.no_index else b"", body]
         # With its length before each part, no two lists of parts give the same bytes.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from auditd.errors import DamagedError
 from auditd.filter import Filter, compile_predicate, compile_raw, leaf_time
 from auditd.query._index import Index
 from auditd.query._leaf import parse_leaf
+from auditd.query._live import Matcher
 from auditd.query._narrow import Bounds, Narrowing, narrow
 from auditd.query._source import Source
 from auditd.query._spans import Order, Span, spans
@@ -28,6 +30,15 @@ class Page:
     entries: list[tuple[int, bytes]]
     next_cursor: int | None
     examined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """A step of a walk: selected entries, parsed, how many were read, and the index before which all is done."""
+
+    entries: list[dict[str, Any]]
+    examined: int
+    next_index: int
 
 
 def _never() -> bool:
@@ -89,6 +100,30 @@ class Search:
         filler = _Filler(self._source, tree, order, page_size, max_bytes)
         index = self._index if use_index else None
         return filler.fill(index, narrowing, start, end, stopped)
+
+    def walk(
+        self, tree: Filter, start: int, tree_size: int, stopped: Callable[[], bool], *, use_index: bool = True
+    ) -> Iterator[Walked]:
+        """Yield all entries that a filter selects in `[start, tree_size)`, oldest first, some at a time.
+
+        It ends behind the last of them, or once `stopped` is true; the last thing yielded says where.
+
+        Raises:
+            DamagedError: a leaf that had to be read is not the one in the tree.
+
+        """
+        narrowing = narrow(tree)
+        first, end = self._range(narrowing.bounds, tree_size, use_index=use_index)
+        matcher = Matcher(tree)
+        index = self._index if use_index else None
+        with closing(spans(index, narrowing, max(start, first), end, Order.OLDEST_FIRST)) as pending:
+            for span in pending:
+                leaves = self._source.leaves(*span)
+                parsed = [parse_leaf(leaf) for leaf in leaves if matcher.may_select(leaf)]
+                yield Walked([entry for entry in parsed if matcher.selects(entry)], len(leaves), span[1])
+                if stopped():
+                    return
+        yield Walked([], 0, tree_size)
 
     def _range(self, bounds: Bounds, tree_size: int, *, use_index: bool) -> Span:
         """Return the indexes in which bounds allow anything."""

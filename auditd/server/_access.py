@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from auditd.errors import AuditdError, UnavailableError
 from auditd.log import Recorded, Submission
@@ -54,6 +56,41 @@ class _Window:
         return totals
 
 
+class Reading:
+    """A read that goes on: what it shows is counted, and the counts are entries. Belongs to the event loop's thread."""
+
+    def __init__(self, submit: Callable[[Mapping[str, Any]], Submission]) -> None:
+        self._submit = submit
+        self._count = 0
+        self._lowest: int | None = None
+        self._highest = 0
+        self.counted_since = time.monotonic()
+        self.error: AuditdError | None = None
+        """Why a count could not be recorded: nothing more may then be shown."""
+
+    def add(self, indexes: Sequence[int]) -> None:
+        """Count entries shown, in ascending order."""
+        if indexes:
+            self._count += len(indexes)
+            self._lowest = indexes[0] if self._lowest is None else min(self._lowest, indexes[0])
+            self._highest = max(self._highest, indexes[-1])
+
+    async def record(self, record: Record) -> None:
+        """Write what was counted since the last time, if anything was; what could not be written stays counted."""
+        self.counted_since = time.monotonic()
+        if self._lowest is None:
+            return
+        count, lowest, highest = self._count, self._lowest, self._highest
+        self._count, self._lowest, self._highest = 0, None, 0
+        try:
+            await record(self._submit({"count": count, "lowest_index": lowest, "highest_index": highest}))
+        except AuditdError as error:
+            self._count += count
+            self._lowest = lowest if self._lowest is None else min(self._lowest, lowest)
+            self._highest = max(self._highest, highest)
+            self.error = _unrecordable(error)
+
+
 class AccessRecorder:
     """Records reads and refusals. Belongs to the event loop's thread.
 
@@ -65,7 +102,8 @@ class AccessRecorder:
         self._own_events = own_events
         self._record = record
         self._windows: dict[tuple[object, ...], _Window] = {}
-        self._closing: set[asyncio.Task[Recorded]] = set()
+        self._readings: set[Reading] = set()
+        self._closing: set[asyncio.Task[Any]] = set()
 
     async def read(
         self,
@@ -73,24 +111,43 @@ class AccessRecorder:
         method: str,
         log: str,
         ip: str,
-        *,
-        filter_text: str | None = None,
-        credential: str | None = None,
+        about: Mapping[str, Any] | None = None,
         entries: Span | None = None,
     ) -> None:
-        """Return once a read, of certain entries or not, is recorded.
+        """Return once a read, of certain entries or not, is recorded; `about` says what was asked for, as JSON can.
 
         Raises UnavailableError `AUDIT_UNRECORDABLE` if it cannot be.
         """
-        key = (caller.caller.credential_id, method, log, filter_text, credential)
-        about: dict[str, Any] = {} if filter_text is None else {"filter": cut(filter_text)}
-        if credential is not None:
-            about["credential"] = credential
+        key, submit = self._alike(caller, method, log, ip, about or {})
+        await self._count(key, submit, _named(entries), entries)
+
+    async def begin(
+        self, caller: CallContext, method: str, log: str, ip: str, about: Mapping[str, Any], first: Mapping[str, Any]
+    ) -> Reading:
+        """Return a read that goes on, once its start, which alone says `first`, is recorded; `end` it in any case.
+
+        Raises as `read` does.
+        """
+        key, submit = self._alike(caller, method, log, ip, about)
+        await self._count(key, submit, first, None)
+        reading = Reading(submit)
+        self._readings.add(reading)
+        return reading
+
+    def end(self, reading: Reading) -> None:
+        """Record what a read has shown and was not recorded yet."""
+        self._readings.discard(reading)
+        self._later(reading.record(self._record))
+
+    def _alike(
+        self, caller: CallContext, method: str, log: str, ip: str, about: Mapping[str, Any]
+    ) -> tuple[tuple[object, ...], Callable[[Mapping[str, Any]], Submission]]:
+        """Return what makes reads alike, and what makes their entries."""
 
         def submit(more: Mapping[str, Any]) -> Submission:
             return self._own_events.by_caller(caller, f"log.{method}", {**about, **more}, log=log, ip=ip)
 
-        await self._count(key, submit, _named(entries), entries)
+        return (caller.caller.credential_id, method, log, orjson.dumps(about)), submit
 
     async def refused(
         self, caller: CallContext | None, method: str, log: str, ip: str, error: AuditdError, claimed: str
@@ -132,9 +189,7 @@ class AccessRecorder:
             await asyncio.shield(window.durable)
         except AuditdError as error:
             self._windows.pop(key, None)
-            raise UnavailableError(
-                "AUDIT_UNRECORDABLE", f"the call cannot be recorded, so it is not answered: {error.message}"
-            ) from error
+            raise _unrecordable(error) from error
 
     async def run(self) -> None:
         """Write the counts of windows as they end, until cancelled."""
@@ -153,9 +208,15 @@ class AccessRecorder:
         for key in ended:
             window = self._windows.pop(key)
             if window.count:
-                task = asyncio.ensure_future(self._record(window.submit(window.totals())))
-                self._closing.add(task)
-                task.add_done_callback(self._closing.discard)
+                self._later(self._record(window.submit(window.totals())))
+        for reading in self._readings:
+            if now - reading.counted_since >= min_age_s:
+                self._later(reading.record(self._record))
+
+    def _later(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
 def _named(entries: Span | None) -> dict[str, int]:
@@ -164,3 +225,9 @@ def _named(entries: Span | None) -> dict[str, int]:
         return {}
     lowest, highest = entries
     return {"index": lowest} if lowest == highest else {"lowest_index": lowest, "highest_index": highest}
+
+
+def _unrecordable(error: AuditdError) -> UnavailableError:
+    return UnavailableError(
+        "AUDIT_UNRECORDABLE", f"the call cannot be recorded, so it is not answered: {error.message}"
+    )

@@ -12,6 +12,7 @@ from auditd.errors import InvalidRequestError, Violation
 from auditd.filter import Filter, parse
 from auditd.log import Log
 from auditd.query import Order, PageTokens, Position, QueryIdentity, Search
+from auditd.server._aggregate import Aggregates, PreparedAggregate
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
 from auditd.server._tokens import EntryTokens
@@ -52,6 +53,7 @@ class Querier:
         self._searches = searches
         self._tokens = PageTokens(page_key)
         self.tokens = EntryTokens()
+        self.aggregates = Aggregates(page_key)
         self._max_query_s = limits.max_query_s
         self._threads = ThreadPoolExecutor(limits.max_queries_at_once, thread_name_prefix="query")
 
@@ -77,12 +79,24 @@ class Querier:
         self, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
     ) -> pb.QueryResponse:
         """Return the page; what is found when the deadline (monotonic seconds) nears is a page as well."""
-        ends_at = min(deadline - ANSWER_S, time.monotonic() + self._max_query_s)
-        if query.verify_tokens:
-            ends_at -= VERIFY_S
+        stopped = self._stopped(deadline - VERIFY_S if query.verify_tokens else deadline, cancelled)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._page, log, query, stopped)
+
+    async def count(
+        self, log: Log, prepared: PreparedAggregate, deadline: float, cancelled: Callable[[], bool]
+    ) -> pb.AggregateResponse:
+        """Return counts; those reached when the deadline (monotonic seconds) nears are an answer as well."""
         return await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._page, log, query, lambda: time.monotonic() > ends_at or cancelled()
+            self._threads,
+            self.aggregates.answer,
+            self._searches[log.name],
+            prepared,
+            self._stopped(deadline, cancelled),
         )
+
+    def _stopped(self, deadline: float, cancelled: Callable[[], bool]) -> Callable[[], bool]:
+        ends_at = min(deadline - ANSWER_S, time.monotonic() + self._max_query_s)
+        return lambda: time.monotonic() > ends_at or cancelled()
 
     def _page(self, log: Log, query: PreparedQuery, stopped: Callable[[], bool]) -> pb.QueryResponse:
         page = self._searches[log.name].page(

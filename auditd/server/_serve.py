@@ -30,9 +30,11 @@ from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._service import SERVICE, AuditLogService
+from auditd.server._tail import Tailer
 
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _FRAMING_BYTES = 4 * 1024 * 1024
+_KEEPALIVE_MS = 20_000
 
 
 def load_issuers(config: Config) -> list[Issuer]:
@@ -62,18 +64,15 @@ async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[
     """
     _require_safe(config, listen, insecure=insecure)
     issuers = load_issuers(config)
-    loop = asyncio.get_running_loop()
     indexes = Indexes(config)
 
-    def deliver(answers: Answers) -> None:
-        loop.call_soon_threadsafe(_hand_over, answers)
-
-    logs = await asyncio.to_thread(Logs, config, deliver, indexes.observer)
+    deliveries = _Deliveries(asyncio.get_running_loop())
+    logs = await asyncio.to_thread(Logs, config, deliveries.deliver, indexes.observer)
     try:
         await asyncio.to_thread(indexes.open, logs.by_name)
         keys = [key for issuer in issuers for key in issuer.keys]
         await asyncio.to_thread(logs.start, keys)
-        await _run(config, listen, issuers, logs, indexes, ready)
+        await _run(config, listen, issuers, logs, indexes, deliveries, ready)
         await asyncio.to_thread(logs.record_stop)
     finally:
         await asyncio.to_thread(indexes.close)
@@ -86,6 +85,7 @@ async def _run(
     issuers: list[Issuer],
     logs: Logs,
     indexes: Indexes,
+    deliveries: _Deliveries,
     ready: Callable[[str], None],
 ) -> None:
     limits = config.limits
@@ -94,6 +94,8 @@ async def _run(
     access = AccessRecorder(own_events, lambda submission: record(access_log, submission))
     querier = Querier(indexes.searches, load_page_key(config.keys), limits)
     prover = Prover()
+    tailer = Tailer(indexes.searches, limits, access)
+    deliveries.committed = tailer.committed
     service = AuditLogService(
         logs.by_name,
         Callers(
@@ -104,12 +106,16 @@ async def _run(
         Appender(_entry_limits(config), record),
         querier,
         prover,
+        tailer,
         limits.max_request_bytes,
     )
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", limits.max_request_bytes + _FRAMING_BYTES),
             ("grpc.so_reuseport", 0),
+            # Finds out about callers that are gone without a word, whose tails would stay.
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
         ]
     )
     admin = AdminService(
@@ -124,7 +130,7 @@ async def _run(
     checks = _add_health_and_reflection(server)
     port = _listen(server, config, listen)
     stop = _stop_event()
-    sweeper = asyncio.create_task(access.run())
+    background = [asyncio.create_task(access.run()), asyncio.create_task(tailer.watch())]
     await server.start()
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     for name in (SERVICE, ADMIN_SERVICE):
@@ -135,8 +141,11 @@ async def _run(
         await stop.wait()
     finally:
         await checks.enter_graceful_shutdown()
+        tailer.stop()
         await server.stop(limits.drain_s)
-        sweeper.cancel()
+        for task in background:
+            task.cancel()
+        await tailer.close()
         await access.close()
         querier.close()
         prover.close()
@@ -159,9 +168,21 @@ async def record(log: Log, submission: Submission) -> Recorded:
     raise outcome
 
 
-def _hand_over(answers: Answers) -> None:
-    for submission, outcome in answers:
-        submission.done(outcome)
+class _Deliveries:
+    """Brings the answers of writers to the event loop, and tells there of commits."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.committed: Callable[[], None] = lambda: None
+
+    def deliver(self, answers: Answers) -> None:
+        """Take the answers of one commit, in a writer thread."""
+        self._loop.call_soon_threadsafe(self._hand_over, answers)
+
+    def _hand_over(self, answers: Answers) -> None:
+        for submission, outcome in answers:
+            submission.done(outcome)
+        self.committed()
 
 
 def _entry_limits(config: Config) -> Limits:

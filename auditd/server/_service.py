@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from typing import TypeAlias, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -27,6 +27,7 @@ from auditd.server._limits import require_size
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._status import status_of
+from auditd.server._tail import Tailer
 from auditd.server._tokens import credential_message
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -38,6 +39,7 @@ _NO_TURN = nullcontext()
 
 Context: TypeAlias = "grpc.aio.ServicerContext"
 Request = TypeVar("Request", bound=Message)
+Answer = TypeVar("Answer", bound=Message)
 
 
 class AuditLogService:
@@ -51,6 +53,7 @@ class AuditLogService:
         appender: Appender,
         querier: Querier,
         prover: Prover,
+        tailer: Tailer,
         max_request_bytes: int,
     ) -> None:
         self._logs = logs
@@ -59,6 +62,7 @@ class AuditLogService:
         self._appender = appender
         self._querier = querier
         self._prover = prover
+        self._tailer = tailer
         self._max_request_bytes = max_request_bytes
         # What is made of a large request takes several times its memory, so only a few are worked on at once.
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -69,6 +73,7 @@ class AuditLogService:
             "Append": (pb.AppendRequest, self._append),
             "Get": (pb.GetRequest, self._get),
             "Query": (pb.QueryRequest, self._query),
+            "Aggregate": (pb.AggregateRequest, self._aggregate),
             "Prove": (pb.ProveRequest, self._prove),
             "GetCheckpoint": (pb.GetCheckpointRequest, self._get_checkpoint),
             "GetCredential": (pb.GetCredentialRequest, self._get_credential),
@@ -79,7 +84,8 @@ class AuditLogService:
             {
                 name: grpc.unary_unary_rpc_method_handler(self.unary(name, kind, method))
                 for name, (kind, method) in methods.items()
-            },
+            }
+            | {"Tail": grpc.unary_stream_rpc_method_handler(self._stream("Tail", pb.TailRequest, self._tail))},
         )
 
     def unary(
@@ -99,10 +105,26 @@ class AuditLogService:
                     request = self._parse(kind, data)
                     return (await method(caller, request, context)).SerializeToString()
             except AuditdError as error:
-                refusal = await self._note_refusal(name, caller, request, context, error)
-                code, message, trailer = status_of(refusal)
-                await context.abort(code, message, trailer)
-                raise  # not reached: abort raises
+                await self._refuse(name, caller, request, context, error)
+
+        return answer
+
+    def _stream(
+        self,
+        name: str,
+        kind: type[Request],
+        method: Callable[[CallContext, Request, Context], Awaitable[None]],
+    ) -> Callable[[bytes, Context], Awaitable[None]]:
+        async def answer(data: bytes, context: Context) -> None:
+            caller: CallContext | None = None
+            request: Request | None = None
+            try:
+                caller = self._callers.of(context)
+                async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
+                    request = self._parse(kind, data)
+                await method(caller, request, context)
+            except AuditdError as error:
+                await self._refuse(name, caller, request, context, error)
 
         return answer
 
@@ -122,6 +144,19 @@ class AuditLogService:
             raise InvalidRequestError(
                 "MALFORMED_REQUEST", f"the request is no {kind.DESCRIPTOR.full_name} message"
             ) from error
+
+    async def _refuse(
+        self,
+        method: str,
+        caller: CallContext | None,
+        request: Message | None,
+        context: Context,
+        error: AuditdError,
+    ) -> NoReturn:
+        refusal = await self._note_refusal(method, caller, request, context, error)
+        code, message, trailer = status_of(refusal)
+        await context.abort(code, message, trailer)
+        raise refusal  # not reached: abort raises
 
     async def _note_refusal(
         self,
@@ -177,14 +212,25 @@ class AuditLogService:
     async def _query(self, caller: CallContext, request: pb.QueryRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.QUERY)
         query = self._querier.prepare(log, caller, request)
-        deadline = time.monotonic() + (context.time_remaining() or float("inf"))
-        page = asyncio.ensure_future(self._querier.page(log, query, deadline, context.cancelled))
-        try:
-            await self._access.read(caller, "query", log.name, peer_ip(context), filter_text=request.filter)
-        except BaseException:
-            page.cancel()
-            raise
-        return await page
+        page = asyncio.ensure_future(self._querier.page(log, query, _deadline(context), context.cancelled))
+        return await _once_seen(
+            self._access.read(caller, "query", log.name, peer_ip(context), {"filter": request.filter}), page
+        )
+
+    async def _aggregate(self, caller: CallContext, request: pb.AggregateRequest, context: Context) -> Message:
+        log = self._log(caller, request.log, Permission.QUERY)
+        prepared = self._querier.aggregates.prepare(log, caller, request)
+        counts = asyncio.ensure_future(self._querier.count(log, prepared, _deadline(context), context.cancelled))
+        return await _once_seen(
+            self._access.read(caller, "aggregate", log.name, peer_ip(context), prepared.about), counts
+        )
+
+    async def _tail(self, caller: CallContext, request: pb.TailRequest, context: Context) -> None:
+        def authorize() -> Log:
+            return self._log(self._callers.of(context), request.log, Permission.QUERY)
+
+        prepared = self._tailer.prepare(self._log(caller, request.log, Permission.QUERY), request)
+        await self._tailer.run(prepared, caller, peer_ip(context), authorize, context.write)
 
     async def _get_credential(self, caller: CallContext, request: pb.GetCredentialRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.GET)
@@ -192,9 +238,8 @@ class AuditLogService:
             problem = f"{len(request.credential)} bytes, must be 32"
             raise InvalidRequestError("INVALID_REQUEST", f"credential: {problem}", [Violation("credential", problem)])
         stored = await asyncio.to_thread(log.credential, request.credential)
-        await self._access.read(
-            caller, "get_credential", log.name, peer_ip(context), credential=stored.credential.hex()
-        )
+        about = {"credential": stored.credential.hex()}
+        await self._access.read(caller, "get_credential", log.name, peer_ip(context), about)
         return pb.GetCredentialResponse(credential=await asyncio.to_thread(credential_message, stored))
 
     async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
@@ -224,3 +269,17 @@ class AuditLogService:
             if any(caller.caller.may(permission, name) for permission in Permission):
                 response.logs.add(name=name, origin=log.origin, verifier_key=log.verifier_key, tree_size=log.size)
         return response
+
+
+def _deadline(context: Context) -> float:
+    return time.monotonic() + (context.time_remaining() or float("inf"))
+
+
+async def _once_seen(recorded: Awaitable[None], answer: asyncio.Future[Answer]) -> Answer:
+    """Return the answer, worked on meanwhile, after the read was recorded; promise 7."""
+    try:
+        await recorded
+    except BaseException:
+        answer.cancel()
+        raise
+    return await answer

@@ -45,8 +45,11 @@ class Server:
         return self.vkeys["main"]
 
     def start(self) -> None:
+        self.start_on("0")
+
+    def start_on(self, port: str) -> None:
         self.process = subprocess.Popen(
-            [AUDITLOG, "serve", str(self.folder), "--listen", "127.0.0.1:0"],
+            [AUDITLOG, "serve", str(self.folder), "--listen", f"127.0.0.1:{port}"],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -112,12 +115,15 @@ def make_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
     """Return a function that makes and starts a server of its own."""
     made: list[Server] = []
 
-    def make(*, start: bool = True) -> Server:
+    def make(*, start: bool = True, limits: str = "") -> Server:
         folder = tmp_path / f"server{len(made)}"
         done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
         assert done.returncode == 0, done.stderr
         server = Server(folder, json.loads(done.stdout)["vkeys"])
         made.append(server)
+        if limits:
+            with (folder / "auditd.toml").open("a") as config:
+                config.write(f"\n[limits]\n{limits}\n")
         if start:
             server.start()
         return server

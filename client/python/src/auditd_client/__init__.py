@@ -7,9 +7,11 @@ from auditd_client._model import (
     AppendResult,
     CheckpointResult,
     ConsistencyProof,
+    Counts,
     EntriesProof,
     Entry,
     EventName,
+    Group,
     InclusionProof,
     LogInfo,
     Receipt,
@@ -42,10 +44,13 @@ from auditd_client.errors import (
 if TYPE_CHECKING:
     from auditd_client._admin_client import AdminClient, IssuedToken, Revocation
     from auditd_client._async_client import AsyncClient, AsyncToken
+    from auditd_client._async_tail import AsyncTail
     from auditd_client._client import Client, Token
+    from auditd_client._counts import By
     from auditd_client._events import EventLike, event_from_dict, event_from_json, event_to_dict, name_event
     from auditd_client._flow import RetryPolicy
     from auditd_client._flows import QueryOrder
+    from auditd_client._tail import Tail
     from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
 
 # gRPC and protobuf take longer to import than most commands to run: verifying offline and printing help do
@@ -53,7 +58,9 @@ if TYPE_CHECKING:
 _ON_DEMAND = {
     "auditd_client._admin_client": ("AdminClient", "IssuedToken", "Revocation"),
     "auditd_client._async_client": ("AsyncClient", "AsyncToken"),
+    "auditd_client._async_tail": ("AsyncTail",),
     "auditd_client._client": ("Client", "Token"),
+    "auditd_client._counts": ("By",),
     "auditd_client._events": (
         "EventLike",
         "event_from_dict",
@@ -63,6 +70,7 @@ _ON_DEMAND = {
     ),
     "auditd_client._flow": ("RetryPolicy",),
     "auditd_client._flows": ("QueryOrder",),
+    "auditd_client._tail": ("Tail",),
     "auditd_proto.v1.event_pb2": ("Actor", "Event", "Origin", "Outcome", "Producer", "Resource"),
 }
 _HOMES = {name: module for module, names in _ON_DEMAND.items() for name in names}
@@ -72,13 +80,16 @@ __all__ = [
     "AdminClient",
     "AppendResult",
     "AsyncClient",
+    "AsyncTail",
     "AsyncToken",
+    "By",
     "CallerError",
     "CheckpointResult",
     "Client",
     "ClientError",
     "ConflictError",
     "ConsistencyProof",
+    "Counts",
     "DamagedLogError",
     "DeadlineExceededError",
     "EntriesProof",
@@ -88,6 +99,7 @@ __all__ = [
     "EventName",
     "EvidenceError",
     "ExhaustedError",
+    "Group",
     "HistoryRewrittenError",
     "InclusionProof",
     "InvalidRequestError",
@@ -110,6 +122,7 @@ __all__ = [
     "ServerError",
     "Settings",
     "SettingsError",
+    "Tail",
     "Token",
     "UnauthenticatedError",
     "UnavailableError",

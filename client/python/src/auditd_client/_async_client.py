@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -13,8 +13,10 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from auditd_client._async_tail import AsyncTail
 from auditd_client._channel import bearer
 from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_events
+from auditd_client._counts import By, PartialCounts, aggregate_request
 from auditd_client._events import EventLike
 from auditd_client._flow import Call, Flow, Pause, RetryPolicy
 from auditd_client._flows import QueryOrder, entries_request, query_request, range_request
@@ -22,6 +24,7 @@ from auditd_client._model import (
     AppendResult,
     CheckpointResult,
     ConsistencyProof,
+    Counts,
     EntriesProof,
     Entry,
     EventName,
@@ -183,6 +186,60 @@ class AsyncClient(Connection):
             if not request.page_token or (left is not None and left <= 0):
                 return
 
+    def tail(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        *,
+        from_index: int | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncTail:
+        """See `Client.tail`."""
+        name = self._log_name(log)
+        follower = self._follower(name, filter, from_index, self._timeout(timeout_s), callable(self._token))
+        return AsyncTail(follower, self._open_tail, self._sleep)
+
+    async def _open_tail(self, request: pb.TailRequest) -> Any:  # noqa: ANN401 - grpc has no types
+        metadata = await self._metadata()
+        return self._connected().Tail(request, metadata=metadata)
+
+    async def aggregate(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        by: Sequence[By] = (),
+        *,
+        max_groups: int = 100,
+        log: str | None = None,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> Counts:
+        """See `Client.aggregate`."""
+        steps = self.aggregate_steps(filter, by, max_groups=max_groups, log=log, no_index=no_index, timeout_s=timeout_s)
+        return [counts async for counts in steps][-1]
+
+    def aggregate_steps(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        by: Sequence[By] = (),
+        *,
+        max_groups: int = 100,
+        log: str | None = None,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Counts]:
+        """See `Client.aggregate_steps`."""
+        request = aggregate_request(self._log_name(log), filter, by, no_index)
+        counts = PartialCounts(max_groups, request)
+        return self._count(request, counts, self._timeout(timeout_s))
+
+    async def _count(
+        self, request: pb.AggregateRequest, counts: PartialCounts, timeout_s: float
+    ) -> AsyncIterator[Counts]:
+        while True:
+            yield counts.add(await self._run(self._flows.counts(request, timeout_s)))
+            if not request.page_token:
+                return
+
     async def prove(
         self,
         index: int | None = None,
@@ -276,18 +333,24 @@ class AsyncClient(Connection):
                 return result
 
     async def _call(self, call: Call) -> Message:
-        token = self._token() if callable(self._token) else self._token
-        metadata = bearer(await token if inspect.isawaitable(token) else token)
-        if self._stub is None:
-            self._channel = self._target.open_async()
-            self._stub = AuditLogServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        metadata = await self._metadata()
         try:
-            response: Message = await getattr(self._stub, call.method)(
+            response: Message = await getattr(self._connected(), call.method)(
                 call.request, timeout=call.timeout_s, metadata=metadata
             )
         except grpc.aio.AioRpcError as failure:
             raise error_from_rpc(failure) from failure
         return response
+
+    async def _metadata(self) -> tuple[tuple[str, str], ...]:
+        token = self._token() if callable(self._token) else self._token
+        return bearer(await token if inspect.isawaitable(token) else token)
+
+    def _connected(self) -> AuditLogServiceStub:
+        if self._stub is None:
+            self._channel = self._target.open_async()
+            self._stub = AuditLogServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        return self._stub
 
 
 async def _ending_with_none(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 
 from auditd_client._channel import bearer
 from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_events
+from auditd_client._counts import By, PartialCounts, aggregate_request
 from auditd_client._events import EventLike
 from auditd_client._flow import Call, Flow, Pause, RetryPolicy
 from auditd_client._flows import QueryOrder, entries_request, query_request, range_request
@@ -22,6 +23,7 @@ from auditd_client._model import (
     AppendResult,
     CheckpointResult,
     ConsistencyProof,
+    Counts,
     EntriesProof,
     Entry,
     EventName,
@@ -32,6 +34,7 @@ from auditd_client._model import (
 from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
+from auditd_client._tail import Tail
 from auditd_client.errors import ClientError
 from auditd_client.verify import Credential
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -258,6 +261,89 @@ class Client(Connection):
             yield from entries[:left]
             left = None if left is None else left - len(entries)
             if not request.page_token or (left is not None and left <= 0):
+                return
+
+    def tail(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        *,
+        from_index: int | None = None,
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Tail:
+        """Return the entries that a filter selects, as they are recorded: an iterator without end.
+
+        It resumes after any disconnect, a restart of the server included, where it stood: without gap or repeat. With
+        the log's key each entry is verified, and each checkpoint must extend the one before.
+
+        - `filter`: in the AIP-160 grammar; empty selects everything.
+        - `from_index`: the first entry to consider; if absent the next one to be recorded.
+        - `log`: name of the log; the client's own if absent.
+        - `timeout_s`: seconds until the server's first word, all tries included; later it may be away for long.
+
+        Iterating raises InvalidRequestError if the filter is malformed.
+        Iterating raises PreconditionError `BEYOND_HEAD` if the log has not come to `from_index`.
+        Iterating raises LogBehindCallerError, HistoryRewrittenError if the log lost what it had recorded.
+        Iterating raises UnauthenticatedError once the token has expired, unless `token` is a function.
+        Iterating raises ClientError as `auditd_client.errors` shows.
+        """
+        name = self._log_name(log)
+        follower = self._follower(name, filter, from_index, self._timeout(timeout_s), callable(self._token))
+        return Tail(follower, self._open_tail, self._sleep)
+
+    def _open_tail(self, request: pb.TailRequest) -> Any:  # noqa: ANN401 - grpc has no types
+        return self._stub.Tail(request, metadata=bearer(self._token() if callable(self._token) else self._token))
+
+    def aggregate(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        by: Sequence[By] = (),
+        *,
+        max_groups: int = 100,
+        log: str | None = None,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> Counts:
+        """Count what a filter selects: all, by one field or two, over time.
+
+        - `filter`: in the AIP-160 grammar; empty selects everything.
+        - `by`: up to two fields as filters name them; one that holds a time (`recorded_at`, `time`) as a pair with the
+          width of its buckets in seconds.
+        - `max_groups`: most groups to return, those with the highest counts.
+        - `log`: name of the log; the client's own if absent.
+        - `no_index`: whether to read the evidence alone, without the index.
+        - `timeout_s`: seconds for each call; what one has not reached the next goes on with.
+
+        Raises ValueError if `by` or `max_groups` is out of range.
+        Raises InvalidRequestError if the filter or a field is wrong.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        steps = self.aggregate_steps(filter, by, max_groups=max_groups, log=log, no_index=no_index, timeout_s=timeout_s)
+        return deque(steps, maxlen=1)[0]
+
+    def aggregate_steps(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        by: Sequence[By] = (),
+        *,
+        max_groups: int = 100,
+        log: str | None = None,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> Iterator[Counts]:
+        """Yield the counts of `aggregate` as far as they have come, several times where counting takes long.
+
+        Only the last one is complete; whoever stops before has counts of the entries up to its `next_index`.
+        Raises as `aggregate`.
+        """
+        request = aggregate_request(self._log_name(log), filter, by, no_index)
+        counts = PartialCounts(max_groups, request)
+        return self._count(request, counts, self._timeout(timeout_s))
+
+    def _count(self, request: pb.AggregateRequest, counts: PartialCounts, timeout_s: float) -> Iterator[Counts]:
+        while True:
+            yield counts.add(self._run(self._flows.counts(request, timeout_s)))
+            if not request.page_token:
                 return
 
     def prove(

@@ -10,6 +10,7 @@ from auditd_client._channel import make_target
 from auditd_client._events import EventLike, event_from
 from auditd_client._flow import RetryPolicy
 from auditd_client._flows import AppendOptions, Flows
+from auditd_client._follower import Follower
 from auditd_client._history import History
 from auditd_client.errors import InvalidRequestError, SettingsError, Violation
 from auditd_proto.v1.event_pb2 import Event
@@ -63,6 +64,19 @@ class Connection:
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self._timeout_s if timeout_s is None else timeout_s
+
+    def _follower(
+        self, log: str, query_filter: str, from_index: int | None, timeout_s: float, refreshes_token: bool
+    ) -> Follower:
+        return Follower(
+            log,
+            query_filter,
+            from_index,
+            history=self._histories.get(log),
+            retry=self._flows.retry,
+            timeout_s=timeout_s,
+            refreshes_token=refreshes_token,
+        )
 
     def _append_options(
         self,

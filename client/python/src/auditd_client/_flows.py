@@ -128,6 +128,12 @@ class Flows:
         response = yield from call("Query", request, Deadline.after(timeout_s), self.retry)
         return [_entry(entry) for entry in response.entries], response.next_page_token
 
+    def counts(self, request: pb.AggregateRequest, timeout_s: float) -> Flow[pb.AggregateResponse]:
+        """Read one part of the counts; that asks for the next one, if there is one."""
+        response: pb.AggregateResponse = yield from call("Aggregate", request, Deadline.after(timeout_s), self.retry)
+        request.page_token = response.next_page_token
+        return response
+
     def prove_inclusion(
         self,
         log: str,

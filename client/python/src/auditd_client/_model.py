@@ -127,3 +127,50 @@ class LogInfo:
     origin: str
     verifier_key: str
     tree_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries alike: the value that they have of each field counted by, and how many they are.
+
+    A value is a text, a number or a truth value, of a time the start of its bucket as text, and None where an entry
+    has nothing to compare.
+    """
+
+    values: tuple[object, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many entries a filter selects, and how many of each group.
+
+    - `count`: how many there are among the first `next_index` entries; exact.
+    - `groups`: those with the highest counts, highest first; by time if counted by that first. An entry with several
+      values of a field counts once for each.
+    - `unlisted_count`: how often an entry fell into a group that is not among `groups`.
+    - `unlisted_max`: the most that any one of those may have.
+    - `max_error`: how much too low the count of a group may be; 0 if they are exact.
+    - `next_index`: all entries before it were counted.
+    - `tree_size`: how many entries there were to count.
+    - `examined`: how many were read for it.
+    """
+
+    count: int
+    groups: tuple[Group, ...]
+    unlisted_count: int
+    unlisted_max: int
+    max_error: int
+    next_index: int
+    tree_size: int
+    examined: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all entries were counted, not only the first of them."""
+        return self.next_index >= self.tree_size
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the count of each group listed is exact."""
+        return self.max_error == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from auditd_client import AdminClient, RetryPolicy
 from auditd_client.cli._errors import CommandError
 from auditd_client.cli._key import read_key
@@ -11,7 +14,9 @@ MAX_ATTEMPTS = 5
 """How often a person's call is tried: a server that is away is reported within a second."""
 
 
-def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) -> AdminClient:
+def connect(
+    settings: ConnectionSettings, *, max_attempts: int | None = None, sleep: Callable[[float], None] = time.sleep
+) -> AdminClient:
     """Return a client; it calls nobody yet. Without `max_attempts` it tries until the time-out.
 
     Raises CommandError without an address, or for a key that is none.
@@ -29,4 +34,5 @@ def connect(settings: ConnectionSettings, *, max_attempts: int | None = None) ->
         insecure=settings.insecure,
         timeout_s=settings.timeout_s,
         retry=RetryPolicy(max_attempts=max_attempts),
+        sleep=sleep,
     )

@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "append": ("auditd_client.cli._append", "Record events: JSON lines, or one event from flags."),
     "import": ("auditd_client.cli._import", "Record events from files of other formats."),
     "query": ("auditd_client.cli._query", "Print the entries that a filter selects."),
+    "tail": ("auditd_client.cli._tail", "Print entries as they are recorded."),
+    "stats": ("auditd_client.cli._stats", "Count entries: by fields, over time."),
     "get": ("auditd_client.cli._get", "Print one entry."),
     "prove": ("auditd_client.cli._prove", "Get a proof that verifies offline."),
     "credential": ("auditd_client.cli._credential", "Get the token behind an entry, to verify it offline."),

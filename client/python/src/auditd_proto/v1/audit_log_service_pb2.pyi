@@ -94,16 +94,18 @@ class GetResponse(_message.Message):
     def __init__(self, entry: _Optional[_Union[Entry, _Mapping]] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("index", "leaf", "caller_token", "actor_token")
+    __slots__ = ("index", "leaf", "caller_token", "actor_token", "inclusion_proof")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LEAF_FIELD_NUMBER: _ClassVar[int]
     CALLER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACTOR_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INCLUSION_PROOF_FIELD_NUMBER: _ClassVar[int]
     index: int
     leaf: bytes
     caller_token: TokenVerdict
     actor_token: TokenVerdict
-    def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ..., caller_token: _Optional[_Union[TokenVerdict, str]] = ..., actor_token: _Optional[_Union[TokenVerdict, str]] = ...) -> None: ...
+    inclusion_proof: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ..., caller_token: _Optional[_Union[TokenVerdict, str]] = ..., actor_token: _Optional[_Union[TokenVerdict, str]] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
     __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens")
@@ -320,6 +322,92 @@ class Credential(_message.Message):
     key_jwk: str
     verdict: TokenVerdict
     def __init__(self, credential: _Optional[bytes] = ..., issuer: _Optional[str] = ..., header: _Optional[str] = ..., payload: _Optional[str] = ..., signature_hash: _Optional[bytes] = ..., signature: _Optional[str] = ..., key_thumbprint: _Optional[str] = ..., key_jwk: _Optional[str] = ..., verdict: _Optional[_Union[TokenVerdict, str]] = ...) -> None: ...
+
+class TailRequest(_message.Message):
+    __slots__ = ("log", "filter", "from_index", "known_size", "include_proofs", "heartbeat_s")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    FROM_INDEX_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_SIZE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_PROOFS_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    filter: str
+    from_index: int
+    known_size: int
+    include_proofs: bool
+    heartbeat_s: int
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., from_index: _Optional[int] = ..., known_size: _Optional[int] = ..., include_proofs: _Optional[bool] = ..., heartbeat_s: _Optional[int] = ...) -> None: ...
+
+class TailResponse(_message.Message):
+    __slots__ = ("first_index", "entries", "next_index", "checkpoint", "consistency_proof")
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_PROOF_FIELD_NUMBER: _ClassVar[int]
+    first_index: int
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    next_index: int
+    checkpoint: str
+    consistency_proof: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, first_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_index: _Optional[int] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Dimension(_message.Message):
+    __slots__ = ("field", "bucket_s")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    BUCKET_S_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    bucket_s: int
+    def __init__(self, field: _Optional[str] = ..., bucket_s: _Optional[int] = ...) -> None: ...
+
+class AggregateRequest(_message.Message):
+    __slots__ = ("log", "filter", "by", "max_groups", "page_token", "no_index")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    MAX_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    NO_INDEX_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    filter: str
+    by: _containers.RepeatedCompositeFieldContainer[Dimension]
+    max_groups: int
+    page_token: str
+    no_index: bool
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., by: _Optional[_Iterable[_Union[Dimension, _Mapping]]] = ..., max_groups: _Optional[int] = ..., page_token: _Optional[str] = ..., no_index: _Optional[bool] = ...) -> None: ...
+
+class AggregateResponse(_message.Message):
+    __slots__ = ("count", "groups", "unlisted_count", "unlisted_max", "max_error", "first_index", "next_index", "tree_size", "next_page_token", "examined")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    UNLISTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNLISTED_MAX_FIELD_NUMBER: _ClassVar[int]
+    MAX_ERROR_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    NEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXAMINED_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    groups: _containers.RepeatedCompositeFieldContainer[Group]
+    unlisted_count: int
+    unlisted_max: int
+    max_error: int
+    first_index: int
+    next_index: int
+    tree_size: int
+    next_page_token: str
+    examined: int
+    def __init__(self, count: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., unlisted_count: _Optional[int] = ..., unlisted_max: _Optional[int] = ..., max_error: _Optional[int] = ..., first_index: _Optional[int] = ..., next_index: _Optional[int] = ..., tree_size: _Optional[int] = ..., next_page_token: _Optional[str] = ..., examined: _Optional[int] = ...) -> None: ...
+
+class Group(_message.Message):
+    __slots__ = ("values", "count")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    count: int
+    def __init__(self, values: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ListLogsRequest(_message.Message):
     __slots__ = ()

@@ -69,6 +69,16 @@ class AuditLogServiceStub:
                 request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialRequest.SerializeToString,
                 response_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialResponse.FromString,
                 _registered_method=True)
+        self.Tail = channel.unary_stream(
+                '/auditd.v1.AuditLogService/Tail',
+                request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.TailRequest.SerializeToString,
+                response_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.TailResponse.FromString,
+                _registered_method=True)
+        self.Aggregate = channel.unary_unary(
+                '/auditd.v1.AuditLogService/Aggregate',
+                request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.AggregateRequest.SerializeToString,
+                response_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.AggregateResponse.FromString,
+                _registered_method=True)
         self.ListLogs = channel.unary_unary(
                 '/auditd.v1.AuditLogService/ListLogs',
                 request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.ListLogsRequest.SerializeToString,
@@ -126,6 +136,20 @@ class AuditLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Tail(self, request, context):
+        """Sends the entries that a filter selects, from an index or from now on, as they are recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Aggregate(self, request, context):
+        """Counts the entries that a filter selects: all, by fields, over time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListLogs(self, request, context):
         """Lists the logs that the caller may use.
         """
@@ -165,6 +189,16 @@ def add_AuditLogServiceServicer_to_server(servicer, server):
                     servicer.GetCredential,
                     request_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialRequest.FromString,
                     response_serializer=auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialResponse.SerializeToString,
+            ),
+            'Tail': grpc.unary_stream_rpc_method_handler(
+                    servicer.Tail,
+                    request_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.TailRequest.FromString,
+                    response_serializer=auditd_dot_v1_dot_audit__log__service__pb2.TailResponse.SerializeToString,
+            ),
+            'Aggregate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Aggregate,
+                    request_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.AggregateRequest.FromString,
+                    response_serializer=auditd_dot_v1_dot_audit__log__service__pb2.AggregateResponse.SerializeToString,
             ),
             'ListLogs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLogs,
@@ -339,6 +373,60 @@ class AuditLogService:
             '/auditd.v1.AuditLogService/GetCredential',
             auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialRequest.SerializeToString,
             auditd_dot_v1_dot_audit__log__service__pb2.GetCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/auditd.v1.AuditLogService/Tail',
+            auditd_dot_v1_dot_audit__log__service__pb2.TailRequest.SerializeToString,
+            auditd_dot_v1_dot_audit__log__service__pb2.TailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Aggregate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auditd.v1.AuditLogService/Aggregate',
+            auditd_dot_v1_dot_audit__log__service__pb2.AggregateRequest.SerializeToString,
+            auditd_dot_v1_dot_audit__log__service__pb2.AggregateResponse.FromString,
             options,
             channel_credentials,
             insecure,
