@@ -19,7 +19,7 @@ import grpc
 import pytest
 
 from auditd.identity import LocalIssuer
-from auditd_client import AsyncClient, Client, PreconditionError, UnauthenticatedError
+from auditd_client import AdminClient, AsyncClient, Client, PreconditionError, UnauthenticatedError
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1 import event_pb2
 from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
@@ -221,6 +221,20 @@ def test_ends_when_the_token_expires(strict):
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
     assert "exp" in caught.value.details()
     assert time.monotonic() - started < 2 + 5
+
+
+def test_ends_when_the_token_is_revoked(shared_server, admin):
+    reader = Caller(shared_server, "reader", subject="dismissed")
+    stream = reader.tail(heartbeat_s=1)
+    next(stream)
+    with AdminClient(shared_server.address, shared_server.token("admin")) as client:
+        client.revoke(f"https://{ORIGIN}/local", subject="dismissed", reason="left")
+    revoked_at = time.monotonic()
+    with pytest.raises(grpc.RpcError) as caught:
+        for _ in stream:
+            pass
+    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert time.monotonic() - revoked_at < 5
 
 
 def test_tails_are_limited_a_caller_and_in_all(strict):
