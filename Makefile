@@ -6,6 +6,7 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
+NATIVE := $(VENV)/.native
 INSTALLED := $(VENV)/.installed
 BUF := .ci/node_modules/.bin/buf
 BASELINE := proto/baseline.binpb
@@ -15,7 +16,7 @@ ARGS ?=
 .DEFAULT_GOAL := all
 .PHONY: all help test test-all lint format protos proto-baseline bench demo lock clean
 
-all: $(INSTALLED) ## Build .venv, holding the auditlog command
+all: $(INSTALLED) $(NATIVE) ## Build .venv, holding the auditlog command
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
@@ -30,10 +31,15 @@ $(INSTALLED): $(LOCKED) pyproject.toml client/python/pyproject.toml
 	$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e client/python -e .
 	@touch $@
 
-test: $(INSTALLED) ## Run the tests, in under five minutes
+# Optional: without it, or without a Rust toolchain, the same work is done in Python.
+$(NATIVE): $(LOCKED) native/pyproject.toml native/Cargo.toml native/Cargo.lock native/auditd_native.pyi $(wildcard native/src/*.rs)
+	@scripts/build_native $(BIN)
+	@touch $@
+
+test: $(INSTALLED) $(NATIVE) ## Run the tests, in under five minutes
 	$(BIN)/python -m pytest -m "not soak" $(ARGS)
 
-test-all: $(INSTALLED) ## Run every test, the slow ones included
+test-all: $(INSTALLED) $(NATIVE) ## Run every test, the slow ones included
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(INSTALLED) $(BUF) ## Check style, types, imports, and the API against its baseline (needs Node)
@@ -41,6 +47,7 @@ lint: $(INSTALLED) $(BUF) ## Check style, types, imports, and the API against it
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v cargo >/dev/null; then set -ex; cd native; cargo fmt --check; cargo clippy --release --quiet -- -D warnings; fi
 	$(BUF) lint proto
 	$(BUF) breaking proto --against $(BASELINE)
 	$(BIN)/python scripts/generate_protos.py --check
@@ -48,6 +55,7 @@ lint: $(INSTALLED) $(BUF) ## Check style, types, imports, and the API against it
 format: $(INSTALLED) ## Let ruff format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+	@if command -v cargo >/dev/null; then cargo fmt --manifest-path native/Cargo.toml; fi
 
 protos: $(INSTALLED) ## Generate auditd_proto from proto/
 	$(BIN)/python scripts/generate_protos.py
@@ -55,10 +63,10 @@ protos: $(INSTALLED) ## Generate auditd_proto from proto/
 proto-baseline: $(BUF) ## Make the API as it is now the one that may not break (needs Node)
 	$(BUF) build proto -o $(BASELINE)
 
-bench: $(INSTALLED) ## Run the benchmarks
+bench: $(INSTALLED) $(NATIVE) ## Run the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
 
-demo: $(INSTALLED) ## Show it all in a minute; DATA=folder imports CloudTrail files
+demo: $(INSTALLED) $(NATIVE) ## Show it all in a minute; DATA=folder imports CloudTrail files
 	@$(BIN)/python -m demo $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 lock: $(INSTALLED) ## Resolve requirements.lock anew
@@ -71,5 +79,5 @@ $(BUF): .ci/package-lock.json
 	@touch $@
 
 clean: ## Remove what was built
-	rm -rf $(VENV) .ci/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache build
+	rm -rf $(VENV) native/target .ci/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache build
 	find . -name '*.egg-info' -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +

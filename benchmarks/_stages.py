@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,18 +13,30 @@ from typing import Any, cast
 
 import zstandard
 
-from auditd.entry import EncodedEvent, KeyMaker, LeafTemplate, Limits, encode_events, recorded_at_text, time_violations
+from auditd._native import native
+from auditd.entry import (
+    EncodedBatch,
+    EncodedEvent,
+    EventBatch,
+    KeyMaker,
+    LeafTemplate,
+    Limits,
+    NativeBatch,
+    encode_events,
+    recorded_at_text,
+    time_violations,
+)
 from auditd.log import Log, Recorded, TreeHead, create_key_file, load_signer
 from auditd.log._frames import LEVEL, FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._store import Batch, EvidenceStore
 from auditd.log._training import DICTIONARY_BYTES
-from auditd.merkle import EMPTY_ROOT, Nodes, Tree, inclusion_proofs, leaf_hash
+from auditd.merkle import EMPTY_ROOT, Nodes, Tree, inclusion_paths, leaf_hashes
 from auditd.note import Checkpoint, sign_note
 from auditd.query._index_file import create as create_index
 from auditd.query._index_file import write as write_index
-from auditd.query._terms import terms_of
-from auditd.server._append import _response
+from auditd.query._terms import caller_terms, terms_of
+from auditd.server._append import AppendCall, _response
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from benchmarks._events import Kind
 from benchmarks._frames import EventMaker
@@ -79,21 +91,19 @@ class Stages:
             gc.enable()
 
     def _record(self, data: bytes) -> None:
-        with self._timed("parse the request"):
-            request = pb.AppendRequest.FromString(data)
-        with self._timed("validate and encode"):
-            events = encode_events(request.events)
+        events, keys = self._read(data)
         with self._timed("size and time limits"):
-            self._template.check_sizes(CALLER, events)
+            self._template.check_sizes(CALLER, events.lengths())
             time_violations(events, Limits(), now_ns=time.time_ns(), may_import=False)
-        with self._timed("keys"):
-            keys = [self._keys_of(event.id, event.time, event.time_ns) for event in events]
         with self._timed("look up names"):
             self._store.find(keys)
         size = self._tree.size
-        leaves = self._leaves(events, size)
+        with self._timed("splice leaves"):
+            recorded_at = recorded_at_text(time.time_ns() // 1_000)
+            salts = bytes(16 * len(events))
+            leaves = events.leaves(range(len(events)), size, self._template, recorded_at, salts, CALLER)
         with self._timed("leaf hashes"):
-            hashes = [leaf_hash(leaf) for leaf in leaves]
+            hashes = leaf_hashes(leaves)
         with self._timed("compress"):
             frames = self._codec.compress(leaves)
         with self._timed("tree"):
@@ -102,17 +112,21 @@ class Stages:
             self._store.append(Batch(size, keys, frames, tiles))
         self._tree.settle(self._tree.size)
         head = self._publish()
-        self._receipts(request, hashes, size, head)
+        self._receipts(hashes, size, head)
         self._fill_index(events, size)
 
-    def _leaves(self, events: list[EncodedEvent], size: int) -> list[bytes]:
-        salts = bytes(16 * len(events))
-        with self._timed("splice leaves"):
-            recorded_at = recorded_at_text(time.time_ns() // 1_000)
-            return [
-                self._template.leaf(size + at, recorded_at, salts[16 * at : 16 * at + 16], CALLER, event.json)
-                for at, event in enumerate(events)
-            ]
+    def _read(self, data: bytes) -> tuple[EventBatch, Sequence[bytes]]:
+        if native is not None:
+            with self._timed("parse, validate, encode, name (native)"):
+                batch = native.encode_append(data, ISSUER, SUBJECT, caller_terms({"sub": SUBJECT}), _BATCH)
+                assert batch is not None
+                return NativeBatch(batch), batch.keys()
+        with self._timed("parse the request"):
+            request = pb.AppendRequest.FromString(data)
+        with self._timed("validate and encode"):
+            events = encode_events(request.events)
+        with self._timed("keys"):
+            return EncodedBatch(events), [self._keys_of(event.id, event.time, event.time_ns) for event in events]
 
     def _publish(self) -> TreeHead:
         with self._timed("sign and write the head (a commit)"):
@@ -121,32 +135,37 @@ class Stages:
             self._head.write(note)
         return TreeHead(checkpoint.size, checkpoint.root, note)
 
-    def _receipts(self, request: pb.AppendRequest, hashes: list[bytes], size: int, head: TreeHead) -> None:
+    def _receipts(self, hashes: list[bytes], size: int, head: TreeHead) -> None:
         indexes = range(size, size + len(hashes))
         recorded = Recorded(indexes, [time.time_ns() // 1_000] * len(hashes), hashes, frozenset(), (), head)
-        log = SimpleNamespace(inclusion_proofs=lambda some, at: inclusion_proofs(some, at, self._nodes))
-        with self._timed("receipts with inclusion proofs"):
-            _run(_response(cast("Any", log), request, recorded)).SerializeToString()
-        request.include_proofs = False
-        with self._timed("receipts"):
-            _run(_response(cast("Any", log), request, recorded)).SerializeToString()
+        log = cast("Any", SimpleNamespace(inclusion_paths=lambda some, at: inclusion_paths(some, at, self._nodes)))
+        for include_proofs, stage in ((True, "receipts with inclusion proofs"), (False, "receipts")):
+            call = AppendCall("", False, include_proofs, None, pb.AppendRequest())
+            with self._timed(stage):
+                _run(_response(log, call, recorded))
 
-    def _fill_index(self, events: list[EncodedEvent], size: int) -> None:
+    def _fill_index(self, events: EventBatch, size: int) -> None:
         caller = {"sub": SUBJECT}
         with self._timed("index terms"):
-            # Parsed from the event's JSON, as the index's own thread does it.
-            rows = [terms_of({"event": event.fields, "caller": caller}) for event in events]
+            rows = events.terms(range(len(events)))
+            if rows is None:
+                # Parsed from the event's JSON, as the index's own thread does it.
+                rows = [terms_of({"event": event.fields, "caller": caller}) for event in _each(events)]
         with self._timed("index insert"):
             write_index(self._index, size, rows, EMPTY_ROOT)
 
 
-def _run(coroutine: Coroutine[Any, Any, pb.AppendResponse]) -> pb.AppendResponse:
+def _each(events: EventBatch) -> list[EncodedEvent]:
+    return [events[position] for position in range(len(events))]
+
+
+def _run(coroutine: Coroutine[Any, Any, bytes]) -> bytes:
     """Run to the end what only ever lets others go first. An event loop would cost more than what is measured."""
     try:
         while True:
             coroutine.send(None)
     except StopIteration as end:
-        response: pb.AppendResponse = end.value
+        response: bytes = end.value
         return response
 
 

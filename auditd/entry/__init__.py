@@ -1,6 +1,7 @@
 """The event model, its limits and checks, and the encoding of leaves."""
 
 from ._attributes import AttributesError, encode_attributes
+from ._batch import EncodedBatch, EventBatch, NativeBatch
 from ._bounds import time_violations
 from ._caller import CallerKind, encode_caller
 from ._duplicate import difference, difference_of
@@ -19,12 +20,15 @@ __all__ = [
     "Actor",
     "AttributesError",
     "CallerKind",
+    "EncodedBatch",
     "EncodedEvent",
     "Event",
+    "EventBatch",
     "EventLike",
     "KeyMaker",
     "LeafTemplate",
     "Limits",
+    "NativeBatch",
     "Origin",
     "Producer",
     "Resource",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from auditd.errors import InvalidRequestError, Violation
 
+from ._batch import EventBatch
 from ._encode import EncodedEvent
 from ._limits import Limits
 from ._time import NS_PER_S
 
 
 def time_violations(
-    events: Iterable[EncodedEvent], limits: Limits, *, now_ns: int, may_import: bool
+    events: EventBatch, limits: Limits, *, now_ns: int, may_import: bool
 ) -> dict[int, InvalidRequestError]:
     """Return, by position, why an event is refused for its time unless it is a duplicate; mostly nothing.
 
@@ -22,9 +21,12 @@ def time_violations(
     """
     newest_ns = now_ns + limits.max_ahead_s * NS_PER_S
     oldest_ns = 0 if may_import else now_ns - limits.max_event_age_s * NS_PER_S
+    earliest_ns, latest_ns = events.time_range_ns
+    if oldest_ns <= earliest_ns and latest_ns <= newest_ns:
+        return {}
     return {
         position: _refusal(position, event, limits, future=event.time_ns > newest_ns)
-        for position, event in enumerate(events)
+        for position, event in ((position, events[position]) for position in range(len(events)))
         if not oldest_ns <= event.time_ns <= newest_ns
     }
 

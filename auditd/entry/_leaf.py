@@ -9,7 +9,6 @@ import orjson
 
 from auditd.errors import DamagedError, InvalidRequestError, Violation
 
-from ._encode import EncodedEvent
 from ._limits import MAX_INDEX, MAX_LEAF_BYTES, MAX_VIOLATIONS, SALT_BYTES
 from ._time import recorded_at_text
 
@@ -27,7 +26,7 @@ class LeafTemplate:
     With `clock_suspect`, the leaves say that `recorded_at` was not told by a trusted clock.
     """
 
-    __slots__ = ("_format", "_overhead_bytes")
+    __slots__ = ("_after_index", "_before_index", "_format", "_overhead_bytes")
 
     def __init__(self, origin: str, *, clock_suspect: bool = False) -> None:
         name = orjson.dumps(origin).replace(b"%", b"%%")
@@ -35,6 +34,8 @@ class LeafTemplate:
         self._format = (
             _VERSION + b'"log":%b,"index":%%d,"recorded_at":"%%b",%b"salt":"%%b","caller":%%b,"event":%%b}'
         ) % (name, mark)
+        self._before_index = _VERSION + b'"log":' + orjson.dumps(origin) + b',"index":'
+        self._after_index = b',"recorded_at":"%b",' + mark + b'"salt":"'
         self._overhead_bytes = len(self.leaf(MAX_INDEX, recorded_at_text(0), bytes(SALT_BYTES), b"", b""))
 
     def leaf(self, index: int, recorded_at: str, salt: bytes, caller_json: bytes, event_json: bytes) -> bytes:
@@ -45,19 +46,31 @@ class LeafTemplate:
         """
         return self._format % (index, recorded_at.encode(), salt.hex().encode(), caller_json, event_json)
 
+    def parts(self, recorded_at: str, caller_json: bytes) -> tuple[bytes, bytes, bytes]:
+        """Return what stands before a leaf's index, between index and salt, and between salt and event."""
+        return (
+            self._before_index,
+            self._after_index % recorded_at.encode(),
+            b'","caller":' + caller_json + b',"event":',
+        )
+
     def longest(self, caller_json: bytes, event_json: bytes) -> int:
         """Return the bytes of the leaf at the largest index."""
         return self._overhead_bytes + len(caller_json) + len(event_json)
 
-    def check_sizes(self, caller_json: bytes, events: Sequence[EncodedEvent]) -> None:
-        """Raise InvalidRequestError `LEAF_TOO_LARGE` if a leaf could pass 65,535 bytes."""
-        room = MAX_LEAF_BYTES - self._overhead_bytes - len(caller_json)
-        violations = [
-            Violation(f"events[{position}]", f"{len(event.json)} bytes encoded, limit {room}")
-            for position, event in enumerate(events)
-            if len(event.json) > room
-        ]
-        if violations:
+    def room(self, caller_json: bytes) -> int:
+        """Return how many bytes an encoded event may have at most, so that no leaf passes 65,535 bytes."""
+        return MAX_LEAF_BYTES - self._overhead_bytes - len(caller_json)
+
+    def check_sizes(self, caller_json: bytes, lengths: Sequence[int]) -> None:
+        """Raise InvalidRequestError `LEAF_TOO_LARGE` if the leaf of an event of such a length could be too large."""
+        room = self.room(caller_json)
+        if max(lengths) > room:
+            violations = [
+                Violation(f"events[{position}]", f"{length} bytes encoded, limit {room}")
+                for position, length in enumerate(lengths)
+                if length > room
+            ]
             first = violations[0]
             raise InvalidRequestError(
                 "LEAF_TOO_LARGE", f"{first.field}: {first.description}", violations[:MAX_VIOLATIONS]

@@ -3,7 +3,7 @@
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
 from auditd.log._log import Log, LogSettings
 from auditd.log._peers import sign_peers
-from auditd.log._plan import CommitPlan
+from auditd.log._plan import CommitPlan, Part
 from auditd.log._store import Credential, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._writer import Answers, Observer, QueueLimits
@@ -17,6 +17,7 @@ __all__ = [
     "LogSigner",
     "Observer",
     "Outcome",
+    "Part",
     "QueueLimits",
     "Recorded",
     "StoredCredential",

@@ -38,9 +38,10 @@ from auditd.merkle import (
     EMPTY_ROOT,
     consistency_proof,
     entries_proof,
+    inclusion_paths,
     inclusion_proof,
-    inclusion_proofs,
     root_at,
+    split_hashes,
 )
 from auditd.note import Checkpoint, sign_note
 
@@ -267,9 +268,13 @@ class Log:
             raise _out_of_range("index", index, f"below the tree size {size}")
         return inclusion_proof(index, size, self._writer.nodes)
 
+    def inclusion_paths(self, indexes: Sequence[int], size: int) -> list[bytes]:
+        """Return the inclusion proof of each of `indexes`, which are below `size`, its hashes concatenated."""
+        return inclusion_paths(indexes, size, self._writer.nodes)
+
     def inclusion_proofs(self, indexes: Sequence[int], size: int) -> list[list[bytes]]:
-        """Return the inclusion proof of each of `indexes`, which are below `size`, as a receipt has them."""
-        return inclusion_proofs(indexes, size, self._writer.nodes)
+        """Return the inclusion proof of each of `indexes`, which are below `size`."""
+        return [split_hashes(path) for path in self.inclusion_paths(indexes, size)]
 
     def consistency_proof(self, from_size: int, to_size: int) -> list[bytes]:
         """Return the proof that the tree of `to_size` extends that of `from_size` (RFC 9162 section 2.1.4).

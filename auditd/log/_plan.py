@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,15 @@ class Placed:
     duplicates: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """New events of one submission: those at `positions`, whose entries follow one another from `index` on."""
+
+    submission: Submission
+    positions: range | Sequence[int]
+    index: int
+
+
 @dataclass(slots=True)
 class CommitPlan:
     """Places submissions one after another behind the `size` entries that are there.
@@ -29,9 +39,8 @@ class CommitPlan:
     size: int
     found: Mapping[bytes, int]
     stored_leaf: Callable[[int], bytes]
-    events: list[EncodedEvent] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
-    callers: list[bytes] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
     refused: list[tuple[Submission, AuditdError]] = field(default_factory=list)
     _names: dict[bytes, int] = field(default_factory=dict)
@@ -65,7 +74,7 @@ class CommitPlan:
         indexes: list[int] = []
         new: list[int] = []
         own: dict[bytes, int] = {}
-        start = self.size + len(self.events)
+        start = self.size + len(self.keys)
         for position, key in enumerate(submission.keys):
             index = self.found.get(key, self._names.get(key, own.get(key)))
             if index is None:
@@ -83,7 +92,7 @@ class CommitPlan:
         if index >= start:
             path = difference_of(submission.events[new[index - start]], event)
         elif index >= self.size:
-            path = difference_of(self.events[index - self.size], event)
+            path = difference_of(self._planned(index), event)
         else:
             path = difference(self.recorded_leaf(index), event)
         if path is not None:
@@ -102,12 +111,18 @@ class CommitPlan:
                 if position in submission.refused_if_new:
                     raise submission.refused_if_new[position]
 
-    def _take(self, submission: Submission, positions: Sequence[int]) -> Sequence[int]:
-        start = self.size + len(self.events)
+    def _take(self, submission: Submission, positions: range | Sequence[int]) -> Sequence[int]:
+        start = self.size + len(self.keys)
         indexes = range(start, start + len(positions))
-        keys = [submission.keys[position] for position in positions]
-        self._names.update(zip(keys, indexes, strict=True))
-        self.events += [submission.events[position] for position in positions]
-        self.keys += keys
-        self.callers += [submission.caller_json] * len(positions)
+        if positions:
+            whole = len(positions) == len(submission.keys)
+            keys = submission.keys if whole else [submission.keys[position] for position in positions]
+            self._names.update(zip(keys, indexes, strict=True))
+            self.parts.append(Part(submission, positions, start))
+            self.keys += keys
         return indexes
+
+    def _planned(self, index: int) -> EncodedEvent:
+        """Return the event that is to become the entry at `index`."""
+        part = self.parts[bisect(self.parts, index, key=lambda part: part.index) - 1]
+        return part.submission.events[part.positions[index - part.index]]

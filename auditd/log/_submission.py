@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditd.entry import EncodedEvent
+from auditd.entry import EventBatch
 from auditd.errors import AuditdError
 from auditd.log._store import Credential
 
@@ -43,15 +43,14 @@ class Submission:
     """Events of one caller, to be recorded all or none.
 
     `keys[i]` names `events[i]`. `refused_if_new` says by position what is wrong with events that must not be
-    recorded, but whose first receipt is still to be had. `event_bytes` counts against the queue's limit. `done` is
-    called in the writer thread, unless the log was given a way to deliver.
+    recorded, but whose first receipt is still to be had. `done` is called in the writer thread, unless the log was
+    given a way to deliver.
     """
 
-    events: Sequence[EncodedEvent]
+    events: EventBatch
     keys: Sequence[bytes]
     caller_json: bytes
     done: Callable[[Outcome], None]
     credential: Credential | None = None
     keep_leaves: bool = False
-    event_bytes: int = 0
     refused_if_new: Mapping[int, AuditdError] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from auditd.log._plan import CommitPlan, Placed
 from auditd.log._recovery import Recovered, recover
 from auditd.log._store import Batch, Credential, EvidenceStore, StoredCheckpoint
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
-from auditd.merkle import leaf_hash
+from auditd.merkle import leaf_hash, leaf_hashes
 from auditd.note import Checkpoint, sign_note
 
 CHECKPOINT_INTERVAL_S = 1.0
@@ -110,13 +110,13 @@ class Writer(threading.Thread):
         """
         if not 0 < len(submission.events) == len(submission.keys):
             raise ValueError(f"submission: {len(submission.events)} events with {len(submission.keys)} keys")
-        self._template.check_sizes(submission.caller_json, submission.events)
+        self._template.check_sizes(submission.caller_json, submission.events.lengths())
         with self._room:
             if self._stopping:
                 raise _not_recorded("the server is stopping")
-            self._require_room(len(submission.events), submission.event_bytes)
+            self._require_room(len(submission.events), submission.events.event_bytes)
             self._queued_events += len(submission.events)
-            self._queued_bytes += submission.event_bytes
+            self._queued_bytes += submission.events.event_bytes
             self._queue.put(submission)
 
     def _require_room(self, events: int, event_bytes: int) -> None:
@@ -165,7 +165,7 @@ class Writer(threading.Thread):
                 answers = self._answer(work)
                 with self._room:
                     self._queued_events -= sum(len(submission.events) for submission in work)
-                    self._queued_bytes -= sum(submission.event_bytes for submission in work)
+                    self._queued_bytes -= sum(submission.events.event_bytes for submission in work)
                 self._hand_back(answers)
             self._do_chore()
         self._store_last_checkpoint()
@@ -223,7 +223,7 @@ class Writer(threading.Thread):
         plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf)
         for submission in submissions:
             plan.add(submission)
-        leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.events else ([], [], 0)
+        leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.keys else ([], [], 0)
         answers: list[tuple[Submission, Outcome]] = [
             (placed.submission, self._receipt(plan, placed, leaves, hashes, recorded_at_us)) for placed in plan.placed
         ]
@@ -234,7 +234,7 @@ class Writer(threading.Thread):
         parts = self._parts
         recorded_at_us = max(self._clock() // 1_000, state.recorded_at_us)
         leaves = self._leaves(plan, recorded_at_us)
-        hashes = [leaf_hash(leaf) for leaf in leaves]
+        hashes = leaf_hashes(leaves)
         new_dictionary = self._dictionary_to_add(state.codec)
         batch = Batch(
             first_index=plan.size,
@@ -270,18 +270,14 @@ class Writer(threading.Thread):
 
     def _leaves(self, plan: CommitPlan, recorded_at_us: int) -> list[bytes]:
         recorded_at = recorded_at_text(recorded_at_us)
-        salts = os.urandom(SALT_BYTES * len(plan.events))
-        leaf = self._template.leaf
-        return [
-            leaf(index, recorded_at, salts[at : at + SALT_BYTES], caller, event.json)
-            for index, at, caller, event in zip(
-                range(plan.size, plan.size + len(plan.events)),
-                range(0, len(salts), SALT_BYTES),
-                plan.callers,
-                plan.events,
-                strict=True,
+        leaves: list[bytes] = []
+        for part in plan.parts:
+            salts = os.urandom(SALT_BYTES * len(part.positions))
+            submission = part.submission
+            leaves += submission.events.leaves(
+                part.positions, part.index, self._template, recorded_at, salts, submission.caller_json
             )
-        ]
+        return leaves
 
     def _sign(self, state: Recovered) -> TreeHead:
         checkpoint = Checkpoint(self._parts.signer.name, state.tree.size, state.tree.root())

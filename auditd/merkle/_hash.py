@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from struct import Struct
 from typing import Final
+
+from auditd._native import native
 
 HASH_SIZE: Final = 32
 """Bytes of one hash."""
@@ -27,6 +30,15 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(_NODE_PREFIX + left + right).digest()
 
 
+def leaf_hashes(leaves: Sequence[bytes]) -> list[bytes]:
+    """Return the `leaf_hash` of each leaf."""
+    if native is not None:
+        return native.leaf_hashes(leaves)
+    return [leaf_hash(leaf) for leaf in leaves]
+
+
 def parent_row(row: bytes | bytearray) -> bytes:
     """Return the concatenated parents of a row of concatenated hashes; their number must be even."""
+    if native is not None:
+        return native.parent_row(row)
     return b"".join([sha256(_NODE_PREFIX + pair).digest() for (pair,) in _PAIR.iter_unpack(row)])

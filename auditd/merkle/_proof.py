@@ -47,22 +47,22 @@ def inclusion_proof(index: int, size: int, nodes: NodeSource) -> list[bytes]:
 
     Source: RFC 9162 section 2.1.3.1. Raises ValueError unless 0 <= index < size <= nodes.size.
     """
-    return inclusion_proofs((index,), size, nodes)[0]
+    return split_hashes(inclusion_paths((index,), size, nodes)[0])
 
 
-def inclusion_proofs(indexes: Iterable[int], size: int, nodes: NodeSource) -> list[list[bytes]]:
-    """Return the `inclusion_proof` of each index; what indexes of one tile share is computed once.
+def inclusion_paths(indexes: Iterable[int], size: int, nodes: NodeSource) -> list[bytes]:
+    """Return the `inclusion_proof` of each index, its hashes concatenated; what indexes share is computed once.
 
-    Each list is the caller's own. Raises ValueError as `inclusion_proof` does.
+    Raises ValueError as `inclusion_proof` does.
     """
     require_size(size, nodes)
     paths = _Paths(size, nodes)
-    proofs = []
+    found = []
     for index in indexes:
         if not 0 <= index < size:
             raise ValueError(f"index: {index} is not within a tree of size {size}")
-        proofs.append(paths.build(0, index))
-    return proofs
+        found.append(paths.build(0, index))
+    return found
 
 
 def consistency_proof(old_size: int, new_size: int, nodes: NodeSource) -> list[bytes]:
@@ -79,7 +79,7 @@ def consistency_proof(old_size: int, new_size: int, nodes: NodeSource) -> list[b
     # The verifier folds both roots from the largest perfect subtree that ends the old tree.
     height = (old_size & -old_size).bit_length() - 1
     index = (old_size >> height) - 1
-    path = _Paths(new_size, nodes).build(height, index)
+    path = split_hashes(_Paths(new_size, nodes).build(height, index))
     # Where that is the whole old tree, its hash is the old root, which the verifier has.
     return [nodes.node(height, index), *path] if index else path
 
@@ -92,7 +92,7 @@ class _Block:
     """
 
     rows: tuple[bytes, ...]
-    above: list[bytes]
+    above: bytes
 
 
 class _Paths:
@@ -103,23 +103,24 @@ class _Paths:
         self._nodes = nodes
         self._blocks: dict[tuple[int, int], _Block] = {}
 
-    def build(self, height: int, index: int) -> list[bytes]:
-        """Return the siblings on the way from a node up to the root, as a new list."""
+    def build(self, height: int, index: int) -> bytes:
+        """Return the siblings on the way from a node up to the root, concatenated."""
         if not self._size - 1 >> height:
-            return []
+            return b""
         step, row = divmod(height, _BLOCK_HEIGHT)
         number, position = divmod(index, _BLOCK_WIDTH >> row)
         block = self._blocks.get((step, number))
         if block is None:
             block = self._blocks[step, number] = self._open(step, number)
         if not block.rows:
-            return [*self._edge_siblings(height, index), *block.above]
+            return b"".join((*self._edge_siblings(height, index), block.above))
         path = []
         for nodes in block.rows[row:]:
             at = (position ^ 1) * HASH_SIZE
             path.append(nodes[at : at + HASH_SIZE])
             position >>= 1
-        return path + block.above
+        path.append(block.above)
+        return b"".join(path)
 
     def _open(self, step: int, number: int) -> _Block:
         above = self.build(_BLOCK_HEIGHT * (step + 1), number)
@@ -140,6 +141,11 @@ class _Paths:
             if start < self._size:
                 yield fold(start, min(end, self._size), self._nodes)
             index >>= 1
+
+
+def split_hashes(path: bytes) -> list[bytes]:
+    """Return the hashes of a path, which has them concatenated."""
+    return [path[at : at + HASH_SIZE] for at in range(0, len(path), HASH_SIZE)]
 
 
 def fold(start: int, end: int, nodes: NodeSource) -> bytes:

@@ -2,17 +2,19 @@
 
 from auditd.query._aggregate import Counted, Group, aggregate
 from auditd.query._dimension import Dimension
-from auditd.query._index import Index
+from auditd.query._index import Entry, Index
 from auditd.query._live import Matcher, match
 from auditd.query._page_tokens import AGGREGATE_PURPOSE, PageTokens, Position, QueryIdentity
 from auditd.query._search import Page, Search
 from auditd.query._source import Source
 from auditd.query._spans import Order
+from auditd.query._terms import caller_terms
 
 __all__ = [
     "AGGREGATE_PURPOSE",
     "Counted",
     "Dimension",
+    "Entry",
     "Group",
     "Index",
     "Matcher",
@@ -24,5 +26,6 @@ __all__ = [
     "Search",
     "Source",
     "aggregate",
+    "caller_terms",
     "match",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,13 @@ from auditd.query._readers import Readers, Snapshot
 from auditd.query._source import Source
 from auditd.query._terms import terms_of
 
-_MAX_WAITING = 10_000
+_MAX_WAITING = 50_000
 _BATCH = 5_000
 _GATHER_S = 0.25
 _LEAVES_PER_READ = 256
+
+Entry = str | Callable[[], Mapping[str, Any]]
+"""The terms of an entry, or what returns its members `event` and `caller` for them to be made of."""
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ _logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Offer:
     first: int
-    entries: Sequence[Mapping[str, Any]]
+    entries: Sequence[Entry]
 
     @property
     def end(self) -> int:
@@ -79,15 +82,15 @@ class Index:
         """How many committed entries the index does not cover yet."""
         return max(0, self._source.size - self.covered)
 
-    def offer(self, first: int, entries: Sequence[Mapping[str, Any]]) -> None:
+    def offer(self, first: int, entries: Sequence[Entry]) -> None:
         """Take the entries from index `first` on, just committed; never blocks, and may drop them.
 
         What is dropped is read from the evidence later.
 
         Args:
             first: the first entry's index. The source's size MUST cover all of them already.
-            entries: the members `event` (attributes may be left out) and `caller` of each parsed leaf. They
-                MUST NOT change afterwards.
+            entries: an item for each; what is called is called in the index's thread, and may leave out
+                attributes.
 
         """
         with self._condition:
@@ -214,7 +217,7 @@ class Index:
             position = covered + len(rows)
             offer = self._take(position)
             if offer is not None and offer.first <= position:
-                rows.extend(map(terms_of, offer.entries[position - offer.first :]))
+                rows.extend(map(_terms, offer.entries[position - offer.first :]))
                 continue
             gap_end = self._unoffered_end(position) if offer is None else offer.first
             if gap_end <= position:
@@ -244,3 +247,7 @@ class Index:
             size = self._source.size
             self._behind = self._behind and position < size and not self._offers
             return size if self._behind and not self._stopping else position
+
+
+def _terms(entry: Entry) -> str:
+    return entry if isinstance(entry, str) else terms_of(entry())

@@ -94,6 +94,11 @@ def terms_of(entry: Mapping[str, Any]) -> str:
     return SEPARATOR.join(terms)
 
 
+def caller_terms(caller: Mapping[str, Any]) -> str:
+    """Return the terms that the member `caller` contributes to those of an entry."""
+    return terms_of({"event": {}, "caller": caller})
+
+
 def _event_terms(add: Callable[[str], None], get: Callable[[str], Any]) -> None:
     if type(value := get("id")) is str:
         add("I" + value[-_TAIL:])

@@ -1,25 +1,49 @@
-"""Append: from the events of a request to receipts."""
+"""Append: from the bytes of a request to receipts."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from auditd.entry import EncodedEvent, LeafTemplate, Limits, encode_events, time_violations
+from auditd._native import native
+from auditd.entry import (
+    EncodedBatch,
+    EncodedEvent,
+    EventBatch,
+    LeafTemplate,
+    Limits,
+    NativeBatch,
+    encode_events,
+    time_violations,
+)
 from auditd.errors import InvalidRequestError
 from auditd.identity import Permission
 from auditd.log import Log, Recorded, Submission
+from auditd.merkle import split_hashes
 from auditd.server._caller import CallContext
-from auditd.server._limits import require_response_fits
+from auditd.server._limits import require_response_fits, require_size
 from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.event_pb2 import Event
 
 SLICE = 100
 """Events handled before other calls have their turn: about a millisecond."""
 Record = Callable[[Log, Submission], Awaitable[Recorded]]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendCall:
+    """A request to append: well-formed and encoded already, or as parsed and yet to be judged."""
+
+    log: str
+    return_leaves: bool
+    include_proofs: bool
+    known_size: int | None
+    content: tuple[EventBatch, Sequence[bytes]] | pb.AppendRequest
+    """The events encoded, and their keys; or the message."""
 
 
 class Appender:
@@ -30,33 +54,45 @@ class Appender:
         self._record = record
         self._templates: dict[str, LeafTemplate] = {}
 
-    async def append(self, log: Log, caller: CallContext, request: pb.AppendRequest) -> pb.AppendResponse:
-        """Record the events of a request that is allowed; return its receipts."""
-        events = await self._encode(request.events)
+    def read(self, caller: CallContext, data: bytes, parse: Callable[[bytes], pb.AppendRequest]) -> AppendCall:
+        """Return what `data` asks for; `parse` judges what native code leaves to it."""
+        if native is not None:
+            known = caller.caller
+            batch = native.encode_append(data, known.issuer, known.subject, caller.terms, self._limits.max_batch_events)
+            if batch is not None:
+                encoded = NativeBatch(batch), batch.keys()
+                return AppendCall(batch.log, batch.return_leaves, batch.include_proofs, batch.known_size, encoded)
+        request = parse(data)
+        known_size = request.known_size if request.HasField("known_size") else None
+        return AppendCall(request.log, request.return_leaves, request.include_proofs, known_size, request)
+
+    async def append(self, log: Log, caller: CallContext, call: AppendCall) -> bytes:
+        """Record the events of a call that is allowed; return the response."""
+        if call.known_size is not None:
+            log.require_known_size(require_size("known_size", call.known_size))
+        content = call.content
+        events, keys = content if isinstance(content, tuple) else await self._encode(caller, content)
         template = self._templates.get(log.name)
         if template is None:
             template = self._templates[log.name] = LeafTemplate(log.origin)
-        template.check_sizes(caller.json, events)
-        lengths = [len(event.json) for event in events]
-        require_response_fits(
-            lengths,
-            len(caller.json),
-            template,
-            log.size,
-            leaves=request.return_leaves,
-            proofs=request.include_proofs,
-        )
-        keys = caller.keys
+        if call.return_leaves or call.include_proofs:
+            require_response_fits(
+                events.lengths(),
+                len(caller.json),
+                template,
+                log.size,
+                leaves=call.return_leaves,
+                proofs=call.include_proofs,
+            )
         recorded = await self._record(
             log,
             Submission(
                 events,
-                [keys(event.id, event.time, event.time_ns) for event in events],
+                keys,
                 caller.json,
                 done=lambda _: None,
                 credential=caller.credential,
-                keep_leaves=request.return_leaves,
-                event_bytes=sum(lengths),
+                keep_leaves=call.return_leaves,
                 refused_if_new=time_violations(
                     events,
                     self._limits,
@@ -65,13 +101,18 @@ class Appender:
                 ),
             ),
         )
-        return await _response(log, request, recorded)
+        return await _response(log, call, recorded)
 
-    async def _encode(self, events: Sequence[Any]) -> list[EncodedEvent]:
-        if len(events) <= SLICE:
-            return encode_events(events, self._limits)
-        if len(events) > self._limits.max_batch_events:
-            encode_events(events, self._limits)
+    async def _encode(self, caller: CallContext, request: pb.AppendRequest) -> tuple[EventBatch, Sequence[bytes]]:
+        events = request.events
+        if len(events) <= SLICE or len(events) > self._limits.max_batch_events:
+            encoded = encode_events(events, self._limits)
+        else:
+            encoded = await self._encode_in_turns(events)
+        keys = caller.keys
+        return EncodedBatch(encoded), [keys(event.id, event.time, event.time_ns) for event in encoded]
+
+    async def _encode_in_turns(self, events: Sequence[Event]) -> list[EncodedEvent]:
         encoded: list[EncodedEvent] = []
         for start in range(0, len(events), SLICE):
             try:
@@ -84,11 +125,32 @@ class Appender:
         return encoded
 
 
-async def _response(log: Log, request: pb.AppendRequest, recorded: Recorded) -> pb.AppendResponse:
+async def _response(log: Log, call: AppendCall, recorded: Recorded) -> bytes:
     head = recorded.head
-    response = pb.AppendResponse(checkpoint=head.note)
-    if request.HasField("known_size"):
-        response.consistency_proof.extend(log.consistency_proof(request.known_size, head.size))
+    consistency = [] if call.known_size is None else log.consistency_proof(call.known_size, head.size)
+    paths = await _paths(log, recorded) if call.include_proofs else None
+    if native is not None and not recorded.duplicates:
+        return native.append_response(
+            head.note,
+            consistency,
+            recorded.indexes[0],
+            recorded.recorded_at_us[0],
+            recorded.leaf_hashes,
+            recorded.leaves if call.return_leaves else None,
+            paths,
+        )
+    response = pb.AppendResponse(checkpoint=head.note, consistency_proof=consistency)
+    await _add_receipts(recorded, response)
+    if call.return_leaves:
+        for receipt, leaf in zip(response.receipts, recorded.leaves, strict=True):
+            receipt.leaf = leaf
+    if paths is not None:
+        for receipt, path in zip(response.receipts, paths, strict=True):
+            receipt.inclusion_proof.extend(split_hashes(path))
+    return response.SerializeToString()
+
+
+async def _add_receipts(recorded: Recorded, response: pb.AppendResponse) -> None:
     moments: dict[int, Timestamp] = {}
     add = response.receipts.add
     for start in range(0, len(recorded.indexes), SLICE):
@@ -104,20 +166,15 @@ async def _response(log: Log, request: pb.AppendRequest, recorded: Recorded) -> 
                 duplicate=position in recorded.duplicates,
             )
         await _yield_between(start, len(recorded.indexes))
-    if request.return_leaves:
-        for receipt, leaf in zip(response.receipts, recorded.leaves, strict=True):
-            receipt.leaf = leaf
-    if request.include_proofs:
-        await _add_proofs(log, recorded, response)
-    return response
 
 
-async def _add_proofs(log: Log, recorded: Recorded, response: pb.AppendResponse) -> None:
+async def _paths(log: Log, recorded: Recorded) -> list[bytes]:
+    """Return the inclusion proof of each entry, its hashes concatenated."""
+    paths: list[bytes] = []
     for start in range(0, len(recorded.indexes), SLICE):
-        proofs = log.inclusion_proofs(recorded.indexes[start : start + SLICE], recorded.head.size)
-        for position, proof in enumerate(proofs, start):
-            response.receipts[position].inclusion_proof.extend(proof)
+        paths += log.inclusion_paths(recorded.indexes[start : start + SLICE], recorded.head.size)
         await _yield_between(start, len(recorded.indexes))
+    return paths
 
 
 async def _yield_between(start: int, count: int) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 import grpc
+import orjson
 
 from auditd.entry import KeyMaker, encode_caller
 from auditd.identity import Authenticator, Caller, parse_authorization
 from auditd.log import Credential
+from auditd.query import caller_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class CallContext:
 
     caller: Caller
     json: bytes
+    terms: str
     keys: KeyMaker
     credential: Credential
 
@@ -55,9 +58,13 @@ class Callers:
             key_thumbprint=caller.key_thumbprint,
             key_jwk=caller.key_jwk,
         )
+        caller_json = encode_caller(
+            caller.kind, caller.issuer, caller.subject, caller.jti or "", evidence.credential_id
+        )
         return CallContext(
             caller,
-            encode_caller(caller.kind, caller.issuer, caller.subject, caller.jti or "", evidence.credential_id),
+            caller_json,
+            caller_terms(orjson.loads(caller_json)),
             KeyMaker(caller.issuer, caller.subject),
             credential,
         )

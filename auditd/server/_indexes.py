@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, overload
+from functools import lru_cache, partial
+from typing import Any
 
 import orjson
 
 from auditd.entry import EncodedEvent
-from auditd.log import CommitPlan, Log, Observer
-from auditd.query import Index, Search
+from auditd.log import CommitPlan, Log, Observer, Part
+from auditd.query import Entry, Index, Search
 from auditd.server._config import Config
 
 
@@ -22,32 +22,26 @@ class _Feed:
 
     def committed(self, plan: CommitPlan) -> None:
         if self.index is not None:
-            self.index.offer(plan.size, _Entries(plan.events, plan.callers))
+            entries: list[Entry] = []
+            for part in plan.parts:
+                entries += _entries(part)
+            self.index.offer(plan.size, entries)
 
 
-class _Entries(Sequence[Mapping[str, Any]]):
-    """The entries of a commit as the index takes them: parsed in its thread, not in the writer's."""
-
-    def __init__(self, events: Sequence[EncodedEvent], callers: Sequence[bytes]) -> None:
-        self._events = events
-        self._callers = callers
-
-    def __len__(self) -> int:
-        return len(self._events)
-
-    @overload
-    def __getitem__(self, at: int) -> Mapping[str, Any]: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Mapping[str, Any]]: ...
-
-    def __getitem__(self, at: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        if isinstance(at, slice):
-            return [self[position] for position in range(*at.indices(len(self)))]
-        return {"event": self._events[at].fields, "caller": _caller(self._callers[at])}
+def _entries(part: Part) -> Sequence[Entry]:
+    """Return the entries of a part as the index takes them; what is parsed is parsed in its thread."""
+    submission = part.submission
+    terms = submission.events.terms(part.positions)
+    if terms is not None:
+        return terms
+    return [partial(_entry, submission.events[position], submission.caller_json) for position in part.positions]
 
 
-@functools.lru_cache(maxsize=1_024)
+def _entry(event: EncodedEvent, caller_json: bytes) -> Mapping[str, Any]:
+    return {"event": event.fields, "caller": _caller(caller_json)}
+
+
+@lru_cache(maxsize=1_024)
 def _caller(caller_json: bytes) -> Mapping[str, Any]:
     caller: Mapping[str, Any] = orjson.loads(caller_json)
     return caller

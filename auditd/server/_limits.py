@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auditd.entry import LeafTemplate
 from auditd.errors import InvalidRequestError, Violation
 
@@ -22,7 +24,7 @@ def require_size(field: str, value: int) -> int:
 
 
 def require_response_fits(
-    event_bytes: list[int],
+    event_bytes: Sequence[int],
     caller_bytes: int,
     template: LeafTemplate,
     tree_size: int,
@@ -31,8 +33,6 @@ def require_response_fits(
     proofs: bool,
 ) -> None:
     """Raise InvalidRequestError `RESPONSE_TOO_LARGE` with the number of events whose receipts fit."""
-    if not leaves and not proofs:
-        return
     overhead = template.longest(b"", b"") + caller_bytes
     each = _RECEIPT_BYTES + (_HASH_BYTES * (tree_size + len(event_bytes)).bit_length() if proofs else 0)
     total = _ENVELOPE_BYTES

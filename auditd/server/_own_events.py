@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditd.entry import Event, KeyMaker, Origin, Resource, Time, encode_caller, encode_event
+from auditd.entry import EncodedBatch, Event, KeyMaker, Origin, Resource, Time, encode_caller, encode_event
 from auditd.log import Submission
 from auditd.server._caller import CallContext
 
@@ -79,11 +79,7 @@ class OwnEvents:
             )
         )
         return Submission(
-            [event],
-            [keys(event.id, event.time, event.time_ns)],
-            caller_json,
-            done=lambda _: None,
-            event_bytes=len(event.json),
+            EncodedBatch([event]), [keys(event.id, event.time, event.time_ns)], caller_json, done=lambda _: None
         )
 
 

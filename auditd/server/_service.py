@@ -21,7 +21,7 @@ from auditd.errors import (
 from auditd.identity import Permission, TokenError
 from auditd.log import Log
 from auditd.server._access import AccessRecorder
-from auditd.server._append import Appender
+from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
 from auditd.server._limits import require_size
 from auditd.server._prove import Prover
@@ -38,7 +38,8 @@ LARGE_AT_ONCE = 8
 _NO_TURN = nullcontext()
 
 Context: TypeAlias = "grpc.aio.ServicerContext"
-Request = TypeVar("Request", bound=Message)
+Request = TypeVar("Request")
+Parsed = TypeVar("Parsed", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
 
 
@@ -70,7 +71,6 @@ class AuditLogService:
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register: it takes raw bytes, so that malformed ones get a proper answer."""
         methods: dict[str, tuple[type[Message], Callable[..., Awaitable[Message]]]] = {
-            "Append": (pb.AppendRequest, self._append),
             "Get": (pb.GetRequest, self._get),
             "Query": (pb.QueryRequest, self._query),
             "Aggregate": (pb.AggregateRequest, self._aggregate),
@@ -79,31 +79,41 @@ class AuditLogService:
             "GetCredential": (pb.GetCredentialRequest, self._get_credential),
             "ListLogs": (pb.ListLogsRequest, self._list_logs),
         }
+        answers = {name: self.unary(name, kind, method) for name, (kind, method) in methods.items()}
+        answers["Append"] = self._answer("Append", self._read_append, self._append)
         return grpc.method_handlers_generic_handler(
             SERVICE,
-            {
-                name: grpc.unary_unary_rpc_method_handler(self.unary(name, kind, method))
-                for name, (kind, method) in methods.items()
-            }
+            {name: grpc.unary_unary_rpc_method_handler(answer) for name, answer in answers.items()}
             | {"Tail": grpc.unary_stream_rpc_method_handler(self._stream("Tail", pb.TailRequest, self._tail))},
         )
 
     def unary(
         self,
         name: str,
-        kind: type[Request],
-        method: Callable[[CallContext, Request, Context], Awaitable[Message]],
+        kind: type[Parsed],
+        method: Callable[[CallContext, Parsed, Context], Awaitable[Message]],
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
         """Return the handler of a method: it finds the caller, parses, calls, and answers errors."""
 
+        async def call(caller: CallContext, request: Parsed, context: Context) -> bytes:
+            return (await method(caller, request, context)).SerializeToString()
+
+        return self._answer(name, lambda _caller, data: self._parse(kind, data), call)
+
+    def _answer(
+        self,
+        name: str,
+        read: Callable[[CallContext, bytes], Request],
+        call: Callable[[CallContext, Request, Context], Awaitable[bytes]],
+    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
         async def answer(data: bytes, context: Context) -> bytes:
             caller: CallContext | None = None
             request: Request | None = None
             try:
                 caller = self._callers.of(context)
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
-                    request = self._parse(kind, data)
-                    return (await method(caller, request, context)).SerializeToString()
+                    request = read(caller, data)
+                    return await call(caller, request, context)
             except AuditdError as error:
                 await self._refuse(name, caller, request, context, error)
 
@@ -112,12 +122,12 @@ class AuditLogService:
     def _stream(
         self,
         name: str,
-        kind: type[Request],
-        method: Callable[[CallContext, Request, Context], Awaitable[None]],
+        kind: type[Parsed],
+        method: Callable[[CallContext, Parsed, Context], Awaitable[None]],
     ) -> Callable[[bytes, Context], Awaitable[None]]:
         async def answer(data: bytes, context: Context) -> None:
             caller: CallContext | None = None
-            request: Request | None = None
+            request: Parsed | None = None
             try:
                 caller = self._callers.of(context)
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
@@ -128,7 +138,20 @@ class AuditLogService:
 
         return answer
 
-    def _parse(self, kind: type[Request], data: bytes) -> Request:
+    def _read_append(self, caller: CallContext, data: bytes) -> AppendCall:
+        self._require_size(pb.AppendRequest, data)
+        return self._appender.read(caller, data, lambda data: self._parse(pb.AppendRequest, data))
+
+    def _parse(self, kind: type[Parsed], data: bytes) -> Parsed:
+        self._require_size(kind, data)
+        try:
+            return kind.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequestError(
+                "MALFORMED_REQUEST", f"the request is no {kind.DESCRIPTOR.full_name} message"
+            ) from error
+
+    def _require_size(self, kind: type[Message], data: bytes) -> None:
         if len(data) > self._max_request_bytes:
             raise InvalidRequestError(
                 "REQUEST_TOO_LARGE",
@@ -138,18 +161,12 @@ class AuditLogService:
                 else (),
                 {"limit": "max_request_bytes", "value": str(self._max_request_bytes)},
             )
-        try:
-            return kind.FromString(data)
-        except DecodeError as error:
-            raise InvalidRequestError(
-                "MALFORMED_REQUEST", f"the request is no {kind.DESCRIPTOR.full_name} message"
-            ) from error
 
     async def _refuse(
         self,
         method: str,
         caller: CallContext | None,
-        request: Message | None,
+        request: object,
         context: Context,
         error: AuditdError,
     ) -> NoReturn:
@@ -162,7 +179,7 @@ class AuditLogService:
         self,
         method: str,
         caller: CallContext | None,
-        request: Message | None,
+        request: object,
         context: Context,
         error: AuditdError,
     ) -> AuditdError:
@@ -194,11 +211,9 @@ class AuditLogService:
             )
         return log
 
-    async def _append(self, caller: CallContext, request: pb.AppendRequest, _context: Context) -> Message:
-        log = self._log(caller, request.log, Permission.APPEND)
-        if request.HasField("known_size"):
-            log.require_known_size(require_size("known_size", request.known_size))
-        return await self._appender.append(log, caller, request)
+    async def _append(self, caller: CallContext, call: AppendCall, _context: Context) -> bytes:
+        log = self._log(caller, call.log, Permission.APPEND)
+        return await self._appender.append(log, caller, call)
 
     async def _get(self, caller: CallContext, request: pb.GetRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.GET)

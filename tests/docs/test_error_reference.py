@@ -26,7 +26,7 @@ def trees() -> tuple[ast.Module, ...]:
 
 
 def reasons_in_code() -> set[str]:
-    """Every string that looks like a reason, but for names that a package exports."""
+    """Every string that looks like a reason, but for environment variables and names that a package exports."""
     found: set[str] = set()
     for tree in trees():
         exported = {
@@ -39,7 +39,7 @@ def reasons_in_code() -> set[str]:
             node.value
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exported
-            if REASON.fullmatch(node.value)
+            if REASON.fullmatch(node.value) and not node.value.startswith(("AUDITD_", "AUDITLOG_"))
         }
     return found
 

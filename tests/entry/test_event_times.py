@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditd.entry import (
+    EncodedBatch,
     Event,
     Limits,
     Time,
@@ -79,7 +80,7 @@ def test_reads_no_other_text(text: str) -> None:
 def refused(time_ns: int, *, may_import: bool = False) -> list[tuple[str, str, str]]:
     good = Event(id="e", action="a", time=Time.from_ns(NOW_NS))
     events = encode_events([good, Event(id="e", action="a", time=Time.from_ns(time_ns)), good])
-    found = time_violations(events, Limits(), now_ns=NOW_NS, may_import=may_import)
+    found = time_violations(EncodedBatch(events), Limits(), now_ns=NOW_NS, may_import=may_import)
     assert set(found) <= {1}
     return [
         (error.reason, violation.field, violation.description)
@@ -114,5 +115,5 @@ def test_old_events_need_the_permission_import() -> None:
 
 def test_message_names_the_event() -> None:
     event = encode_event(Event(id="e", action="a", time=Time(1)))
-    found = time_violations([event], Limits(), now_ns=NOW_NS, may_import=False)
+    found = time_violations(EncodedBatch([event]), Limits(), now_ns=NOW_NS, may_import=False)
     assert str(found[0]).startswith("events[0].time: 1970-01-01T00:00:01Z is more than 2592000 s ago")

@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 import pytest
 
-from auditd.entry import EncodedEvent, Event, KeyMaker, Time, encode_caller, encode_events
+from auditd.entry import EncodedBatch, EncodedEvent, Event, KeyMaker, Time, encode_caller, encode_events
 from auditd.errors import AuditdError
 from auditd.log import Log, LogSettings, LogSigner, Outcome, Recorded, Submission, create_key_file, load_signer
 from auditd.log._database import checksum_vfs
@@ -34,10 +34,10 @@ def submission(events: Sequence[EncodedEvent], caller: str = "alice", **members:
     """What a caller sends; the key of each event is made from its name."""
     make_key = KeyMaker("https://idp.example.com", caller)
     return Submission(
-        events,
+        EncodedBatch(events),
         [make_key(event.id, event.time, event.time_ns) for event in events],
         encode_caller("token", "https://idp.example.com", caller),
-        **{"done": lambda _: None, "event_bytes": sum(len(event.json) for event in events), **members},
+        **{"done": lambda _: None, **members},
     )
 
 

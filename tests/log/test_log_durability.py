@@ -222,7 +222,7 @@ def test_the_observer_is_told_of_each_commit_after_head_was_written(one_log):
 
     class Observer:
         def committed(self, plan):
-            told.append((plan.size, len(plan.events), log.size))
+            told.append((plan.size, len(plan.keys), log.size))
 
     log = one_log.open(observer=Observer())
     one_log.append(log, 2, "a")

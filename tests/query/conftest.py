@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import threading
+from functools import partial
 
 import pytest
 
@@ -74,7 +75,7 @@ class MemoryLog:
             leaf = json.dumps(head | entry, ensure_ascii=index % 2 == 0, separators=(",", ":")).encode()
             self._leaves.append(leaf)
             self._roots.append(hashlib.sha256(self._roots[-1] + leaf).digest())
-        return first, entries
+        return first, [partial(dict, entry) for entry in entries]
 
     def view(self, size):
         """Return this log as it was when it held `size` entries."""

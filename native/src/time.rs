@@ -1,0 +1,35 @@
+//! Times as text: RFC 3339, UTC.
+
+use std::io::Write;
+
+/// 2255-04-05, well within what 64 bits of nanoseconds hold. No acceptable event is of a later time.
+pub const MAX_SECONDS: u64 = 9_000_000_000;
+
+/// Append the shortest exact text, with 0, 3, 6 or 9 fraction digits; `seconds` is at most `MAX_SECONDS`.
+pub fn put_time(out: &mut Vec<u8>, seconds: u64, nanos: u32) {
+    let (year, month, day) = civil(seconds / 86_400);
+    let of_day = seconds % 86_400;
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    let written = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    let written = written.and_then(|()| match nanos {
+        0 => Ok(()),
+        _ if nanos.is_multiple_of(1_000_000) => write!(out, ".{:03}", nanos / 1_000_000),
+        _ if nanos.is_multiple_of(1_000) => write!(out, ".{:06}", nanos / 1_000),
+        _ => write!(out, ".{nanos:09}"),
+    });
+    written.expect("a Vec takes every write");
+    out.push(b'Z');
+}
+
+/// Year, month and day of a number of days since 1970-01-01 (the Gregorian calendar repeats every 146,097 days).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468; // days since 0000-03-01
+    let era = shifted / 146_097;
+    let of_era = shifted % 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
