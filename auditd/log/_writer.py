@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from auditd.entry import SALT_BYTES, LeafTemplate, parse_leaf, parse_time, recorded_at_text
+from auditd.entry import SALT_BYTES, EncodedBatch, LeafTemplate, parse_leaf, parse_time, recorded_at_text
 from auditd.errors import AuditdError, DamagedError, ExhaustedError, UnavailableError
 from auditd.log._frames import FrameCodec, require_leaf
 from auditd.log._head import HeadFile
@@ -29,7 +29,7 @@ INLINE_WAL_PAGES = 25_000
 """Beyond this the writer copies the write-ahead log back itself, since the housekeeper does not keep up."""
 _KNOWN_CREDENTIALS = 10_000
 
-_NOTHING = Submission((), (), b"", done=lambda _: None)
+_NOTHING = Submission(EncodedBatch(()), (), b"", done=lambda _: None)
 """Wakes the writer for a chore."""
 
 _logger = logging.getLogger(__name__)
