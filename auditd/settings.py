@@ -42,7 +42,7 @@ class SettingsTable(Protocol):
 
     @staticmethod
     def violations_together(values: Mapping[str, Any]) -> Iterable[Violation]:
-        """Return what is wrong between settings; `values` lacks those that are wrong in themselves."""
+        """Return what is wrong between settings, defaults included; `values` lacks those wrong in themselves."""
 
 
 def check_settings(instance: object, reason: str, about: str = "") -> None:
@@ -71,7 +71,8 @@ def read_table(
     problem = f"is no setting; known are {', '.join(sorted(known))}"
     found += [Violation(where + name, problem) for name in source if name not in known]
     values = _read_fields(kind, source, where, base, found)
-    _add_together(kind, values, where, found)
+    absent = {item.name: item.default for item in fields(kind) if item.name not in source}  # type: ignore[arg-type]  # a dataclass
+    _add_together(kind, absent | values, where, found)
     return None if len(found) > before else kind(**values, **more)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from auditd.cli._errors import folder_errors
+from auditd_client.cli import shown
 
 
 @click.command("serve")
@@ -22,7 +23,12 @@ from auditd.cli._errors import folder_errors
     help="Address to listen on; port 0 takes a free one.  [default: as in auditd.toml]",
 )
 @click.option("--insecure", is_flag=True, help="Allow plaintext on an address other than loopback.")
-def serve(folder: Path, listen: str | None, insecure: bool) -> None:
+@click.option(
+    "--check-config",
+    is_flag=True,
+    help="Only say what is wrong with auditd.toml and the files it names, with file, line and key of every mistake.",
+)
+def serve(folder: Path, listen: str | None, insecure: bool, check_config: bool) -> None:
     """Run a server on the folder DIR until it is told to stop (SIGTERM, Ctrl-C).
 
     Before it signs anything it verifies that the evidence extends all that was signed. It refuses to start where that
@@ -31,11 +37,24 @@ def serve(folder: Path, listen: str | None, insecure: bool) -> None:
     from auditd.server import load_config
     from auditd.server import serve as run
 
+    if check_config:
+        _check_config(folder)
+        return
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with folder_errors():
         config = load_config(folder)
         run_to_end = _runner()
         run_to_end(run(config, listen or config.listen, insecure=insecure, ready=_ready))
+
+
+def _check_config(folder: Path) -> None:
+    from auditd.server import check_config
+
+    with folder_errors():
+        checked = check_config(folder)
+    for note in checked.notes:
+        click.echo(f"note: {shown(note)}")
+    click.echo(f"{shown(str(checked.config.path))}: no mistakes")
 
 
 def _ready(address: str) -> None:

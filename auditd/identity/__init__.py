@@ -3,8 +3,10 @@
 from auditd.identity._authenticator import Authenticator, parse_authorization
 from auditd.identity._caller import Caller, Credential
 from auditd.identity._claim_mapping import ClaimMapping
-from auditd.identity._errors import TokenError, TokenReason
+from auditd.identity._errors import TokenError, TokenReason, UnknownKeyError
 from auditd.identity._issuer import ALGORITHMS, MAX_LIFETIME_S, Issuer, IssuerConfig, IssuerKey
+from auditd.identity._key_rotation import KeyRotation, tell_unused_keys
+from auditd.identity._key_sources import key_source
 from auditd.identity._local_issuer import LocalIssuer
 from auditd.identity._reverify import RecordedToken, TokenVerdict, verify_again
 from auditd.identity._revocations import Revocation, Revocations, Revoked, RevokedKind
@@ -22,6 +24,7 @@ __all__ = [
     "Issuer",
     "IssuerConfig",
     "IssuerKey",
+    "KeyRotation",
     "LocalIssuer",
     "Permission",
     "Permissions",
@@ -33,6 +36,9 @@ __all__ = [
     "TokenError",
     "TokenReason",
     "TokenVerdict",
+    "UnknownKeyError",
+    "key_source",
     "parse_authorization",
+    "tell_unused_keys",
     "verify_again",
 ]

@@ -9,17 +9,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from auditd.errors import FolderError
+from auditd.errors import FolderError, UnavailableError
 from auditd.identity._caller import Caller, Credential
 from auditd.identity._claims import MAX_SUBJECT_BYTES, check_claims
-from auditd.identity._errors import TokenError, TokenReason
+from auditd.identity._errors import TokenError, TokenReason, UnknownKeyError
 from auditd.identity._issuer import Issuer
 from auditd.identity._jws import CompactJws, split_compact, verify_signature
+from auditd.identity._keys import VerificationKey
 from auditd.identity._revocations import Revocations
 from auditd.identity._roles import permissions_of
 from auditd.identity._strict import parse_json_object, printable, shown
 
 DEFAULT_CACHE_SIZE = 2048
+ISSUER_RETRY_S = 5.0
 
 _ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
@@ -83,7 +85,8 @@ class Authenticator:
     def authenticate(self, token: str) -> Caller:
         """Return the caller that `token` proves.
 
-        Raises TokenError: with the reason of the first rule broken.
+        Raises TokenError: with the reason of the first rule broken; UnknownKeyError where the issuer may have
+        a newer key. Raises UnavailableError: `ISSUER_UNAVAILABLE`, as long as its issuer's keys are not known.
         """
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         now = self._clock()
@@ -126,6 +129,11 @@ class Authenticator:
         self._issuers = _by_name(issuers)
         self.bump_epoch()
 
+    def replace_issuer(self, issuer: Issuer) -> None:
+        """Trust this issuer's keys from now on, instead of those it had; every token is verified afresh."""
+        self._issuers = {**self._issuers, issuer.config.issuer: issuer}
+        self.bump_epoch()
+
     def _verify(self, token: str, now: float) -> Caller:
         jws = split_compact(token)
         try:
@@ -145,7 +153,7 @@ class Authenticator:
             message = f"token header alg: {shown(jws.algorithm)}, allowed are {', '.join(config.algorithms)}"
             raise TokenError(TokenReason.ALGORITHM, message)
         _check_type(jws, config.typ)
-        key = issuer.key_set.select(jws.kid, jws.algorithm)
+        key = _select(issuer, jws)
         verify_signature(jws, key.public_key)
         claims = check_claims(unverified_claims, config, self._audience, now)
         return Caller(
@@ -173,6 +181,18 @@ class Authenticator:
         if issuer is None:
             raise TokenError(TokenReason.UNKNOWN_ISSUER, f"token claim iss: {shown(name)} is not trusted here")
         return issuer
+
+
+def _select(issuer: Issuer, jws: CompactJws) -> VerificationKey:
+    name = issuer.config.issuer
+    if issuer.key_set is None:
+        message = f"the keys of issuer {shown(name)} could not be had, so its tokens cannot be judged now"
+        raise UnavailableError("ISSUER_UNAVAILABLE", message, ISSUER_RETRY_S)
+    try:
+        return issuer.key_set.select(jws.kid, jws.algorithm)
+    except UnknownKeyError as error:
+        error.issuer = name
+        raise
 
 
 def _check_type(jws: CompactJws, expected: str) -> None:

@@ -37,3 +37,15 @@ class TokenError(UnauthenticatedError):
     def __init__(self, reason: TokenReason, message: str) -> None:
         super().__init__(reason.value, message)
         self.unverified_subject = ""
+
+
+class UnknownKeyError(TokenError):
+    """A token by a key that its issuer does not have now, but may have when it is asked again.
+
+    `kid` is the header's, None where it has none; `issuer` the claim `iss` of an issuer that is trusted.
+    """
+
+    def __init__(self, message: str, kid: str | None, issuer: str = "") -> None:
+        super().__init__(TokenReason.UNKNOWN_KEY, message)
+        self.kid = kid
+        self.issuer = issuer

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from auditd.errors import FolderError
+from auditd.errors import FolderError, Violation
 from auditd.identity._claim_mapping import ClaimMapping, role_mapping
 from auditd.identity._jwks import MAX_JWKS_BYTES, KeySet, parse_jwks
 from auditd.identity._strict import check_name, shown
-from auditd.settings import check_settings, optional, read_path, setting, table, whole
+from auditd.identity._urls import check_url
+from auditd.settings import check_settings, optional, read_flag, read_path, read_text, setting, table, whole
 
 ALGORITHMS = ("EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256")
 MAX_ISSUER_BYTES = 512
 MAX_LEEWAY_S = 60
 MAX_LIFETIME_S = 366 * 86_400
+
+_AGES = ("jwks_min_age_s", "jwks_max_age_s", "jwks_max_stale_s")
 
 TokenType: TypeAlias = Literal["at+jwt", "any"]
 
@@ -48,7 +52,14 @@ class IssuerConfig:
     """What the operator says of one issuer.
 
     issuer: the exact claim `iss`, at most 512 bytes; never normalized as a URL.
-    jwks_file: the issuer's public keys as a JSON Web Key Set, at most 512 KiB.
+    jwks_file, jwks_url, discovery: where its public keys come from, exactly one of them: a JSON Web Key Set of
+        at most 512 KiB in a file, or at an HTTPS URL, or what OpenID Connect Discovery says of `issuer`.
+    ca_file: who may vouch for the provider's certificate (PEM); None for whom the system trusts.
+    allow_plain_http: whether keys may come over http, which only loopback addresses may be asked by.
+    jwks_min_age_s: keys are not asked for again sooner, whatever the provider or an unknown `kid` says.
+    jwks_max_age_s: nor later, whatever the provider says.
+    jwks_max_stale_s: how long keys are used when newer ones cannot be had.
+    jwks_timeout_s: how long one attempt may take.
     audience: the claim `aud` its tokens carry for this server; None for the server's own.
     algorithms: the signature algorithms it may use, out of `ALGORITHMS`.
     typ: "at+jwt" takes access tokens of RFC 9068 only; "any" also takes what issuers without that standard
@@ -62,7 +73,15 @@ class IssuerConfig:
     """
 
     issuer: str = setting(MISSING, _name)
-    jwks_file: Path = setting(MISSING, read_path)
+    jwks_file: Path | None = setting(None, optional(read_path))
+    jwks_url: str | None = setting(None, optional(read_text))
+    discovery: bool = setting(False, read_flag)
+    ca_file: Path | None = setting(None, optional(read_path))
+    allow_plain_http: bool = setting(False, read_flag)
+    jwks_min_age_s: int = setting(60, whole(1, 3_600))
+    jwks_max_age_s: int = setting(3_600, whole(1, 7 * 86_400))
+    jwks_max_stale_s: int = setting(86_400, whole(1, 30 * 86_400))
+    jwks_timeout_s: int = setting(10, whole(1, 60))
     audience: str | None = setting(None, optional(_name))
     algorithms: tuple[str, ...] = setting(ALGORITHMS, _algorithms)
     typ: TokenType = setting("at+jwt", _typ)
@@ -73,6 +92,31 @@ class IssuerConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, "ISSUER_CONFIG_INVALID", f"issuer {shown(self.issuer)}: ")
+
+    @staticmethod
+    def violations_together(values: Mapping[str, Any]) -> Iterator[Violation]:
+        """Ask for one source of keys, at an address that may be asked, and for ages in their order."""
+        given = [name for name in ("jwks_file", "jwks_url", "discovery") if values.get(name)]
+        if len(given) != 1:
+            problem = f"given are {' and '.join(given)}" if given else "none is given"
+            where = given[-1] if given else "issuer"
+            yield Violation(where, f"expected one of jwks_file, jwks_url and discovery, {problem}")
+        name = "issuer" if values.get("discovery") else "jwks_url"
+        url = values.get(name)
+        if url is not None and given and given[-1] != "jwks_file":
+            try:
+                check_url(url, allow_plain_http=values.get("allow_plain_http", False))
+            except ValueError as error:
+                yield Violation(name, str(error))
+        ages = [(name, values[name]) for name in _AGES if name in values]
+        for (shorter, low), (longer, high) in pairwise(ages):
+            if low > high:
+                yield Violation(longer, f"{high}, expected at least {low}, which is {shorter}")
+
+    @property
+    def key_source(self) -> str:
+        """Where its keys come from, as messages say it."""
+        return str(self.jwks_file or self.jwks_url or f"discovery of {self.issuer}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +135,14 @@ class IssuerKey:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """An issuer whose keys are loaded."""
+    """An issuer with its keys; without any as long as none could be had."""
 
     config: IssuerConfig
-    key_set: KeySet
+    key_set: KeySet | None
 
     @classmethod
     def from_jwks(cls, config: IssuerConfig, jwks: bytes) -> Issuer:
-        """Make an issuer from the bytes of its JSON Web Key Set; `config.jwks_file` is not read.
+        """Make an issuer from the bytes of its JSON Web Key Set; `config` is not asked for the source.
 
         Raises FolderError: `ISSUER_KEYS_INVALID`, when the set is malformed, too large, holds a private
         key or one name twice, or has no usable key.
@@ -106,8 +150,7 @@ class Issuer:
         try:
             return cls(config, parse_jwks(jwks))
         except ValueError as error:
-            message = f"issuer {shown(config.issuer)}: {config.jwks_file}: {error}"
-            raise FolderError("ISSUER_KEYS_INVALID", message) from error
+            raise _keys_error(config, str(error)) from error
 
     @classmethod
     def from_jwks_file(cls, config: IssuerConfig) -> Issuer:
@@ -115,20 +158,37 @@ class Issuer:
 
         Raises FolderError: `ISSUER_KEYS_INVALID`, as `from_jwks`, and when the file cannot be read.
         """
+        assert config.jwks_file is not None
         try:
-            with config.jwks_file.open("rb") as file:
-                jwks = file.read(MAX_JWKS_BYTES + 1)
+            return cls.from_jwks(config, read_jwks_file(config.jwks_file))
         except OSError as error:
-            message = f"issuer {shown(config.issuer)}: {config.jwks_file}: cannot be read: {error.strerror}"
-            raise FolderError("ISSUER_KEYS_INVALID", message) from error
-        return cls.from_jwks(config, jwks)
+            raise _keys_error(config, f"cannot be read: {error.strerror}") from error
 
     @property
     def keys(self) -> tuple[IssuerKey, ...]:
         """Its usable keys, in the order of the set, as they are recorded."""
-        return tuple(IssuerKey(self.config.issuer, key.kid, key.thumbprint, key.jwk_json) for key in self.key_set.keys)
+        keys = self.key_set.keys if self.key_set is not None else ()
+        return tuple(IssuerKey(self.config.issuer, key.kid, key.thumbprint, key.jwk_json) for key in keys)
 
     @property
     def ignored_keys(self) -> tuple[str, ...]:
         """What was wrong with each key that is not used, such as `keys[2]: use: 'enc', expected 'sig'`."""
-        return self.key_set.ignored
+        if self.key_set is None:
+            return ()
+        allowed = self.config.algorithms
+        unfit = [
+            f"kid {shown(key.kid)}: is for {' or '.join(sorted(key.algorithms))}, allowed are {', '.join(allowed)}"
+            for key in self.key_set.keys
+            if key.algorithms.isdisjoint(allowed)
+        ]
+        return (*self.key_set.ignored, *unfit)
+
+
+def read_jwks_file(file: Path) -> bytes:
+    """Return the bytes of a key set, or as many as show that it is too large; raise OSError."""
+    with file.open("rb") as opened:
+        return opened.read(MAX_JWKS_BYTES + 1)
+
+
+def _keys_error(config: IssuerConfig, problem: str) -> FolderError:
+    return FolderError("ISSUER_KEYS_INVALID", f"issuer {shown(config.issuer)}: {config.key_source}: {problem}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from auditd.identity._errors import TokenError, TokenReason
+from auditd.identity._errors import TokenError, TokenReason, UnknownKeyError
 from auditd.identity._keys import UnusableKeyError, VerificationKey, parse_key
 from auditd.identity._strict import parse_json_object, shown
 
 MAX_JWKS_BYTES = 524_288
+MAX_KEYS = 100  # each is recorded when it comes and when it goes
 
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
@@ -19,6 +20,10 @@ class KeySet:
 
     keys: tuple[VerificationKey, ...]
     ignored: tuple[str, ...]
+
+    def names(self, kid: str | None) -> bool:
+        """Whether a key has this very name."""
+        return any(key.kid == kid for key in self.keys)
 
     def select(self, kid: str | None, algorithm: str) -> VerificationKey:
         """Return the one key for a token with this `kid` and `alg`; nothing else in a header plays a part.
@@ -32,11 +37,11 @@ class KeySet:
             fitting = [key for key in self.keys if algorithm in key.algorithms]
             if len(fitting) != 1:
                 message = f"token header kid: missing, and {len(fitting)} of the issuer's keys are for {algorithm}"
-                raise TokenError(TokenReason.UNKNOWN_KEY, message)
+                raise UnknownKeyError(message, None)
             return fitting[0]
         key = next((key for key in self.keys if key.kid == kid), None)
         if key is None:
-            raise TokenError(TokenReason.UNKNOWN_KEY, f"token header kid: {shown(kid)} is no key of the issuer")
+            raise UnknownKeyError(f"token header kid: {shown(kid)} is no key of the issuer", kid)
         if algorithm not in key.algorithms:
             fitting_names = " or ".join(sorted(key.algorithms))
             message = f"token header alg: {shown(algorithm)}, but key {shown(kid)} is for {fitting_names}"
@@ -48,7 +53,7 @@ def parse_jwks(data: bytes) -> KeySet:
     """Read a JSON Web Key Set. Keys that cannot verify tokens here are ignored one by one.
 
     Raises ValueError: when it is over 512 KiB, not one unambiguous JSON object with an array `keys` of
-    objects, holds a private key, names two usable keys alike, or has no usable key.
+    objects, holds a private key, names two usable keys alike, or has no usable key or over 100.
     """
     if len(data) > MAX_JWKS_BYTES:
         raise ValueError(f"{len(data)} bytes, limit {MAX_JWKS_BYTES}")
@@ -68,6 +73,8 @@ def parse_jwks(data: bytes) -> KeySet:
         except UnusableKeyError as error:
             ignored.append(f"keys[{number}]: {error}")
     _refuse_duplicate_names(keys)
+    if len(keys) > MAX_KEYS:
+        raise ValueError(f"keys: {len(keys)}, limit {MAX_KEYS}")
     if not keys:
         raise ValueError("; ".join(["keys: none is usable", *ignored[:8]]))
     return KeySet(tuple(keys), tuple(ignored))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -10,7 +11,7 @@ import grpc
 import orjson
 
 from auditd.entry import KeyMaker, encode_caller
-from auditd.identity import Authenticator, Caller, parse_authorization
+from auditd.identity import Authenticator, Caller, UnknownKeyError, parse_authorization
 from auditd.log import Credential
 from auditd.query import caller_terms
 
@@ -26,18 +27,32 @@ class CallContext:
     credential: Credential
 
 
+Learn = Callable[[UnknownKeyError], Awaitable[bool]]
+"""Says whether a token that was refused for this may be tried again."""
+
+
 class Callers:
     """Knows the caller of every call. Belongs to the event loop's thread."""
 
-    def __init__(self, authenticator: Authenticator, cache_size: int) -> None:
+    def __init__(self, authenticator: Authenticator, learn: Learn, cache_size: int) -> None:
         self._authenticator = authenticator
+        self._learn = learn
         self._contexts: OrderedDict[bytes, CallContext] = OrderedDict()
         self._cache_size = cache_size
 
-    def of(self, context: grpc.aio.ServicerContext) -> CallContext:
-        """Return the verified caller of a call; raise UnauthenticatedError."""
+    async def of(self, context: grpc.aio.ServicerContext) -> CallContext:
+        """Return the verified caller of a call; raise UnauthenticatedError, or UnavailableError.
+
+        Waits for nothing, unless the token is by a key that its issuer may have made since.
+        """
         values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-        caller = self._authenticator.authenticate(parse_authorization(values))
+        token = parse_authorization(values)
+        try:
+            caller = self._authenticator.authenticate(token)
+        except UnknownKeyError as error:
+            if not await self._learn(error):
+                raise
+            caller = self._authenticator.authenticate(token)
         known = self._contexts.get(caller.credential_id)
         if known is None or known.caller is not caller:
             known = self._contexts[caller.credential_id] = self._context(caller)

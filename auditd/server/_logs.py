@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from auditd.entry import parse_leaf, parse_time
 from auditd.errors import FolderError
-from auditd.identity import SYSTEM_LOGS, IssuerKey, Revocation, Revocations
+from auditd.identity import SYSTEM_LOGS, Revocation, Revocations
 from auditd.log import Answers, Log, LogSettings, LogSigner, Observer, QueueLimits, load_signer, sign_peers
 from auditd.server._config import Config
+from auditd.server._key_register import KeyRegister
 from auditd.server._own_events import OwnEvents, cut
 
 _REPLAY_CHUNK = 1_000
@@ -51,11 +52,8 @@ class Logs:
         """What `control` says is revoked, for others to keep up with it."""
         return self._recorded.revocations
 
-    def start(self, issuer_keys: Sequence[IssuerKey]) -> None:
-        """Begin to record: configuration and new issuer keys in `control`, then the start in `access`.
-
-        Returns when all of it is durable.
-        """
+    def start(self) -> None:
+        """Begin to record, the configuration first; return when that is durable."""
         for log in self._by_name.values():
             log.start()
         control = self._by_name["control"]
@@ -63,10 +61,13 @@ class Logs:
         if self._recorded.config != digest:
             attributes = {"sha256": digest, "settings": cut(self._config.text)}
             control.record(self._own_events.by_server("config.change", attributes))
-        for key in issuer_keys:
-            if (key.issuer, key.thumbprint) not in self._recorded.issuer_keys:
-                attributes = {"issuer": key.issuer, "thumbprint": key.thumbprint, "jwk": key.jwk_json}
-                control.record(self._own_events.by_server("issuer_key.add", attributes))
+
+    def key_register(self) -> KeyRegister:
+        """Return the register of the issuers' keys in `control`."""
+        return KeyRegister(self._by_name["control"].record, self._own_events, self._recorded.issuer_keys)
+
+    def record_start(self) -> None:
+        """Record the start of the server in `access`."""
         self._by_name["access"].record(self._own_events.by_server("server.start", self._sizes()))
 
     def record_stop(self) -> None:
@@ -140,6 +141,8 @@ class _Recorded:
             self.config = attributes["sha256"]
         elif event["action"] == "issuer_key.add":
             self.issuer_keys.add((attributes["issuer"], attributes["thumbprint"]))
+        elif event["action"] == "issuer_key.remove":
+            self.issuer_keys.discard((attributes["issuer"], attributes["thumbprint"]))
         elif event["action"] == "revocation.add":
             at_us = parse_time(entry["recorded_at"]) // 1_000
             self.revocations.add(Revocation.from_entry(entry["index"], at_us, attributes, event.get("reason", "")))

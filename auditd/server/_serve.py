@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from auditd.entry import Limits
 from auditd.errors import FolderError
-from auditd.identity import Authenticator, Issuer, IssuerConfig, LocalIssuer
+from auditd.identity import Authenticator
 from auditd.log import Answers, Log, Outcome, Recorded, Submission
 from auditd.server._access import AccessRecorder
 from auditd.server._admin import SERVICE as ADMIN_SERVICE
@@ -23,8 +23,9 @@ from auditd.server._admin import AdminService
 from auditd.server._append import Appender
 from auditd.server._caller import Callers
 from auditd.server._config import Config
-from auditd.server._folder import ISSUER_KEY_NAME, load_page_key
+from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
+from auditd.server._issuers import Issuers, local_issuer
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
@@ -37,44 +38,28 @@ _FRAMING_BYTES = 4 * 1024 * 1024
 _KEEPALIVE_MS = 20_000
 
 
-def load_issuers(config: Config) -> list[Issuer]:
-    """Return the issuers whose tokens are accepted, the folder's own first; raise FolderError for an unfit one."""
-    issuers = [Issuer.from_jwks_file(item) for item in config.issuers]
-    if config.local_issuer.enabled:
-        own = IssuerConfig(
-            issuer=config.local_issuer_name,
-            jwks_file=config.keys / ISSUER_KEY_NAME,
-            max_lifetime_s=config.local_issuer.max_lifetime_s,
-        )
-        issuers.insert(0, Issuer.from_jwks(own, local_issuer(config).jwks()))
-    if not issuers:
-        raise FolderError("NO_ISSUER", "auditd.toml names no issuer and local_issuer is off: nobody could call")
-    return issuers
-
-
-def local_issuer(config: Config) -> LocalIssuer:
-    """Load the folder's own issuer."""
-    return LocalIssuer.load(config.local_issuer_name, config.keys / ISSUER_KEY_NAME, config.local_issuer.max_lifetime_s)
-
-
 async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[[str], None]) -> None:
     """Serve a folder until SIGTERM or SIGINT; `ready` is called with the address once the port answers.
 
     Raises FolderError or DamagedError where the folder must not be served.
     """
     _require_safe(config, listen, insecure=insecure)
-    issuers = load_issuers(config)
+    issuers = Issuers(config)
     indexes = Indexes(config)
 
     deliveries = _Deliveries(asyncio.get_running_loop())
     logs = await asyncio.to_thread(Logs, config, deliveries.deliver, indexes.observer)
     try:
         await asyncio.to_thread(indexes.open, logs.by_name)
-        keys = [key for issuer in issuers for key in issuer.keys]
-        await asyncio.to_thread(logs.start, keys)
-        await _run(config, listen, issuers, logs, indexes, deliveries, ready)
+        await asyncio.to_thread(logs.start)
+        cached = config.limits.max_cached_tokens
+        authenticator = Authenticator(issuers.trusted, config.audience, time.time, cached, logs.revocations)
+        await issuers.start(authenticator, logs.key_register())
+        await asyncio.to_thread(logs.record_start)
+        await _run(config, listen, Callers(authenticator, issuers.learn, cached), logs, indexes, deliveries, ready)
         await asyncio.to_thread(logs.record_stop)
     finally:
+        issuers.close()
         await asyncio.to_thread(indexes.close)
         await asyncio.to_thread(logs.close)
 
@@ -82,7 +67,7 @@ async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[
 async def _run(
     config: Config,
     listen: str,
-    issuers: list[Issuer],
+    callers: Callers,
     logs: Logs,
     indexes: Indexes,
     deliveries: _Deliveries,
@@ -98,10 +83,7 @@ async def _run(
     deliveries.committed = tailer.committed
     service = AuditLogService(
         logs.by_name,
-        Callers(
-            Authenticator(issuers, config.audience, time.time, limits.max_cached_tokens, logs.revocations),
-            limits.max_cached_tokens,
-        ),
+        callers,
         access,
         Appender(_entry_limits(config), record),
         querier,
@@ -195,15 +177,21 @@ def _entry_limits(config: Config) -> Limits:
 
 
 def _require_safe(config: Config, listen: str, *, insecure: bool) -> None:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit():
-        raise FolderError("LISTEN_INVALID", f"listen: {listen!r}, must be HOST:PORT")
+    host = require_listen(listen)
     if config.tls is None and not insecure and not _is_loopback(host):
         raise FolderError(
             "PLAINTEXT_REFUSED",
             f"listen: {listen} is not loopback and no TLS is configured; add a [tls] table to auditd.toml,"
             " or ask for plaintext by name: --insecure",
         )
+
+
+def require_listen(listen: str) -> str:
+    """Return the host of an address to listen on; raise FolderError `LISTEN_INVALID` unless it is `HOST:PORT`."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise FolderError("LISTEN_INVALID", f"listen: {listen!r}, must be HOST:PORT")
+    return host
 
 
 def _is_loopback(host: str) -> bool:

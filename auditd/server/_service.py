@@ -110,7 +110,7 @@ class AuditLogService:
             caller: CallContext | None = None
             request: Request | None = None
             try:
-                caller = self._callers.of(context)
+                caller = await self._callers.of(context)
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
                     request = read(caller, data)
                     return await call(caller, request, context)

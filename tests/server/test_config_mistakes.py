@@ -70,7 +70,7 @@ certificate = ""
         (3, "colour"),
         (6, "limits.drain_s"),
         (7, "limits.max_query_s"),
-        (9, "issuers[0].jwks_file"),
+        (10, "issuers[0].issuer"),
         (11, "issuers[0].leeway_s"),
         (12, "issuers[0].algorithms"),
         (17, "issuers[1].issuer"),

@@ -30,6 +30,11 @@ def auditlog(*arguments: str, **options: object) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.fixture(name="auditlog", scope="session")
+def auditlog_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    return auditlog
+
+
 @dataclass
 class Server:
     """A server folder and, while it runs, the process that serves it."""
@@ -38,6 +43,7 @@ class Server:
     vkeys: dict[str, str]
     process: subprocess.Popen[str] | None = None
     address: str = ""
+    said: str = ""
     _channels: list[grpc.Channel] = field(default_factory=list)
 
     @property
@@ -58,7 +64,7 @@ class Server:
         for line in self.process.stderr:
             said.append(line)
             if "is ready on" in line:
-                self.address = line.split()[-1]
+                self.address, self.said = line.split()[-1], "".join(said)
                 return
         status = self.process.wait()
         raise RuntimeError(f"serve ended with {status}: {''.join(said)}")
@@ -143,3 +149,22 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def serve_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Return a function that makes a folder with these settings and serves it until the module ends."""
+    made: list[Server] = []
+
+    def make(settings: str) -> Server:
+        folder = tmp_path_factory.mktemp("served") / "server"
+        done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        (folder / "auditd.toml").write_text(settings)
+        made.append(Server(folder, json.loads(done.stdout)["vkeys"]))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
