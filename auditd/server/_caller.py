@@ -45,14 +45,17 @@ class Callers:
 
         Waits for nothing, unless the token is by a key that its issuer may have made since.
         """
-        values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-        token = parse_authorization(values)
         try:
-            caller = self._authenticator.authenticate(token)
+            return self.now(context)
         except UnknownKeyError as error:
             if not await self._learn(error):
                 raise
-            caller = self._authenticator.authenticate(token)
+            return self.now(context)
+
+    def now(self, context: grpc.aio.ServicerContext) -> CallContext:
+        """Return the same by the keys at hand, as for a call under way; raises as `of` does."""
+        values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+        caller = self._authenticator.authenticate(parse_authorization(values))
         known = self._contexts.get(caller.credential_id)
         if known is None or known.caller is not caller:
             known = self._contexts[caller.credential_id] = self._context(caller)

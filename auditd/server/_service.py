@@ -129,7 +129,7 @@ class AuditLogService:
             caller: CallContext | None = None
             request: Parsed | None = None
             try:
-                caller = self._callers.of(context)
+                caller = await self._callers.of(context)
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
                     request = self._parse(kind, data)
                 await method(caller, request, context)
@@ -242,7 +242,7 @@ class AuditLogService:
 
     async def _tail(self, caller: CallContext, request: pb.TailRequest, context: Context) -> None:
         def authorize() -> Log:
-            return self._log(self._callers.of(context), request.log, Permission.QUERY)
+            return self._log(self._callers.now(context), request.log, Permission.QUERY)
 
         prepared = self._tailer.prepare(self._log(caller, request.log, Permission.QUERY), request)
         await self._tailer.run(prepared, caller, peer_ip(context), authorize, context.write)
