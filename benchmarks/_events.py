@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from auditd_client import Event, event_from_dict
-from auditd_client.importers import CLOUDTRAIL, find_files
+from auditd_client.importers import find_files, importer
 from benchmarks._frames import Template, make_templates
 from demo import generate_cloudtrail, generate_small
 
@@ -65,6 +65,7 @@ def cloudtrail_events(folder: Path) -> Kind:
 
 
 def _real_events(folder: Path) -> Iterator[Event]:
-    for file in find_files(CLOUDTRAIL, [folder]):
-        for placed in CLOUDTRAIL.read(file):
+    cloudtrail = importer("cloudtrail")
+    for file in find_files(cloudtrail, [str(folder)]):
+        for placed in cloudtrail.read_file(Path(file)):
             yield placed.event

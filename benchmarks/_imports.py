@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 from auditd_client import Client
-from auditd_client.importers import CLOUDTRAIL, find_files
+from auditd_client.importers import find_files, importer
 from benchmarks._append import WrongCountError
 from demo._server import Server, auditlog
 
@@ -18,14 +18,14 @@ _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 
 def copy_files(source: Path, target: Path, copies: int) -> int:
     """Write copies of the CloudTrail files of a folder, each record with fresh ids; return their records' number."""
-    records = 0
-    for file in find_files(CLOUDTRAIL, [source]):
+    records, cloudtrail = 0, importer("cloudtrail")
+    for file in map(Path, find_files(cloudtrail, [str(source)])):
         data = file.read_bytes()
         text = gzip.decompress(data) if file.suffix == ".gz" else data
         for copy in range(copies):
             fresh = _UUID.sub(lambda _: str(uuid.uuid4()).encode(), text)
             (target / f"{copy:03}_{file.name.removesuffix('.gz')}.gz").write_bytes(gzip.compress(fresh, 6, mtime=0))
-        records += copies * sum(1 for _ in CLOUDTRAIL.read(file))
+        records += copies * sum(1 for _ in cloudtrail.read_file(file))
     return records
 
 

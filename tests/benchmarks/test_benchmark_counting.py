@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from auditd_client.importers import CLOUDTRAIL
+from auditd_client.importers import importer
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from benchmarks._append import Recorded, WrongCountError, count_recorded
 from benchmarks._imports import copy_files
@@ -62,7 +62,7 @@ def test_copies_of_cloudtrail_files_differ_in_every_id_and_in_nothing_else(tmp_p
     copies = [json.loads(gzip.decompress(file.read_bytes()))["Records"] for file in sorted(target.iterdir())]
     assert len({records[0].pop("eventID") for records in copies} - {record["eventID"]}) == 3
     assert all(records == copies[0] for records in copies)
-    assert sum(1 for file in target.iterdir() for _ in CLOUDTRAIL.read(file)) == 6
+    assert sum(1 for file in target.iterdir() for _ in importer("cloudtrail").read_file(file)) == 6
 
 
 def test_a_process_knows_its_memory_and_time():

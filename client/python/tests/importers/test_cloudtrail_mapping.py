@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditd_client.importers import find_files
+from auditd_client.importers import find_files, importer
+from auditd_client.importers._errors import RecordError
+from auditd_client.importers._mapper import Mapper
 from auditd_client.importers._members import object_at
-from auditd_client.importers.cloudtrail import CLOUDTRAIL, RecordError, event_from_record
 from auditd_proto.v1.event_pb2 import DENIED, FAILURE, SUCCESS
 
+CLOUDTRAIL = importer("cloudtrail")
 REAL_FILES = Path(__file__).parents[5] / "shared" / "data" / "cloudtrail"
 
 BASE = {
@@ -33,6 +35,10 @@ def event_of(**members):
     return event_from_record(object_at(json.dumps(record), 0))
 
 
+def event_from_record(record):
+    return Mapper(CLOUDTRAIL.mapping).event(record, lambda: pytest.fail("a CloudTrail event has an id"))
+
+
 def attributes_of(event):
     return json.loads(event.attributes_json or "{}", parse_int=str, parse_float=str)
 
@@ -46,6 +52,7 @@ def restored(event):
         service, _, name = event.action.partition(".")
         record["eventSource"], record["eventName"] = f"{service}.amazonaws.com", name
     code = record.get("errorCode")
+    code = json.dumps(code) if isinstance(code, bool) else code
     if isinstance(code, str) and event.reason.startswith(f"{code}: "):
         record.setdefault("errorMessage", event.reason.removeprefix(f"{code}: "))
     for name, value in {
@@ -101,7 +108,7 @@ def test_a_record_becomes_an_event():
         ({"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Failure"}}, FAILURE, ""),
         ({"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Success"}}, SUCCESS, ""),
         ({"errorCode": ""}, SUCCESS, ""),
-        ({"errorCode": 404}, FAILURE, ""),
+        ({"errorCode": 404}, FAILURE, "404"),
         ({"errorCode": "A", "errorMessage": "x" * 2000}, FAILURE, "A"),
         ({"errorCode": "A", "errorMessage": "two\nlines"}, FAILURE, "A"),
         ({"errorCode": "A: B", "errorMessage": "m"}, FAILURE, "A: B: m"),
@@ -135,7 +142,7 @@ def test_outcome_and_reason_follow_the_error_code(members, outcome, reason):
          {"type": "Root", "id": "1"}),
         ({"type": "AssumedRole", "arn": "a" * 300, "principalId": "AROA:s"},
          {"type": "AssumedRole", "id": "AROA:s", "name": "s"}),
-        ({"type": ["odd"], "arn": 5, "userName": "x\x00", "sessionContext": [], "accessKeyId": 1}, {}),
+        ({"type": ["odd"], "arn": 5, "userName": "x\x00", "sessionContext": [], "accessKeyId": 1}, {"id": "5"}),
         ("odd", None),
         (None, None),
     ],
@@ -152,7 +159,7 @@ def test_the_actor_is_who_the_identity_says(identity, expected):
 def test_takes_as_many_resources_as_an_event_may_have():
     resources = [{"ARN": f"arn:{number}"} for number in range(70)]
     event = event_of(resources=[{"type": "AWS::S3::Object", "ARNPrefix": "arn:x"}, "odd", *resources])
-    assert [resource.id for resource in event.resources] == [f"arn:{number}" for number in range(62)]
+    assert [resource.id for resource in event.resources] == [f"arn:{number}" for number in range(64)]
     assert len(attributes_of(event)["resources"]) == 72
 
 
@@ -169,7 +176,6 @@ def test_takes_as_many_resources_as_an_event_may_have():
         ("userAgent", ""),
         ("userAgent", "a\x1b[31m"),
         ("userAgent", "\ud800"),
-        ("requestID", 17),
         ("requestID", "x" * 257),
         ("recipientAccountId", ["1"]),
     ],
@@ -186,7 +192,6 @@ def test_what_a_field_cannot_hold_stays_in_the_attributes(name, value):
     [
         ({"eventSource": "custom.example.com"}, "custom.example.com.CreateUser"),
         ({"eventSource": "a.b.amazonaws.com"}, "a.b.CreateUser"),
-        ({"eventSource": ".amazonaws.com"}, ".CreateUser"),
         ({"eventSource": "amazonaws.com"}, "amazonaws.com.CreateUser"),
     ],
 )
@@ -203,10 +208,11 @@ def test_an_unusual_source_stays_in_the_attributes_too(members, action):
         ({"eventID": ""}, "eventID: '' is no text of 1 to 128 bytes"),
         ({"eventID": "x" * 129}, "is no text of 1 to 128 bytes"),
         ({"eventTime": None}, "eventTime: missing"),
-        ({"eventTime": "noon"}, "eventTime: 'noon' is no time"),
-        ({"eventTime": "2023-07-10T11:54:39"}, "eventTime: '2023-07-10T11:54:39' has no time zone"),
+        ({"eventTime": "noon"}, "eventTime: 'noon' is no RFC 3339 time"),
+        ({"eventTime": "2023-07-10T11:54:39"}, "eventTime: '2023-07-10T11:54:39' is no RFC 3339 time with an offset"),
         ({"eventSource": None}, "eventSource: missing"),
-        ({"eventName": 1}, "eventName: '1' is no text of 1 to 127 bytes"),
+        ({"eventSource": ".amazonaws.com"}, "eventSource or eventName: missing"),
+        ({"eventName": "n" * 300}, "is no text of 1 to 256 bytes"),
     ],
 )
 def test_refuses_a_record_without_what_an_event_needs(members, message):
@@ -215,12 +221,19 @@ def test_refuses_a_record_without_what_an_event_needs(members, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("time", ["2023-07-10T11:54:39.250Z", "2023-07-10T13:54:39+02:00", "2023-07-10 11:54:39Z"])
+@pytest.mark.parametrize("time", ["2023-07-10T11:54:39.25Z", "2023-07-10T13:54:39+02:00", "2023-07-10 11:54:39Z"])
 def test_an_unusual_time_is_the_same_moment_and_stays_as_written(time):
     event = event_of(eventTime=time)
     assert event.time.seconds == 1688990079
-    assert event.time.nanos == (250_000_000 if ".250" in time else 0)
+    assert event.time.nanos == (250_000_000 if ".25" in time else 0)
     assert attributes_of(event)["eventTime"] == time
+
+
+def test_a_number_is_said_as_text_and_stays_as_it_was():
+    event = event_of(requestID=17, eventName=1)
+    assert (event.origin.request_id, event.action) == ("17", "iam.1")
+    assert attributes_of(event)["requestID"] == "17"
+    assert '"eventSource": "iam.amazonaws.com"' in event.attributes_json
 
 
 def test_attributes_keep_their_text():
@@ -256,7 +269,11 @@ def test_any_record_can_be_put_together_again(members):
 def real_events():
     if not REAL_FILES.is_dir():
         pytest.skip(f"no CloudTrail files at {REAL_FILES}")
-    return [placed.event for file in find_files(CLOUDTRAIL, [REAL_FILES]) for placed in CLOUDTRAIL.read(file)]
+    return [
+        placed.event
+        for file in find_files(CLOUDTRAIL, [str(REAL_FILES)])
+        for placed in CLOUDTRAIL.read_file(Path(file))
+    ]
 
 
 def test_real_records_have_the_outcomes_that_they_report(real_events):
@@ -268,7 +285,7 @@ def test_real_records_have_the_outcomes_that_they_report(real_events):
 def test_real_records_can_be_put_together_again(real_events):
     records = [
         record
-        for file in find_files(CLOUDTRAIL, [REAL_FILES])
-        for record in json.loads(gzip.decompress(file.read_bytes()), parse_int=str, parse_float=str)["Records"]
+        for file in find_files(CLOUDTRAIL, [str(REAL_FILES)])
+        for record in json.loads(gzip.decompress(Path(file).read_bytes()), parse_int=str, parse_float=str)["Records"]
     ]
     assert list(map(restored, real_events)) == records
