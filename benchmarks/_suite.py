@@ -11,6 +11,7 @@ from statistics import median
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
 from benchmarks._append import Appended, Subject
+from benchmarks._authentication import Authentication, ed25519_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
 from benchmarks._imports import copy_files, import_per_s
 from benchmarks._leaves import Entries, make_entries
@@ -82,6 +83,8 @@ class Suite:
         self._append_all()
         self._tell("reads")
         self._read()
+        self._tell("authentication")
+        self._authenticate()
         self._tell("import")
         self._import()
         self._tell("memory and disk")
@@ -213,6 +216,25 @@ class Suite:
             note = f"{wanted.filter}; p99 {load.wait_ms(0.99):.1f} ms"
             self._add(section, f"query, {wanted.name}: newest 100", 1_000 * median(load.waits_s), "ms", note=note)
         self._add(section, "query, text that is nowhere: scan", reads.scan_per_s(self._small), "entries/s")
+
+    def _authenticate(self) -> None:
+        section, count = "Authentication", 500 * self._settings.rounds
+        authentication = Authentication()
+        alone = max(ed25519_per_s(count) for _ in range(self._settings.rounds))
+        rate = max(authentication.first_seen_per_s(count) for _ in range(self._settings.rounds))
+        note = f"one thread; Ed25519 verification alone: {alone:,.0f}/s"
+        self._add(section, "first-seen EdDSA tokens", rate, "tokens/s", target=3_000, note=note)
+        self._add(
+            section,
+            "token seen before",
+            min(authentication.remembered_us(20 * count) for _ in range(self._settings.rounds)),
+            "us/call",
+            limit=1e6 / self._cell(self._small, 1, 64).events_per_s,
+            limit_name="append of one event, 64 callers",
+            target=0.05,
+            at_most=True,
+            note="what an append would save without authentication",
+        )
 
     def _import(self) -> None:
         section, name, target = "Import", "auditlog import cloudtrail, end to end", 8_000

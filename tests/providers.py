@@ -103,6 +103,14 @@ class Provider:
         return jwt.encode(payload, self.keys[kid], algorithm="EdDSA", headers={"kid": named or kid, "typ": "at+jwt"})
 
 
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what a server does by itself."""
+    ends = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ends, "it did not come to pass"
+        time.sleep(0.05)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False

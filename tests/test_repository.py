@@ -26,6 +26,7 @@ MACHINE_PATHS = [f"/{folder}/" for folder in ("work", "root")] + [f"/{'tmp'}/{'s
 REGISTRIES = [
     ".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("proxy.golang", "org"))
 ]
+NPM_LOCKS = (".ci/package-lock.json", "tests/oidc/package-lock.json")
 MAX_MODULE_LINES = 600
 MAX_FUNCTION_LINES = 80
 PACKAGES = ("auditd", "auditd_client", "auditd_proto", "demo", "benchmarks")
@@ -66,13 +67,14 @@ def test_no_file_names_a_machine_or_a_registry(forbidden):
     assert holders == []
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", ".ci/package-lock.json", "tests/clients/go/go.sum"])
+@pytest.mark.parametrize("lock", ["requirements.lock", *NPM_LOCKS, "tests/clients/go/go.sum"])
 def test_lock_files_hold_no_addresses(lock):
     assert re.findall(r"(?:https?|file)://\S+", (ROOT / lock).read_text()) == []
 
 
-def test_every_package_of_the_npm_lock_is_pinned_by_hash():
-    packages = json.loads((ROOT / ".ci/package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize("lock", NPM_LOCKS)
+def test_every_package_of_an_npm_lock_is_pinned_by_hash(lock):
+    packages = json.loads((ROOT / lock).read_text())["packages"]
     unpinned = [name for name, package in packages.items() if name and "integrity" not in package]
     assert unpinned == []
 

@@ -1,4 +1,8 @@
-"""The threat list: every way to get in with a token that should not get in, by name."""
+"""The threat list: every way to get in with a token that should not get in, by name.
+
+Where keys come from has a list of its own, test_key_fetching.py; floods of unknown keys, keys that are gone and sets
+that are stale are in test_key_rotation.py. Over the network, with real providers: tests/system/test_issuers.py.
+"""
 
 import json
 
@@ -7,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from auditd.errors import FolderError, UnavailableError
 from auditd.identity import Issuer, IssuerConfig, TokenError, parse_authorization
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -175,6 +180,51 @@ def test_ed25519_key_of_small_order_verifies_what_nobody_signed(forge):
     server = forge.trust(jwk, forge.jwk("ed25519"))
     signing_input = forge.token(header=forge.header(kid="small")).rsplit(".", 1)[0]
     assert forge.reason(server, f"{signing_input}.{forge.b64(neutral + bytes(32))}") == "TOKEN_UNKNOWN_KEY"
+
+
+@pytest.mark.parametrize("curve", ["Ed448", "X25519", "P-256"])
+def test_eddsa_key_of_another_curve(forge, curve):
+    jwk = forge.jwk("ed25519", crv=curve, kid="odd")
+    server = forge.trust(jwk, forge.jwk("ed25519"))
+    assert forge.reason(server, forge.token(header=forge.header(kid="odd"))) == "TOKEN_UNKNOWN_KEY"
+
+
+def test_second_key_of_the_same_name_spoils_the_whole_set(forge):
+    stranger = {"kty": "OKP", "crv": "Ed25519", "x": forge.b64(forge.stranger.public_key().public_bytes_raw())}
+    with pytest.raises(FolderError, match="names two keys"):
+        forge.trust(forge.jwk("ed25519"), stranger | {"kid": "ed25519"})
+
+
+def test_shared_secret_among_the_keys_verifies_nothing(forge):
+    secret = b"a secret that is no public key"
+    server = forge.trust({"kty": "oct", "kid": "shared", "k": forge.b64(secret)}, forge.jwk("ed25519"))
+    for algorithm in ("HS256", "EdDSA"):
+        token = forge.mac(secret, forge.header(algorithm, kid="shared"))
+        assert forge.reason(server, token) in ("TOKEN_ALGORITHM", "TOKEN_UNKNOWN_KEY")
+
+
+def test_issuer_whose_keys_are_not_known_gets_nobody_in(forge, server):
+    token = forge.token()
+    assert server.authenticate(token)
+    server.replace_issuer(Issuer(IssuerConfig(issuer=forge.issuer, jwks_file="idp.json"), None))
+    with pytest.raises(UnavailableError) as caught:
+        server.authenticate(token)
+    assert caught.value.reason == "ISSUER_UNAVAILABLE"
+
+
+def test_key_of_one_issuer_under_the_name_of_another_after_a_rotation(forge, server):
+    theirs = Issuer.from_jwks(
+        IssuerConfig(issuer="https://other.example", jwks_file="other.json"), forge.jwks(forge.jwk("rsa"))
+    )
+    server.replace_issuer(theirs)
+    token = forge.token("EdDSA", claims=forge.claims(iss="https://other.example"))
+    assert forge.reason(server, token) == "TOKEN_UNKNOWN_KEY"
+    assert server.authenticate(forge.token())
+
+
+def test_role_of_the_provider_does_not_become_ours_by_its_name(forge):
+    server = forge.trust(roles={"audit-team": ("reader",)})
+    assert server.authenticate(forge.token(claims=forge.claims(roles=["admin", "writer"]))).roles == ()
 
 
 def test_key_removed_from_the_set(forge, server):

@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from tests.providers import running_provider
+from tests.providers import running_provider, until
 
 HEAD = 'format = 1\norigin = "audit.example.com"\n'
 SOURCES = ("hang", "away", "large", "html", "private", "twice", "gone")
@@ -57,14 +57,6 @@ def control(server, name):
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     keys = [event for event in events if event["action"].startswith("issuer_key.")]
     return [event for event in keys if event["attributes"]["issuer"] == issuer(name)]
-
-
-def until(condition):
-    """Wait for what the server does by itself."""
-    ends = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < ends, "it did not come to pass"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
