@@ -61,7 +61,7 @@ class Subject:
         self.server = server
         self.kind = kind
         self.reader = server.token("auditor", "auditor")
-        self._writer = server.token("svc-bench", "writer")
+        self.writer = server.token("svc-bench", "writer")
         self._maker = EventMaker(kind.templates, time.time_ns())
 
     @property
@@ -86,7 +86,7 @@ class Subject:
         most = min(_MOST_CALLS_PER_S, _MOST_EVENTS_PER_S // batch)
         requests = list(self._maker.requests(batch, max(callers, int(most * limit_s)), proofs=proofs))
         size, used = self.size(), processor_s(self.pid)
-        load = run_load(self.method("Append", self._writer), requests, callers, limit_s)
+        load = run_load(self.method("Append", self.writer), requests, callers, limit_s)
         used = processor_s(self.pid) - used
         recorded = count_recorded(load.answers, batch, size, self.size())
         return Appended(batch, recorded.events, load, recorded.commits, 1e6 * used / recorded.events)

@@ -10,6 +10,7 @@ from statistics import median
 
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
+from benchmarks import _tails as tails
 from benchmarks._append import Appended, Subject
 from benchmarks._authentication import Authentication, ed25519_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
@@ -28,6 +29,7 @@ BATCH_CALLERS = 8
 """Callers of the batches that are held against SQLite: enough to keep the writer busy."""
 
 _MOST_NOOPS_PER_S = 20_000
+_TAILED_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Suite:
         self._read()
         self._tell("authentication")
         self._authenticate()
+        self._tell("tails")
+        self._tails()
         self._tell("import")
         self._import()
         self._tell("memory and disk")
@@ -234,6 +238,34 @@ class Suite:
             target=0.05,
             at_most=True,
             note="what an append would save without authentication",
+        )
+
+    def _tails(self) -> None:
+        section = "Tails"
+        self._delay("a receipt reaches a tail, at most (p99)")
+        cost = tails.idle_cost(self._small, max(10.0, self._settings.load_s))
+        name = f"{tails.TAILS:,} tails of a log in which nothing happens"
+        self._add(section, f"{name}, processor", 100 * cost.processor_share, "% of a core", target=5, at_most=True)
+        self._add(section, f"{name}, memory each", cost.kilobytes_each, "kB", target=50, at_most=True)
+        alone = self._append_rate()
+        with tails.idle_tails(self._small):
+            self._delay(f"the same beside {tails.TAILS:,} tails whose filter selects nothing")
+            beside = self._append_rate()
+        name = f"batches of 1,000, {BATCH_CALLERS} callers, beside {tails.TAILS:,} tails whose filter selects nothing"
+        self._add(section, name, beside, "events/s", limit=alone, limit_name="without tails", target=0.8)
+        self._catch_up(self._small)
+
+    def _delay(self, name: str) -> None:
+        waits = tails.delays_s(self._small, _TAILED_EVENTS)
+        note = f"p50 {1_000 * median(waits):.1f} ms, of {_TAILED_EVENTS:,} events one after the other"
+        value = 1_000 * waits[int(0.99 * len(waits))]
+        self._add("Tails", name, value, "ms", target=100, at_most=True, note=note)
+
+    def _append_rate(self) -> float:
+        self._catch_up(self._small)
+        return max(
+            self._small.append(1_000, BATCH_CALLERS, self._settings.load_s).events_per_s
+            for _ in range(self._settings.rounds)
         )
 
     def _import(self) -> None:
