@@ -35,6 +35,10 @@ def test_the_go_excerpt_is_part_of_the_program_that_is_tested():
     assert found[2] in (ROOT / found[1]).read_text(encoding="utf-8")
 
 
+def test_the_guide_to_following_and_counting_is_real(run_page):
+    run_page("docs/guides/following.md", before=SERVER)
+
+
 def test_the_guide_to_verifying_is_real(run_page):
     events = """\
 $ auditlog append --action user.login --actor-id bob > receipts

@@ -236,8 +236,9 @@ class AsyncClient(Connection):
         self, request: pb.AggregateRequest, counts: PartialCounts, timeout_s: float
     ) -> AsyncIterator[Counts]:
         while True:
-            yield counts.add(await self._run(self._flows.counts(request, timeout_s)))
-            if not request.page_token:
+            so_far = counts.add(await self._run(self._flows.counts(request, timeout_s)))
+            yield so_far
+            if so_far.is_complete or not request.page_token:
                 return
 
     async def prove(

@@ -342,8 +342,9 @@ class Client(Connection):
 
     def _count(self, request: pb.AggregateRequest, counts: PartialCounts, timeout_s: float) -> Iterator[Counts]:
         while True:
-            yield counts.add(self._run(self._flows.counts(request, timeout_s)))
-            if not request.page_token:
+            so_far = counts.add(self._run(self._flows.counts(request, timeout_s)))
+            yield so_far
+            if so_far.is_complete or not request.page_token:
                 return
 
     def prove(

@@ -49,9 +49,8 @@ class PartialCounts:
 
         Raises ServerError if it does not follow, or makes no progress.
         """
-        if part.first_index != self._next_index or not part.first_index < max(part.next_index, 1) <= max(
-            part.tree_size, 1
-        ):
+        first, end, size = part.first_index, part.next_index, part.tree_size
+        if first != self._next_index or not first <= end <= size or first == end < size:
             raise ServerError(
                 f"counts from {part.first_index} to {part.next_index} of {part.tree_size},"
                 f" where they were to go on at {self._next_index}",

@@ -127,6 +127,8 @@ class LogDouble(AuditLogServiceServicer):
         self.script = deque()
         self.room = 1_000
         self.stored_but = deque()
+        self.tails = deque()
+        self.counts = deque()
         self.reset()
 
     def reset(self):
@@ -236,6 +238,29 @@ class LogDouble(AuditLogServiceServicer):
             tree_size=len(indexes),
         )
 
+    def Tail(self, request, context):  # noqa: N802
+        """Obey the next function of `tails`: what it yields is sent, and a Failure ends the stream."""
+        self._begin("Tail", request, context)
+        for item in self.tails.popleft()(request):
+            if isinstance(item, Failure):
+                self._abort(item, context)
+            yield item
+
+    def message(self, first, end, indexes=None, known_size=0):
+        """What a tail says of the entries in `[first, end)`."""
+        size = len(self.leaves)
+        message = pb.TailResponse(first_index=first, next_index=end, checkpoint=self.tree.note())
+        for index in range(first, end) if indexes is None else indexes:
+            path = self.tree.path(index, 0, size)
+            message.entries.add(index=index, leaf=self.leaves[index], inclusion_proof=path)
+        if known_size:
+            message.consistency_proof.extend(self.tree.consistency(known_size, 0, size))
+        return message
+
+    def Aggregate(self, request, context):  # noqa: N802
+        self._begin("Aggregate", request, context)
+        return self.counts.popleft()
+
     def Prove(self, request, context):  # noqa: N802
         self._begin("Prove", request, context)
         size = len(self.leaves)
@@ -301,6 +326,8 @@ def double(server_for_all):
     double.calls.clear()
     double.script.clear()
     double.stored_but.clear()
+    double.tails.clear()
+    double.counts.clear()
     double.room = 1_000
     double.reset()
     return double
