@@ -10,8 +10,20 @@ from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auditd.identity import Authenticator, Issuer, IssuerConfig, LocalIssuer, UnknownKeyError
+from auditd.identity import (
+    Authenticator,
+    CertificateCallers,
+    Issuer,
+    IssuerConfig,
+    LocalIssuer,
+    Revocation,
+    Revocations,
+    Revoked,
+    RevokedKind,
+    UnknownKeyError,
+)
 from auditd.server._caller import Callers
+from auditd.server._certificates import Certificates
 
 ISSUER = "https://idp.example.com"
 AUDIENCE = "audit.example.com"
@@ -19,13 +31,18 @@ _CACHED_TOKENS = 2_048
 
 
 class Authentication:
-    """A server's way from metadata to a caller, and tokens of one Ed25519 key for it."""
+    """A server's way from metadata to a caller, and tokens of one Ed25519 key for it; `revoked` others are revoked."""
 
-    def __init__(self) -> None:
+    def __init__(self, revoked: int = 0) -> None:
         self._issuer = LocalIssuer.create(ISSUER)
         config = IssuerConfig(issuer=ISSUER, jwks_file=Path("jwks.json"))
         trusted = Issuer.from_jwks(config, self._issuer.jwks())
-        self._callers = Callers(Authenticator([trusted], AUDIENCE), _learn_nothing, _CACHED_TOKENS)
+        revocations = Revocations()
+        for index in range(revoked):
+            revocations.add(Revocation(index, Revoked(RevokedKind.JTI, ISSUER, f"token-{index}"), 0))
+        authenticator = Authenticator([trusted], AUDIENCE, time.time, _CACHED_TOKENS, revocations)
+        certificates = Certificates(CertificateCallers("", (), revocations), _record_nothing, ())
+        self._callers = Callers(authenticator, _learn_nothing, certificates, _CACHED_TOKENS)
 
     def first_seen_per_s(self, count: int) -> float:
         """Return how many tokens a second are verified that were never seen before; one thread."""
@@ -59,6 +76,10 @@ def ed25519_per_s(count: int) -> float:
     for _ in range(count):
         public.verify(signature, message)
     return count / (time.perf_counter() - started)
+
+
+async def _record_nothing(_action: str, _attributes: object) -> None:
+    return None
 
 
 async def _learn_nothing(_: UnknownKeyError) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,10 @@ def _check_config(folder: Path) -> None:
     click.echo(f"{shown(str(checked.config.path))}: no mistakes")
 
 
-def _ready(address: str) -> None:
-    click.echo(f"auditd is ready on {address}", err=True)
+def _ready(addresses: Sequence[str]) -> None:
+    for address in addresses[1:]:
+        click.echo(f"clients without a certificate: {address}", err=True)
+    click.echo(f"auditd is ready on {addresses[0]}", err=True)
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

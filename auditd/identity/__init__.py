@@ -2,6 +2,8 @@
 
 from auditd.identity._authenticator import Authenticator, parse_authorization
 from auditd.identity._caller import Caller, Credential
+from auditd.identity._certificate import ClientCertificate
+from auditd.identity._certificate_callers import CertificateCallers, CertificateConfig
 from auditd.identity._claim_mapping import ClaimMapping
 from auditd.identity._errors import TokenError, TokenReason, UnknownKeyError
 from auditd.identity._issuer import ALGORITHMS, MAX_LIFETIME_S, Issuer, IssuerConfig, IssuerKey
@@ -19,7 +21,10 @@ __all__ = [
     "SYSTEM_LOGS",
     "Authenticator",
     "Caller",
+    "CertificateCallers",
+    "CertificateConfig",
     "ClaimMapping",
+    "ClientCertificate",
     "Credential",
     "Issuer",
     "IssuerConfig",

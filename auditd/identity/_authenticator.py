@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from auditd.errors import FolderError, UnavailableError
 from auditd.identity._caller import Caller, Credential
+from auditd.identity._certificate import ClientCertificate
 from auditd.identity._claims import MAX_SUBJECT_BYTES, check_claims
 from auditd.identity._errors import TokenError, TokenReason, UnknownKeyError
 from auditd.identity._issuer import Issuer
@@ -40,6 +43,14 @@ def parse_authorization(values: Sequence[str]) -> str:
     if scheme.lower() != "bearer" or not token:
         raise TokenError(TokenReason.MALFORMED, "authorization: expected 'Bearer <token>'")
     return token
+
+
+PresentedCertificate: TypeAlias = Callable[[], ClientCertificate | None]
+"""Returns the certificate that the client of the very connection presented, None if it did not."""
+
+
+def _no_certificate() -> None:
+    return None
 
 
 @dataclass(slots=True)
@@ -82,12 +93,18 @@ class Authenticator:
         self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
         self._epoch = 0
 
-    def authenticate(self, token: str) -> Caller:
-        """Return the caller that `token` proves.
+    def authenticate(self, token: str, certificate: PresentedCertificate = _no_certificate) -> Caller:
+        """Return the caller that `token` proves on a connection whose client presented `certificate`.
 
         Raises TokenError: with the reason of the first rule broken; UnknownKeyError where the issuer may have
         a newer key. Raises UnavailableError: `ISSUER_UNAVAILABLE`, as long as its issuer's keys are not known.
         """
+        caller = self._remembered_or_verified(token)
+        if caller.bound_to is not None:
+            _require_bound(caller, caller.bound_to, certificate())
+        return caller
+
+    def _remembered_or_verified(self, token: str) -> Caller:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         now = self._clock()
         # Read before anything is judged by them: what changes meanwhile is looked at again with the next call.
@@ -169,6 +186,7 @@ class Authenticator:
             tenant=claims.tenant,
             method=claims.method,
             issued_at=claims.issued_at,
+            bound_to=claims.bound_to,
             credential=Credential.from_parts(
                 config.issuer, jws.header_text, jws.payload_text, jws.signature_text, claims.expires_at
             ),
@@ -193,6 +211,16 @@ def _select(issuer: Issuer, jws: CompactJws) -> VerificationKey:
     except UnknownKeyError as error:
         error.issuer = name
         raise
+
+
+def _require_bound(caller: Caller, digest: bytes, certificate: ClientCertificate | None) -> None:
+    """Refuse a bound token that did not come over a connection with its certificate (RFC 8705 section 3)."""
+    if certificate is not None and hmac.compare_digest(digest, certificate.credential_id):
+        return
+    presented = "not the one it is bound to" if certificate is not None else "missing on this connection"
+    error = TokenError(TokenReason.SENDER_CONSTRAINED, f"token claim cnf: the client certificate is {presented}")
+    error.unverified_subject = caller.subject
+    raise error
 
 
 def _check_type(jws: CompactJws, expected: str) -> None:

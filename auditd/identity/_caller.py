@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from auditd.errors import PermissionDeniedError
+from auditd.identity._certificate import ClientCertificate
 from auditd.identity._roles import Permission, Permissions, roles_allowing
 from auditd.identity._strict import shown
 
@@ -46,13 +47,15 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a call, as a verified token says.
+    """Who makes a call, as a verified token says, or a client certificate that is known here.
 
     `roles` are all that the token names, in its order and by the issuer's mapping; `permissions` come from
     the built-in ones among them. `session`, `tenant` and `method` are None where the token does not say.
     `kid` and `key_thumbprint` (RFC 7638, 43 characters) name the issuer's key that verified the token, and
     `key_jwk` is that key in its canonical form. `credential_id` (32 bytes) and `expires_at` (Unix seconds)
     are those of `credential`. `issued_at` is the Unix time at which it was issued, None where it does not say.
+    `bound_to` is the SHA-256 of the client certificate without which the token is not good, if there is one.
+    Of a certificate `key_thumbprint` is its `x5t#S256`.
     """
 
     issuer: str
@@ -63,21 +66,26 @@ class Caller:
     kid: str | None
     key_thumbprint: str
     key_jwk: str
-    credential: Credential
+    credential: Credential | ClientCertificate
     session: str | None = None
     tenant: str | None = None
     method: str | None = None
     issued_at: float | None = None
-    kind: Literal["token"] = "token"
+    bound_to: bytes | None = None
+
+    @property
+    def kind(self) -> Literal["token", "certificate"]:
+        """How the caller was known."""
+        return "token" if isinstance(self.credential, Credential) else "certificate"
 
     @property
     def credential_id(self) -> bytes:
-        """The 32 bytes that an entry holds to commit to this caller's token."""
+        """The 32 bytes that an entry holds to commit to this caller's token or certificate."""
         return self.credential.credential_id
 
     @property
     def expires_at(self) -> int:
-        """Unix time in seconds from which the token is refused."""
+        """Unix time in seconds from which the credential is refused."""
         return self.credential.expires_at
 
     def may(self, permission: Permission, log: str) -> bool:
@@ -94,7 +102,7 @@ class Caller:
         granting = roles_allowing(permission, log)
         needed = f"needs the role {' or '.join(granting)}" if granting else "is allowed to no role"
         facts = {"permission": permission, "log": log[:64], "roles": ",".join(granting)}
-        message = f"{permission} on log {shown(log)} {needed}; this token has {self._own_roles()}"
+        message = f"{permission} on log {shown(log)} {needed}; the caller has {self._own_roles()}"
         raise PermissionDeniedError("PERMISSION_DENIED", message, facts)
 
     def require_any(self) -> None:
@@ -103,7 +111,7 @@ class Caller:
         Raises PermissionDeniedError: `PERMISSION_DENIED`.
         """
         if not self.permissions:
-            message = f"some permission is needed; this token has {self._own_roles()}, which gives none"
+            message = f"some permission is needed; the caller has {self._own_roles()}, which gives none"
             raise PermissionDeniedError("PERMISSION_DENIED", message)
 
     def _own_roles(self) -> str:

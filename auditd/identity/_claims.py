@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from auditd.identity._claim_mapping import ClaimPath, find_claim, map_roles, path_text
 from auditd.identity._errors import TokenError, TokenReason
 from auditd.identity._issuer import IssuerConfig
-from auditd.identity._strict import check_name, shown
+from auditd.identity._strict import check_name, decode_base64url, shown
 
 MAX_SUBJECT_BYTES = 256
 MAX_JTI_BYTES = 256
@@ -19,6 +19,8 @@ MAX_METHOD_BYTES = 64
 _ABSENT = object()
 _SPACED_CLAIMS = frozenset({"scope", "scp"})
 
+_THUMBPRINT = "x5t#S256"
+_SHA256_BYTES = 32
 _LAST_DATE = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
@@ -27,9 +29,10 @@ class Claims:
     """What a token says, checked; `roles` are ours, by the issuer's mapping.
 
     `session`, `tenant` and `method` are None where the token, or the issuer's configuration, says nothing
-    of them; a method of several is parted by spaces, such as `pwd otp`. `issued_at` is
-    the claim `iat`, None where there is none. `expires_at` is the Unix time in
-    seconds from which the token is refused: `exp` rounded down, plus the leeway.
+    of them; a method of several is parted by spaces, such as `pwd otp`. `issued_at` is the claim `iat`, None
+    where there is none. `expires_at` is the Unix time in seconds from which the token is refused: `exp`
+    rounded down, plus the leeway. `bound_to` is the SHA-256 (32 bytes) of the client certificate that the
+    token is bound to: it is good on no other connection.
     """
 
     subject: str
@@ -40,6 +43,7 @@ class Claims:
     method: str | None
     issued_at: float | None
     expires_at: int
+    bound_to: bytes | None
 
 
 def check_claims(claims: dict[str, object], config: IssuerConfig, audience: str, now: float) -> Claims:
@@ -50,10 +54,7 @@ def check_claims(claims: dict[str, object], config: IssuerConfig, audience: str,
     Raises TokenError: `TOKEN_SENDER_CONSTRAINED`, `TOKEN_WRONG_AUDIENCE`, `TOKEN_EXPIRED`,
     `TOKEN_NOT_YET_VALID`, `TOKEN_LIFETIME`, or `TOKEN_CLAIMS` for a claim that is missing or malformed.
     """
-    if "cnf" in claims:
-        # To take a token that is bound to a key or certificate as a mere bearer token would undo the binding.
-        message = "token claim cnf: tokens bound to a key or certificate are not supported"
-        raise TokenError(TokenReason.SENDER_CONSTRAINED, message)
+    bound_to = _certificate_hash(claims)
     _check_audience(claims.get("aud"), config.audience or audience)
     expires_at = _check_times(claims, config, now)
     names = config.claims
@@ -69,7 +70,32 @@ def check_claims(claims: dict[str, object], config: IssuerConfig, audience: str,
         method=_method(claims, names.method),
         issued_at=_date(claims, "iat"),
         expires_at=expires_at,
+        bound_to=bound_to,
     )
+
+
+def _certificate_hash(claims: dict[str, object]) -> bytes | None:
+    """Return what `cnf` binds the token to (RFC 8705 section 3.1).
+
+    Any member that is not understood is refused: to take a bound token for less bound than it is would undo that.
+    """
+    if "cnf" not in claims:
+        return None
+    cnf = claims["cnf"]
+    if not isinstance(cnf, dict) or cnf.keys() != {_THUMBPRINT}:
+        raise _bad_binding(f"expected an object with {_THUMBPRINT} alone; other bindings are not supported")
+    value = cnf[_THUMBPRINT]
+    try:
+        digest = decode_base64url(value) if isinstance(value, str) else b""
+    except ValueError as error:
+        raise _bad_binding(f"{_THUMBPRINT}: {error}") from error
+    if len(digest) != _SHA256_BYTES:
+        raise _bad_binding(f"{_THUMBPRINT}: expected the base64url of a SHA-256")
+    return digest
+
+
+def _bad_binding(problem: str) -> TokenError:
+    return TokenError(TokenReason.SENDER_CONSTRAINED, f"token claim cnf: {problem}")
 
 
 def _check_audience(value: object, expected: str) -> None:

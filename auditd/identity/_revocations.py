@@ -165,7 +165,9 @@ class Revocations:
         for target in _targets(caller):
             for revocation in self._by_target.get(target, ()):
                 if revocation.refuses(caller):
-                    message = f"token: its {target[0]} is revoked by entry {revocation.index} of the log control"
+                    message = (
+                        f"{caller.kind}: its {target[0]} is revoked by entry {revocation.index} of the log control"
+                    )
                     error = TokenError(TokenReason.REVOKED, message)
                     error.unverified_subject = caller.subject
                     raise error

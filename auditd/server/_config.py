@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from auditd.errors import ConfigError, FolderError, Violation
-from auditd.identity import MAX_LIFETIME_S, IssuerConfig
+from auditd.identity import MAX_LIFETIME_S, CertificateConfig, IssuerConfig
 from auditd.server._toml_lines import TomlLines
-from auditd.settings import optional_table, read_flag, read_path, read_table, read_text, setting, table, tables, whole
+from auditd.settings import (
+    optional,
+    optional_table,
+    read_flag,
+    read_path,
+    read_table,
+    read_text,
+    setting,
+    table,
+    tables,
+    whole,
+)
 
 CONFIG_NAME = "auditd.toml"
 FORMAT = 1
@@ -56,10 +67,22 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
-    """Files of the server's certificate chain and private key (PEM)."""
+    """Files of the server's certificate chain and private key, and of who vouches for clients (PEM).
+
+    With `client_ca` clients must present a certificate; those that have none may use another address, if there is
+    one.
+    """
 
     certificate: Path = setting(MISSING, read_path)
     key: Path = setting(MISSING, read_path)
+    client_ca: Path | None = setting(None, optional(read_path))
+    listen_without_certificate: str | None = setting(None, optional(read_text))
+
+    @staticmethod
+    def violations_together(values: Mapping[str, Any]) -> Iterator[Violation]:
+        """Refuse an address without certificates where none are asked for anyway."""
+        if values.get("listen_without_certificate") and not values.get("client_ca"):
+            yield Violation("listen_without_certificate", "is for clients without a certificate: set client_ca as well")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +107,7 @@ class Config:
     tls: TlsSettings | None = optional_table(TlsSettings)
     local_issuer: LocalIssuerSettings = table(LocalIssuerSettings)
     issuers: tuple[IssuerConfig, ...] = tables(IssuerConfig)
+    certificates: tuple[CertificateConfig, ...] = tables(CertificateConfig)
     limits: LimitSettings = table(LimitSettings)
 
     def __post_init__(self) -> None:
@@ -92,7 +116,10 @@ class Config:
 
     @staticmethod
     def violations_together(values: Mapping[str, Any]) -> Iterator[Violation]:
-        """Refuse two issuers of one name."""
+        """Refuse two issuers of one name, and callers known by certificates that nobody asks for."""
+        tls = values.get("tls")
+        if values.get("certificates") and (tls is None or tls.client_ca is None):
+            yield Violation("certificates", "need client certificates: set tls.client_ca")
         seen: dict[str, int] = {}
         for number, issuer in enumerate(values.get("issuers", ())):
             if issuer is None:
@@ -110,6 +137,11 @@ class Config:
     def local_issuer_name(self) -> str:
         """The claim `iss` of tokens from the folder's own issuer."""
         return local_issuer_name(self.origin)
+
+    @property
+    def certificate_issuer_name(self) -> str:
+        """What stands for the claim `iss` of callers known by their certificate."""
+        return f"https://{self.origin}/certificates"
 
     def log_folder(self, name: str) -> Path:
         """Return where a log is kept."""

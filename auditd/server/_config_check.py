@@ -13,8 +13,8 @@ from auditd.log import load_signer
 from auditd.server._config import Config, config_error, load_config
 from auditd.server._folder import load_page_key
 from auditd.server._issuers import load_local_issuer
+from auditd.server._listening import require_listen
 from auditd.server._logs import log_names
-from auditd.server._serve import require_listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,12 @@ def _files(config: Config) -> Iterator[tuple[str, str | None]]:
         yield "tls.key", _unreadable(config.tls.key)
         if _unreadable(config.tls.certificate) is None and _unreadable(config.tls.key) is None:
             yield "tls", _unfit_pair(config.tls.certificate, config.tls.key)
+        if config.tls.client_ca is not None:
+            yield "tls.client_ca", _unfit_authority(config.tls.client_ca)
+        other = config.tls.listen_without_certificate
+        if other is not None:
+            where = "tls.listen_without_certificate"
+            yield where, _problem(lambda: require_listen(other, where))
 
 
 def _issuers(config: Config, notes: list[str]) -> Iterator[tuple[str, str | None]]:

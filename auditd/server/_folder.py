@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from auditd.errors import FolderError, InvalidRequestError, Violation
 from auditd.identity import LocalIssuer
 from auditd.log import Log, create_key_file, load_signer, write_private_file
 from auditd.server._config import CONFIG_NAME, is_origin, load_config, local_issuer_name
+from auditd.server._self_signed import CA_NAME, CERTIFICATE_NAME, KEY_NAME, make_self_signed, names_of
 
 LOG_NAMES = ("main", "control", "access")
 PAGE_KEY_NAME = "pages.key"
@@ -24,33 +26,55 @@ format = 1
 # The server's globally unique name. It is part of what every checkpoint is signed for: never change it.
 origin = "{origin}"
 
-# Plaintext is served on loopback alone; for other addresses add a [tls] table with certificate and key.
-listen = "127.0.0.1:7443"
+{listen}
 
 # Keys need not lie beside the data: an absolute path will do.
 keys = "keys"
 
-# Tokens from `auditlog token issue`, for trying out and for small installations.
+{tls}# Tokens from `auditlog token issue`, for trying out and for small installations.
 [local_issuer]
 enabled = true
 max_lifetime_s = 3600
 """
 
+_PLAINTEXT = """\
+# Plaintext is served on loopback alone; for other addresses add a [tls] table with certificate and key.
+listen = "127.0.0.1:7443"\
+"""
+
+_LISTEN = """\
+# With TLS any address will do, such as "0.0.0.0:7443".
+listen = "127.0.0.1:7443"\
+"""
+
+_TLS = f"""\
+# Made by `auditlog init --tls`; clients trust tls/{CA_NAME}. The files are read again when they change.
+[tls]
+certificate = "tls/{CERTIFICATE_NAME}"
+key = "keys/{KEY_NAME}"
+
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new server folder: its verifier keys by log name."""
+    """A new server folder: its verifier keys by log name, and with TLS what clients must trust."""
 
     folder: Path
     origin: str
     verifier_keys: dict[str, str]
+    ca: Path | None = None
 
 
-def make_folder(folder: Path, origin: str) -> Made:
+def make_folder(folder: Path, origin: str, tls_hosts: Sequence[str] | None = None) -> Made:
     """Make a server folder with safe defaults and new keys.
 
-    Raises InvalidRequestError for an unfit origin, FolderError if the folder holds anything already.
+    Unless `tls_hosts` is None it has a certificate, by an authority of its own, for these host names and addresses
+    and for those of the origin and this machine.
+
+    Raises InvalidRequestError for an unfit origin or host, FolderError if the folder holds anything already.
     """
+    hosts = None if tls_hosts is None else names_of(origin, tls_hosts)
     if not is_origin(origin):
         rule = "must be a name such as audit.example.com: printable ASCII, no spaces, '+', '~', scheme or final '/'"
         raise InvalidRequestError(
@@ -65,12 +89,15 @@ def make_folder(folder: Path, origin: str) -> Made:
         verifier_keys = {name: _make_log(folder, keys, origin, name) for name in LOG_NAMES}
         LocalIssuer.create(local_issuer_name(origin)).write_key(keys / ISSUER_KEY_NAME)
         write_private_file(keys / PAGE_KEY_NAME, secrets.token_bytes(PAGE_KEY_BYTES))
+        if hosts is not None:
+            make_self_signed(folder / "tls", keys, origin, hosts)
+        text = _CONFIG.format(origin=origin, listen=_LISTEN if hosts else _PLAINTEXT, tls=_TLS if hosts else "")
         # Written last: a folder with this file is whole.
-        (folder / CONFIG_NAME).write_text(_CONFIG.format(origin=origin), encoding="utf-8")
+        (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
     except OSError as error:
         raise FolderError("FOLDER_UNWRITABLE", f"{error.filename or folder}: {error.strerror}") from error
     load_config(folder)
-    return Made(folder, origin, verifier_keys)
+    return Made(folder, origin, verifier_keys, folder / "tls" / CA_NAME if hosts else None)
 
 
 def _make_log(folder: Path, keys: Path, origin: str, name: str) -> str:

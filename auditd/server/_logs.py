@@ -52,6 +52,11 @@ class Logs:
         """What `control` says is revoked, for others to keep up with it."""
         return self._recorded.revocations
 
+    @property
+    def certificates(self) -> frozenset[bytes]:
+        """The SHA-256 of the client certificates that `control` held at the start."""
+        return frozenset(self._recorded.certificates)
+
     def start(self) -> None:
         """Begin to record, the configuration first; return when that is durable."""
         for log in self._by_name.values():
@@ -132,6 +137,7 @@ class _Recorded:
         self.config = ""
         self.issuer_keys: set[tuple[str, str]] = set()
         self.revocations = Revocations()
+        self.certificates: set[bytes] = set()
 
     def replay(self, entry: dict[str, Any]) -> None:
         """Take in one entry."""
@@ -143,6 +149,8 @@ class _Recorded:
             self.issuer_keys.add((attributes["issuer"], attributes["thumbprint"]))
         elif event["action"] == "issuer_key.remove":
             self.issuer_keys.discard((attributes["issuer"], attributes["thumbprint"]))
+        elif event["action"] == "certificate.add":
+            self.certificates.add(bytes.fromhex(attributes["sha256"]))
         elif event["action"] == "revocation.add":
             at_us = parse_time(entry["recorded_at"]) // 1_000
             self.revocations.add(Revocation.from_entry(entry["index"], at_us, attributes, event.get("reason", "")))

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ipaddress
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from auditd.entry import Limits
-from auditd.errors import FolderError
-from auditd.identity import Authenticator
+from auditd.identity import Authenticator, CertificateCallers
 from auditd.log import Answers, Log, Outcome, Recorded, Submission
 from auditd.server._access import AccessRecorder
 from auditd.server._admin import SERVICE as ADMIN_SERVICE
 from auditd.server._admin import AdminService
 from auditd.server._append import Appender
 from auditd.server._caller import Callers
+from auditd.server._certificates import Certificates
 from auditd.server._config import Config
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._issuers import Issuers, local_issuer
+from auditd.server._listening import listen_on, require_safe
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
@@ -38,12 +39,12 @@ _FRAMING_BYTES = 4 * 1024 * 1024
 _KEEPALIVE_MS = 20_000
 
 
-async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[[str], None]) -> None:
-    """Serve a folder until SIGTERM or SIGINT; `ready` is called with the address once the port answers.
+async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[[Sequence[str]], None]) -> None:
+    """Serve a folder until SIGTERM or SIGINT; `ready` is called with the addresses once they answer.
 
     Raises FolderError or DamagedError where the folder must not be served.
     """
-    _require_safe(config, listen, insecure=insecure)
+    require_safe(config, listen, insecure=insecure)
     issuers = Issuers(config)
     indexes = Indexes(config)
 
@@ -56,12 +57,22 @@ async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[
         authenticator = Authenticator(issuers.trusted, config.audience, time.time, cached, logs.revocations)
         await issuers.start(authenticator, logs.key_register())
         await asyncio.to_thread(logs.record_start)
-        await _run(config, listen, Callers(authenticator, issuers.learn, cached), logs, indexes, deliveries, ready)
+        callers = Callers(authenticator, issuers.learn, _certificates(config, logs), cached)
+        await _run(config, listen, callers, logs, indexes, deliveries, ready)
         await asyncio.to_thread(logs.record_stop)
     finally:
         issuers.close()
         await asyncio.to_thread(indexes.close)
         await asyncio.to_thread(logs.close)
+
+
+def _certificates(config: Config, logs: Logs) -> Certificates:
+    own_events = OwnEvents(config.origin)
+    return Certificates(
+        CertificateCallers(config.certificate_issuer_name, config.certificates, logs.revocations),
+        lambda action, attributes: record(logs.by_name["control"], own_events.by_server(action, attributes)),
+        logs.certificates,
+    )
 
 
 async def _run(
@@ -71,10 +82,11 @@ async def _run(
     logs: Logs,
     indexes: Indexes,
     deliveries: _Deliveries,
-    ready: Callable[[str], None],
+    ready: Callable[[Sequence[str]], None],
 ) -> None:
     limits = config.limits
-    access_log, control = logs.by_name["access"], logs.by_name["control"]
+    access_log = logs.by_name["access"]
+    record_in_control = partial(record, logs.by_name["control"])
     own_events = OwnEvents(config.origin)
     access = AccessRecorder(own_events, lambda submission: record(access_log, submission))
     querier = Querier(indexes.searches, load_page_key(config.keys), limits)
@@ -104,13 +116,13 @@ async def _run(
         service.unary,
         logs.revocations,
         own_events,
-        lambda submission: record(control, submission),
+        record_in_control,
         local_issuer(config) if config.local_issuer.enabled else None,
         config.audience,
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     checks = _add_health_and_reflection(server)
-    port = _listen(server, config, listen)
+    addresses = listen_on(server, config, listen)
     stop = _stop_event()
     background = [asyncio.create_task(access.run()), asyncio.create_task(tailer.watch())]
     await server.start()
@@ -118,7 +130,7 @@ async def _run(
     for name in (SERVICE, ADMIN_SERVICE):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     _calm_the_collector()
-    ready(f"{listen.rpartition(':')[0]}:{port}")
+    ready(addresses)
     try:
         await stop.wait()
     finally:
@@ -174,43 +186,6 @@ def _entry_limits(config: Config) -> Limits:
         max_ahead_s=limits.max_ahead_s,
         max_event_age_s=limits.max_event_age_s,
     )
-
-
-def _require_safe(config: Config, listen: str, *, insecure: bool) -> None:
-    host = require_listen(listen)
-    if config.tls is None and not insecure and not _is_loopback(host):
-        raise FolderError(
-            "PLAINTEXT_REFUSED",
-            f"listen: {listen} is not loopback and no TLS is configured; add a [tls] table to auditd.toml,"
-            " or ask for plaintext by name: --insecure",
-        )
-
-
-def require_listen(listen: str) -> str:
-    """Return the host of an address to listen on; raise FolderError `LISTEN_INVALID` unless it is `HOST:PORT`."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise FolderError("LISTEN_INVALID", f"listen: {listen!r}, must be HOST:PORT")
-    return host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _listen(server: grpc.aio.Server, config: Config, listen: str) -> int:
-    try:
-        if config.tls is None:
-            return int(server.add_insecure_port(listen))
-        pair = (config.tls.key.read_bytes(), config.tls.certificate.read_bytes())
-        return int(server.add_secure_port(listen, grpc.ssl_server_credentials([pair])))
-    except RuntimeError as error:
-        raise FolderError("PORT_TAKEN", f"listen: cannot listen on {listen}; is the port in use?") from error
-    except OSError as error:
-        raise FolderError("TLS_UNREADABLE", f"tls: {error.filename}: {error.strerror}") from error
 
 
 def _add_health_and_reflection(server: grpc.aio.Server) -> health.aio.HealthServicer:

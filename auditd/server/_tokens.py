@@ -53,7 +53,7 @@ class EntryTokens:
 
     def _verdict(self, log: Log, party: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- an enum value of the API
         credential = party.get("credential")
-        if credential is None:
+        if credential is None or party.get("kind") == "certificate":
             return pb.TOKEN_VERDICT_UNSPECIFIED
         name = (log.name, credential)
         with self._lock:

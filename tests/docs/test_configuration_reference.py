@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from auditd.identity import ClaimMapping, IssuerConfig
+from auditd.identity import CertificateConfig, ClaimMapping, IssuerConfig
 from auditd.server import load_config
 from auditd.server._config import DEFAULT_LISTEN, FORMAT, Config, LimitSettings, LocalIssuerSettings, TlsSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
-NOT_SET_BY_ITSELF = {"folder", "text", "tls", "local_issuer", "issuers", "limits"}
+NOT_SET_BY_ITSELF = {"folder", "text", "tls", "local_issuer", "issuers", "certificates", "limits"}
 
 
 def documented(heading: str) -> dict[str, str]:
@@ -42,6 +42,7 @@ def shown(value: object) -> str:
     ("heading", "kind"),
     [
         ("`[tls]`", TlsSettings),
+        ("`[[certificates]]`", CertificateConfig),
         ("`[local_issuer]`", LocalIssuerSettings),
         ("`[[issuers]]`", IssuerConfig),
         ("`[issuers.claims]`", ClaimMapping),

@@ -71,14 +71,14 @@ def test_denial_names_permission_log_and_the_roles_that_would_do(caller_with):
     with pytest.raises(PermissionDeniedError) as caught:
         caller_with("writer").require(Permission.PROVE, "main")
     assert caught.value.reason == "PERMISSION_DENIED"
-    assert str(caught.value) == "prove on log 'main' needs the role auditor or admin; this token has 'writer'"
+    assert str(caught.value) == "prove on log 'main' needs the role auditor or admin; the caller has 'writer'"
     assert caught.value.facts == {"permission": "prove", "log": "main", "roles": "auditor,admin"}
 
 
 def test_denial_of_what_nobody_may_do(caller_with):
     with pytest.raises(PermissionDeniedError) as caught:
         caller_with().require(Permission.APPEND, "control")
-    assert str(caught.value) == "append on log 'control' is allowed to no role; this token has no role"
+    assert str(caught.value) == "append on log 'control' is allowed to no role; the caller has no role"
 
 
 def test_denial_stays_short_and_printable_whatever_the_names(caller_with):

@@ -5,6 +5,7 @@ that are stale are in test_key_rotation.py. Over the network, with real provider
 """
 
 import json
+from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from auditd.errors import FolderError, UnavailableError
-from auditd.identity import Issuer, IssuerConfig, TokenError, parse_authorization
+from auditd.identity import ClientCertificate, Issuer, IssuerConfig, TokenError, parse_authorization
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -513,11 +514,41 @@ def test_access_token_type_in_any_casing_gets_in(forge, server, typ):
     assert server.authenticate(forge.token(header=forge.header(typ=typ)))
 
 
-@pytest.mark.parametrize("confirmation", [{"jkt": "0ZcO"}, {"x5t#S256": "bwcK"}, {"jwk": {}}, {}, "text"], ids=str)
+THUMBPRINT = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"  # of RFC 8705 section 3.1
+
+
+@pytest.mark.parametrize(
+    "confirmation",
+    [
+        {"jkt": "0ZcO"},
+        {"x5t#S256": "bwcK"},
+        {"x5t#S256": THUMBPRINT},
+        {"x5t#S256": THUMBPRINT, "jkt": "0ZcO"},
+        {"x5t#S256": THUMBPRINT + "="},
+        {"x5t#S256": [THUMBPRINT]},
+        {"jwk": {}},
+        {},
+        "text",
+    ],
+    ids=str,
+)
 def test_sender_constrained_token_is_not_downgraded_to_a_bearer_token(forge, confirmation):
     token = forge.token(claims=forge.claims(cnf=confirmation))
     assert forge.reason(forge.trust(), token) == "TOKEN_SENDER_CONSTRAINED"
     assert forge.reason(forge.trust(typ="any"), token) == "TOKEN_SENDER_CONSTRAINED"
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["first seen", "remembered"])
+@pytest.mark.parametrize("presented", [None, b"other"], ids=["no certificate", "another certificate"])
+def test_bound_token_is_refused_without_its_certificate(forge, server, presented, seen):
+    certificate = ClientCertificate(b"der", sha256(b"der").digest(), frozenset(), "CN=a", 2**40)
+    token = forge.token(claims=forge.claims(cnf={"x5t#S256": certificate.thumbprint}))
+    if seen:
+        assert server.authenticate(token, lambda: certificate).bound_to == certificate.credential_id
+    other = presented and ClientCertificate(presented, sha256(presented).digest(), frozenset(), "CN=a", 2**40)
+    with pytest.raises(TokenError) as caught:
+        server.authenticate(token, lambda: other)
+    assert (caught.value.reason, caught.value.unverified_subject) == ("TOKEN_SENDER_CONSTRAINED", "svc-billing")
 
 
 def test_sender_constraint_of_null_is_one_too(forge, server):

@@ -53,6 +53,8 @@ class LeafChecks:
         if event_key(*name, parse_time(event["time"])) != key:
             self._findings.add("KEY_DAMAGED", where, "its key is not that of its event's name")
         for party in (caller, event.get("actor", {})):
-            if "credential" in party and len(self.named_credentials) < _MAX_CREDENTIALS:
+            # Certificates are kept in `control`, not beside the entries.
+            kept = "credential" in party and party.get("kind") != "certificate"
+            if kept and len(self.named_credentials) < _MAX_CREDENTIALS:
                 self.named_credentials.setdefault(bytes.fromhex(party["credential"]), index)
         self._on_entry(entry)

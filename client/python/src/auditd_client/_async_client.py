@@ -340,7 +340,9 @@ class AsyncClient(Connection):
                 call.request, timeout=call.timeout_s, metadata=metadata
             )
         except grpc.aio.AioRpcError as failure:
-            raise error_from_rpc(failure) from failure
+            error = error_from_rpc(failure)
+            misfit = await asyncio.to_thread(self._target.misfit, error) if self._may_misfit(error) else None
+            raise misfit or error from failure
         return response
 
     async def _metadata(self) -> tuple[tuple[str, str], ...]:

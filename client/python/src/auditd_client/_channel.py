@@ -10,7 +10,8 @@ from typing import Any
 
 import grpc
 
-from auditd_client.errors import SettingsError
+from auditd_client._probe import probe
+from auditd_client.errors import SettingsError, UnreachableError
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]@]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
@@ -33,12 +34,28 @@ class Target:
 
     address: str
     credentials: Any
+    has_certificate: bool = False
 
     def open(self) -> Any:  # noqa: ANN401 - grpc has no types
         """Return a new channel for synchronous calls; it connects with the first call."""
         if self.credentials is None:
             return grpc.insecure_channel(self.address, options=_PLAINTEXT_OPTIONS)
         return grpc.secure_channel(self.address, self.credentials, options=_OPTIONS)
+
+    def misfit(self, error: UnreachableError) -> SettingsError | None:
+        """Return what is wrong with the settings if that is why no server was reached; may take a second or two."""
+        if "CERTIFICATE_VERIFY_FAILED" in error.message or "ostname" in error.message:
+            return SettingsError(f"ca: does not vouch for the server at {self.address}: {_reason(error.message)}")
+        speaks = probe(self.address)
+        if self.credentials is None:
+            if not speaks.startswith("tls"):
+                return None
+            return SettingsError(f"ca: is missing, and the server at {self.address} speaks TLS")
+        if speaks == "plaintext":
+            return SettingsError(f"address: the server at {self.address} speaks no TLS: leave out ca and certificate")
+        if speaks == "tls with client certificates" and not self.has_certificate:
+            return SettingsError(f"certificate: is missing, and the server at {self.address} asks for one")
+        return None
 
     def open_async(self) -> Any:  # noqa: ANN401 - grpc has no types
         """Return a new channel for asyncio; it connects with the first call."""
@@ -79,7 +96,13 @@ def make_target(
             private_key=_pem("private_key", private_key),
             certificate_chain=_pem("certificate", certificate),
         ),
+        has_certificate=certificate is not None,
     )
+
+
+def _reason(message: str) -> str:
+    """Return the last part of what gRPC says of each address that it tried."""
+    return message.rpartition("last error: ")[2][:256]
 
 
 def bearer(token: str | None) -> tuple[tuple[str, str], ...]:

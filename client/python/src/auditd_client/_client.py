@@ -491,7 +491,9 @@ class Client(Connection):
         try:
             response: Message = self._method(call.method)(call.request, timeout=call.timeout_s, metadata=metadata)
         except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
+            error = error_from_rpc(failure)
+            misfit = self._target.misfit(error) if self._may_misfit(error) else None
+            raise misfit or error from failure
         return response
 
     def _method(self, name: str) -> Callable[..., Any]:

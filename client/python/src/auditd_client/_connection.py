@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from auditd_client._channel import make_target
 from auditd_client._events import EventLike, event_from
@@ -12,7 +12,7 @@ from auditd_client._flow import RetryPolicy
 from auditd_client._flows import AppendOptions, Flows
 from auditd_client._follower import Follower
 from auditd_client._history import History
-from auditd_client.errors import InvalidRequestError, SettingsError, Violation
+from auditd_client.errors import ClientError, InvalidRequestError, SettingsError, UnreachableError, Violation
 from auditd_proto.v1.event_pb2 import Event
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -38,6 +38,7 @@ class Connection:
         retry: RetryPolicy | None = None,
     ) -> None:
         self._target = make_target(address, ca=ca, certificate=certificate, private_key=private_key, insecure=insecure)
+        self._looked = False
         self._log = log
         self._timeout_s = timeout_s
         keys = {log: key} if isinstance(key, str) else dict(key or {})
@@ -58,6 +59,11 @@ class Connection:
         history = self._histories.get(self._log_name(log))
         newest = history.newest if history is not None else None
         return newest.note if newest is not None else None
+
+    def _may_misfit(self, error: ClientError) -> TypeGuard[UnreachableError]:
+        """Whether to look if the settings are why no server was reached, for trying again is then no use."""
+        looked, self._looked = self._looked, self._looked or isinstance(error, UnreachableError)
+        return isinstance(error, UnreachableError) and not looked
 
     def _log_name(self, log: str | None) -> str:
         return self._log if log is None else log

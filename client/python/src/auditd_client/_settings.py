@@ -17,6 +17,8 @@ class Settings:
     - `address`: `HOST:PORT`, or None if not set.
     - `token`: the JWT that each call carries; never shown.
     - `ca`: path of a PEM file with the certificates to trust.
+    - `certificate`: path of a PEM file with the client's certificate chain, for mutual TLS.
+    - `private_key`: path of a PEM file with its private key.
     - `key`: the log's verifier key, its vkey line.
     - `log`: name of the log.
     """
@@ -26,10 +28,15 @@ class Settings:
     ca: str | None = None
     key: str | None = None
     log: str = "main"
+    certificate: str | None = None
+    private_key: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read `AUDITLOG_ADDRESS`, `_TOKEN`, `_CA`, `_KEY` and `_LOG`; empty ones count as absent."""
+        """Read `AUDITLOG_ADDRESS`, `_TOKEN`, `_CA`, `_CERTIFICATE`, `_PRIVATE_KEY`, `_KEY` and `_LOG`.
+
+        Empty ones count as absent.
+        """
         variables = os.environ if environment is None else environment
         return cls(
             address=variables.get("AUDITLOG_ADDRESS") or None,
@@ -37,6 +44,8 @@ class Settings:
             ca=variables.get("AUDITLOG_CA") or None,
             key=variables.get("AUDITLOG_KEY") or None,
             log=variables.get("AUDITLOG_LOG") or "main",
+            certificate=variables.get("AUDITLOG_CERTIFICATE") or None,
+            private_key=variables.get("AUDITLOG_PRIVATE_KEY") or None,
         )
 
     def required_address(self) -> str:
@@ -49,5 +58,11 @@ class Settings:
         return self.address
 
     def client_options(self) -> dict[str, Any]:
-        """Return `log`, `key` and `ca` as keyword arguments of a client."""
-        return {"log": self.log, "key": self.key, "ca": self.ca}
+        """Return all but address and token as keyword arguments of a client."""
+        return {
+            "log": self.log,
+            "key": self.key,
+            "ca": self.ca,
+            "certificate": self.certificate,
+            "private_key": self.private_key,
+        }

@@ -31,6 +31,8 @@ def connect(
         log=settings.log,
         key=settings.key or None,
         ca=settings.ca or None,
+        certificate=settings.certificate or None,
+        private_key=settings.private_key or None,
         insecure=settings.insecure,
         timeout_s=settings.timeout_s,
         retry=RetryPolicy(max_attempts=max_attempts),

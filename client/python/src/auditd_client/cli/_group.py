@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("auditd_client.cli._verify", "Verify bundles, proofs and checkpoints, offline."),
     "checkpoint": ("auditd_client.cli._checkpoint", "Print the current signed checkpoint."),
     "logs": ("auditd_client.cli._logs", "List the logs that you may use."),
+    "events": ("auditd_client.cli._events", "List what an authentication layer should record."),
     "token": ("auditd_client.cli._token", "Issue tokens, revoke them, list what is revoked."),
 }
 

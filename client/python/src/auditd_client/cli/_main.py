@@ -12,8 +12,9 @@ from auditd_client.cli._group import CommandGroup
 def main() -> None:
     """Record events in a provable audit log, read them, and prove them to others.
 
-    Settings come from flags, then the variables AUDITLOG_ADDRESS, AUDITLOG_TOKEN, AUDITLOG_CA, AUDITLOG_KEY
-    and AUDITLOG_LOG, then a profile in ~/.config/auditlog/config.toml.
+    Settings come from flags, then the variables AUDITLOG_ADDRESS, AUDITLOG_TOKEN, AUDITLOG_CA,
+    AUDITLOG_CERTIFICATE, AUDITLOG_PRIVATE_KEY, AUDITLOG_KEY and AUDITLOG_LOG, then a profile in
+    ~/.config/auditlog/config.toml.
 
     Exit status: 0 yes; 1 no (a proof does not verify, a log is damaged); 2 misuse or refused input;
     3 unreachable or not allowed.

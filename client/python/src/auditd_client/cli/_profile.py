@@ -12,8 +12,8 @@ from auditd_client.cli._errors import CommandError
 
 DEFAULT_PROFILE = "default"
 
-_TEXTS = ("address", "token", "token_file", "ca", "key", "log")
-_PATHS = ("token_file", "ca")
+_TEXTS = ("address", "token", "token_file", "ca", "certificate", "private_key", "key", "log")
+_PATHS = ("token_file", "ca", "certificate", "private_key")
 _FLAGS = ("insecure",)
 
 

@@ -59,6 +59,18 @@ _CONNECTION_OPTIONS = (
         help="Certificates (PEM) that vouch for the server.  [env: AUDITLOG_CA]",
     ),
     click.option(
+        "--certificate",
+        envvar="AUDITLOG_CERTIFICATE",
+        metavar="FILE",
+        help="Your own certificate (PEM), where the server asks for one.  [env: AUDITLOG_CERTIFICATE]",
+    ),
+    click.option(
+        "--private-key",
+        envvar="AUDITLOG_PRIVATE_KEY",
+        metavar="FILE",
+        help="The private key (PEM) of your certificate.  [env: AUDITLOG_PRIVATE_KEY]",
+    ),
+    click.option(
         "--insecure",
         is_flag=True,
         default=None,
@@ -80,12 +92,15 @@ _CONNECTION_OPTIONS = (
 class ConnectionSettings:
     """What the flags, variables and profile say together; what nobody set is empty.
 
-    `key` is a verifier key, `ca` a path, `log` a name, `main` by default, `timeout_s` seconds for one call.
+    `key` is a verifier key; `ca`, `certificate` and `private_key` are paths; `log` a name, `main` by default,
+    `timeout_s` seconds for one call.
     """
 
     address: str = ""
     token: str = field(default="", repr=False)
     ca: str = ""
+    certificate: str = ""
+    private_key: str = ""
     key: str = ""
     log: str = DEFAULT_LOG
     insecure: bool = False
@@ -110,7 +125,8 @@ def key_options(function: _F) -> Any:  # noqa: ANN401 - click has no type for it
 
 
 def _with_options(function: _F, options: tuple[Callable[[Any], Any], ...]) -> Any:  # noqa: ANN401 - as above
-    names = ("address", "token", "token_file", "ca", "insecure", "key", "log", "profile", "timeout")
+    files = ("token_file", "ca", "certificate", "private_key")
+    names = ("address", "token", *files, "insecure", "key", "log", "profile", "timeout")
 
     @functools.wraps(function)
     def called(*args: Any, **values: Any) -> Any:  # noqa: ANN401 - whatever the command takes
@@ -135,6 +151,8 @@ def _settled(context: click.Context, own: Mapping[str, Any]) -> ConnectionSettin
         address=first("address"),
         token=_token(context, own, profile) if "token" in own else "",
         ca=first("ca"),
+        certificate=first("certificate"),
+        private_key=first("private_key"),
         key=_key(first("key")),
         log=first("log") or DEFAULT_LOG,
         insecure=bool(profile.get("insecure") if insecure is None else insecure),
