@@ -37,7 +37,7 @@ $(NATIVE): $(LOCKED) native/pyproject.toml native/Cargo.toml native/Cargo.lock n
 	@touch $@
 
 test: $(INSTALLED) $(NATIVE) ## Run the tests, in under five minutes
-	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not soak" $(ARGS)
 
 test-all: $(INSTALLED) $(NATIVE) ## Run every test, the slow ones included
 	$(BIN)/python -m pytest $(ARGS)
