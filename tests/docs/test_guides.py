@@ -28,6 +28,14 @@ def test_the_guide_to_importing_is_real(run_page):
     run_page("docs/guides/importing.md", before=SERVER)
 
 
+def test_the_guide_to_monitoring_is_real(run_page):
+    events = """\
+$ auditlog append --action user.login --actor-id bob > receipts
+$ auditlog append --action user.read --actor-id bob > receipts
+"""
+    run_page("docs/guides/monitoring.md", before=SERVER + events)
+
+
 def test_the_go_excerpt_is_part_of_the_program_that_is_tested():
     page = (ROOT / "docs/guides/appending.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- from: (\S+) -->\n```go\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

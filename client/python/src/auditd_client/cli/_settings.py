@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,7 +93,7 @@ class ConnectionSettings:
     """What the flags, variables and profile say together; what nobody set is empty.
 
     `key` is a verifier key; `ca`, `certificate` and `private_key` are paths; `log` a name, `main` by default,
-    `timeout_s` seconds for one call.
+    `timeout_s` seconds for one call; `token_file` is where the token was read from, if it was a file.
     """
 
     address: str = ""
@@ -105,6 +105,14 @@ class ConnectionSettings:
     log: str = DEFAULT_LOG
     insecure: bool = False
     timeout_s: float = DEFAULT_TIMEOUT_S
+    token_file: str = ""
+
+    def refreshed(self) -> ConnectionSettings:
+        """Return the settings with the token as its file has it now: whoever works for days needs a newer one.
+
+        Raises CommandError if the file cannot be read.
+        """
+        return replace(self, token=_read_small(Path(self.token_file))) if self.token_file else self
 
 
 def connection_options(timeout_s: float = DEFAULT_TIMEOUT_S) -> Callable[[_F], Any]:
@@ -147,9 +155,10 @@ def _settled(context: click.Context, own: Mapping[str, Any]) -> ConnectionSettin
         return str(own.get(name) or profile.get(name) or "").strip()
 
     insecure = own.get("insecure")
+    token, token_file = _token(context, own, profile) if "token" in own else ("", "")
     return ConnectionSettings(
         address=first("address"),
-        token=_token(context, own, profile) if "token" in own else "",
+        token=token,
         ca=first("ca"),
         certificate=first("certificate"),
         private_key=first("private_key"),
@@ -157,11 +166,12 @@ def _settled(context: click.Context, own: Mapping[str, Any]) -> ConnectionSettin
         log=first("log") or DEFAULT_LOG,
         insecure=bool(profile.get("insecure") if insecure is None else insecure),
         timeout_s=own.get("timeout", DEFAULT_TIMEOUT_S),
+        token_file=token_file,
     )
 
 
-def _token(context: click.Context, own: Mapping[str, Any], profile: Mapping[str, Any]) -> str:
-    """Return the token of the first place that has one, whether as text or in a file."""
+def _token(context: click.Context, own: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the token of the first place that has one, and the file it was read from, if it was."""
     places: list[Mapping[str, Any]] = [
         {name: own[name] for name in ("token", "token_file") if context.get_parameter_source(name) is source}
         for source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
@@ -171,10 +181,10 @@ def _token(context: click.Context, own: Mapping[str, Any], profile: Mapping[str,
         if token and path:
             raise CommandError("a token and a token file are both given; give one of them")
         if token:
-            return str(token).strip()
+            return str(token).strip(), ""
         if path:
-            return _read_small(Path(path))
-    return ""
+            return _read_small(Path(path)), str(path)
+    return "", ""
 
 
 def _key(text: str) -> str:
