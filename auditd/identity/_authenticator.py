@@ -21,6 +21,7 @@ from auditd.identity._jws import CompactJws, split_compact, verify_signature
 from auditd.identity._keys import VerificationKey
 from auditd.identity._revocations import Revocations
 from auditd.identity._roles import permissions_of
+from auditd.identity._single_use import SingleUse
 from auditd.identity._strict import parse_json_object, printable, shown
 
 DEFAULT_CACHE_SIZE = 2048
@@ -90,6 +91,7 @@ class Authenticator:
         self._cache_size = cache_size
         self._revocations = Revocations() if revocations is None else revocations
         self._lock = threading.Lock()  # guards the two below
+        self._single_use = SingleUse(clock())
         self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
         self._epoch = 0
 
@@ -103,6 +105,15 @@ class Authenticator:
         if caller.bound_to is not None:
             _require_bound(caller, caller.bound_to, certificate())
         return caller
+
+    def use_up(self, caller: Caller) -> None:
+        """Do nothing, unless the caller's token is good for one call only: then it is used by this one.
+
+        To be called once for each call, not again for a stream that is open. Raises TokenError: `TOKEN_REPLAYED`.
+        """
+        issuer = self._issuers.get(caller.issuer)
+        if issuer is not None and issuer.config.refuse_replayed_jti:
+            self._single_use.take(caller, self._clock())
 
     def _remembered_or_verified(self, token: str) -> Caller:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -24,6 +24,7 @@ class TokenReason(StrEnum):
     SENDER_CONSTRAINED = "TOKEN_SENDER_CONSTRAINED"
     CLAIMS = "TOKEN_CLAIMS"
     REVOKED = "TOKEN_REVOKED"
+    REPLAYED = "TOKEN_REPLAYED"
 
 
 class TokenError(UnauthenticatedError):

@@ -66,6 +66,7 @@ class IssuerConfig:
         send, and with it their ID tokens, unless the audience keeps them apart.
     leeway_s: how far the clocks may differ, 0 to 60 seconds.
     max_lifetime_s: the longest time from `iat` to `exp` that is accepted, 1 second to 366 days.
+    refuse_replayed_jti: whether each of its tokens is good for one call only.
     claims: which of its claims say what.
     roles: from its role names to ours; None: its names are taken as they are.
 
@@ -87,6 +88,7 @@ class IssuerConfig:
     typ: TokenType = setting("at+jwt", _typ)
     leeway_s: int = setting(30, whole(0, MAX_LEEWAY_S))
     max_lifetime_s: int = setting(3600, whole(1, MAX_LIFETIME_S))
+    refuse_replayed_jti: bool = setting(False, read_flag)
     claims: ClaimMapping = table(ClaimMapping)
     roles: Mapping[str, tuple[str, ...]] | None = setting(None, optional(role_mapping))
 

@@ -14,6 +14,7 @@ from auditd.errors import AuditdError, UnavailableError
 from auditd.log import Recorded, Submission
 from auditd.server._caller import CallContext
 from auditd.server._own_events import DENIED, OwnEvents, cut
+from auditd.server._strangers import Strangers, StrangersByKey
 
 WINDOW_S = 5.0
 SWEEP_S = 1.0
@@ -102,6 +103,7 @@ class AccessRecorder:
         self._own_events = own_events
         self._record = record
         self._windows: dict[tuple[object, ...], _Window] = {}
+        self._strangers = StrangersByKey()
         self._readings: set[Reading] = set()
         self._closing: set[asyncio.Task[Any]] = set()
 
@@ -152,19 +154,35 @@ class AccessRecorder:
     async def refused(
         self, caller: CallContext | None, method: str, log: str, ip: str, error: AuditdError, claimed: str
     ) -> None:
-        """Return once the refusal is recorded; raises as `read` does."""
-        subject = caller.caller.credential_id if caller else ip
-        key = (subject, method, log, error.reason, caller is None)
+        """Return once the refusal is recorded; raises as `read` does.
+
+        `claimed` is the subject that a refused token claims. Refusals without a caller are counted by address and
+        reason, and the count names the subjects that were claimed.
+        """
         about: dict[str, Any] = {"method": method, "message": cut(error.message)}
-        if claimed:
-            about["claimed_subject"] = claimed
+        strangers: Strangers | None = None
+        if caller is None:
+            key, strangers = self._strangers.find(ip, error.reason)
+            strangers.add(ip, claimed, method)
+            if claimed:
+                about["claimed_subject"] = claimed
+        else:
+            key = (caller.caller.credential_id, method, log, error.reason)
 
         def submit(more: Mapping[str, Any]) -> Submission:
-            return self._own_events.by_caller(
-                caller, "call.refuse", {**about, **more}, log=log, outcome=DENIED, reason=error.reason, ip=ip
-            )
+            if more and strangers is not None:
+                said = {**strangers.totals(), **more}
+                return self._refusal(None, said, error, "", "" if strangers.together else ip)
+            return self._refusal(caller, {**about, **more}, error, log, ip)
 
         await self._count(key, submit, {}, None)
+
+    def _refusal(
+        self, caller: CallContext | None, attributes: Mapping[str, Any], error: AuditdError, log: str, ip: str
+    ) -> Submission:
+        return self._own_events.by_caller(
+            caller, "call.refuse", attributes, log=log, outcome=DENIED, reason=error.reason, ip=ip
+        )
 
     async def _count(
         self,
@@ -207,6 +225,7 @@ class AccessRecorder:
         ended = [key for key, window in self._windows.items() if now - window.opened_at >= min_age_s]
         for key in ended:
             window = self._windows.pop(key)
+            self._strangers.end(key)
             if window.count:
                 self._later(self._record(window.submit(window.totals())))
         for reading in self._readings:

@@ -57,6 +57,7 @@ class Callers:
             known = self.now(context)
         if known.credential is None:
             await self._certificates.require_recorded(known.caller)
+        self._authenticator.use_up(known.caller)
         return known
 
     def now(self, context: grpc.aio.ServicerContext) -> CallContext:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 
 import grpc
 import pytest
 
+from auditd.identity import LocalIssuer
 from auditd_client import (
     AdminClient,
     Client,
@@ -276,3 +278,24 @@ def test_the_command_line_revokes_lists_and_restores(shared_server, subject, tmp
 def test_misuse_of_revoke_is_explained(shared_server, arguments, problem):
     done = shared_server.cli("token", "revoke", *arguments)
     assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
+
+
+def test_tokens_for_one_call_and_the_record_of_what_is_refused(make_server, tmp_path):
+    server = make_server(start=False)
+    issuer = LocalIssuer.create("https://once.example.com")
+    (tmp_path / "once.jwks").write_bytes(issuer.jwks())
+    config = server.folder / "auditd.toml"
+    table = f'issuer = "{issuer.issuer}"\njwks_file = "{tmp_path / "once.jwks"}"\nrefuse_replayed_jti = true\n'
+    config.write_text(f"{config.read_text()}\n[[issuers]]\n{table}")
+    server.start()
+    # A token of the second in which the server starts would be refused.
+    issued_at = time.time() + 2
+    token = issuer.issue("svc-once", ["writer"], 60, "audit.example.com", issued_at)
+    with Client(server.address, token) as client:
+        client.record("revocation.test")
+        assert refused(client) == "TOKEN_REPLAYED"
+    with AdminClient(server.address, server.token("admin")) as admin:
+        found = [json.loads(entry.leaf)["event"] for entry in admin.query("reason = TOKEN_REPLAYED", log="access")]
+    assert [event["attributes"]["claimed_subject"] for event in found] == ["svc-once"]
+    assert [event["origin"] for event in found] == [{"ip": "127.0.0.1"}]
+    assert token.split(".")[2] not in json.dumps(found)
