@@ -93,6 +93,23 @@ def scan_per_s(subject: Subject) -> float:
         request.page_token = page.next_page_token
 
 
+def aggregate_per_s(subject: Subject) -> float:
+    """Return how many entries a second are counted by action. Raises WrongCountError if not all of them are."""
+    started = time.perf_counter()
+    request = pb.AggregateRequest(by=[pb.Dimension(field="action")])
+    counted = 0
+    while True:
+        load = run_load(subject.method("Aggregate"), [request.SerializeToString()], 1, 60.0)
+        answer = pb.AggregateResponse.FromString(load.answers[0])
+        counted += answer.count
+        if not answer.next_page_token:
+            break
+        request.page_token = answer.next_page_token
+    if counted != answer.tree_size:
+        raise WrongCountError(f"{counted} entries counted of {answer.tree_size}")
+    return counted / (time.perf_counter() - started)
+
+
 def _leaf(subject: Subject, index: int) -> bytes:
     load = run_load(subject.method("Get"), [pb.GetRequest(index=index).SerializeToString()], 1, 10.0)
     return pb.GetResponse.FromString(load.answers[0]).entry.leaf

@@ -220,6 +220,7 @@ class Suite:
             note = f"{wanted.filter}; p99 {load.wait_ms(0.99):.1f} ms"
             self._add(section, f"query, {wanted.name}: newest 100", 1_000 * median(load.waits_s), "ms", note=note)
         self._add(section, "query, text that is nowhere: scan", reads.scan_per_s(self._small), "entries/s")
+        self._add(section, "aggregate by action, of all entries", reads.aggregate_per_s(self._small), "entries/s")
 
     def _authenticate(self) -> None:
         section, count = "Authentication", 500 * self._settings.rounds

@@ -30,7 +30,7 @@ from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 DEFAULT_HEARTBEAT_S = 10
 MAX_HEARTBEAT_S = 60
-AUTHORIZE_S = 4.0
+AUTHORIZE_S = 3.0
 _WATCH_S = 0.5
 _MAX_ENTRIES = 256
 _MAX_BYTES = 1024 * 1024

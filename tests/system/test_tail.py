@@ -25,6 +25,8 @@ from auditd_proto.v1 import event_pb2
 from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
 
 FIRST_S = 20.0
+SLACK_S = 5.0
+"""What a busy machine may take for itself."""
 
 
 def event(action: str = "user.login", **members: object) -> event_pb2.Event:
@@ -220,7 +222,7 @@ def test_ends_when_the_token_expires(strict):
             pass
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
     assert "exp" in caught.value.details()
-    assert time.monotonic() - started < 2 + 5
+    assert time.monotonic() - started < 2 + 5 + SLACK_S
 
 
 def test_ends_when_the_token_is_revoked(shared_server, admin):
@@ -234,7 +236,7 @@ def test_ends_when_the_token_is_revoked(shared_server, admin):
         for _ in stream:
             pass
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    assert time.monotonic() - revoked_at < 5
+    assert time.monotonic() - revoked_at < 5 + SLACK_S
 
 
 def test_tails_are_limited_a_caller_and_in_all(strict):
