@@ -443,7 +443,8 @@ fn outcome(number: u64) -> Result<&'static str> {
 /// Text without control characters (U+0000 to U+001F, U+007F to U+009F).
 fn line(text: &str, max_bytes: usize) -> Result<&str> {
     let control = |bytes: &[u8]| {
-        bytes.iter().any(|&byte| byte < 0x20 || byte == 0x7f)
+        // Without an early end, so that many bytes are looked at at once.
+        bytes.iter().fold(false, |any, &byte| any | (byte < 0x20) | (byte == 0x7f))
             || (!bytes.is_ascii() && bytes.windows(2).any(|pair| pair[0] == 0xc2 && pair[1] < 0xa0))
     };
     if text.len() > max_bytes || control(text.as_bytes()) { Err(Declined) } else { Ok(text) }

@@ -4,6 +4,13 @@
 pub fn put_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
+    // Without an early end, so that many bytes are looked at at once.
+    let plain = |&byte: &u8| (byte >= 0x20) & (byte != b'"') & (byte != b'\\');
+    if bytes.iter().map(plain).fold(true, |all, one| all & one) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut start = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {

@@ -1,7 +1,5 @@
 //! Times as text: RFC 3339, UTC.
 
-use std::io::Write;
-
 /// 2255-04-05, well within what 64 bits of nanoseconds hold. No acceptable event is of a later time.
 pub const MAX_SECONDS: u64 = 9_000_000_000;
 
@@ -9,16 +7,34 @@ pub const MAX_SECONDS: u64 = 9_000_000_000;
 pub fn put_time(out: &mut Vec<u8>, seconds: u64, nanos: u32) {
     let (year, month, day) = civil(seconds / 86_400);
     let of_day = seconds % 86_400;
-    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    let written = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    let written = written.and_then(|()| match nanos {
-        0 => Ok(()),
-        _ if nanos.is_multiple_of(1_000_000) => write!(out, ".{:03}", nanos / 1_000_000),
-        _ if nanos.is_multiple_of(1_000) => write!(out, ".{:06}", nanos / 1_000),
-        _ => write!(out, ".{nanos:09}"),
-    });
-    written.expect("a Vec takes every write");
+    let parts =
+        [(year, 4, b'-'), (month, 2, b'-'), (day, 2, b'T'), (of_day / 3_600, 2, b':'), (of_day / 60 % 60, 2, b':')];
+    for (number, digits, end) in parts {
+        put_digits(out, number, digits);
+        out.push(end);
+    }
+    put_digits(out, of_day % 60, 2);
+    let fraction = match nanos {
+        0 => None,
+        _ if nanos.is_multiple_of(1_000_000) => Some((nanos / 1_000_000, 3)),
+        _ if nanos.is_multiple_of(1_000) => Some((nanos / 1_000, 6)),
+        _ => Some((nanos, 9)),
+    };
+    if let Some((number, digits)) = fraction {
+        out.push(b'.');
+        put_digits(out, u64::from(number), digits);
+    }
     out.push(b'Z');
+}
+
+/// Append a number with leading zeros.
+fn put_digits(out: &mut Vec<u8>, mut number: u64, digits: usize) {
+    let end = out.len() + digits;
+    out.resize(end, b'0');
+    for place in out[end - digits..].iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Year, month and day of a number of days since 1970-01-01 (the Gregorian calendar repeats every 146,097 days).
