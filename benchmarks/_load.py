@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ssl
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,11 +23,12 @@ _ANSWER_LIMIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of a server, and the token to call it with."""
+    """A method of a server, the token to call it with, and what TLS is spoken with, if it is."""
 
     address: str
     path: str
     token: str
+    tls: ssl.SSLContext | None = None
 
 
 @dataclass(slots=True)
@@ -101,7 +103,10 @@ class _Loop:
         method = self._method
         host, _, port = method.address.rpartition(":")
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(method.address, method.path, method.token, self._answered), host, int(port)
+            lambda: Connection(method.address, method.path, method.token, self._answered, tls=method.tls is not None),
+            host,
+            int(port),
+            ssl=method.tls,
         )
         return connection
 

@@ -11,6 +11,7 @@ from statistics import median
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
 from benchmarks import _tails as tails
+from benchmarks import _tls as tls
 from benchmarks._append import Appended, Subject
 from benchmarks._authentication import Authentication, ed25519_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
@@ -29,6 +30,7 @@ BATCH_CALLERS = 8
 """Callers of the batches that are held against SQLite: enough to keep the writer busy."""
 
 _MOST_NOOPS_PER_S = 20_000
+_REVOKED = 100_000
 _TAILED_EVENTS = 500
 
 
@@ -87,6 +89,8 @@ class Suite:
         self._read()
         self._tell("authentication")
         self._authenticate()
+        self._tell("mutual TLS")
+        self._mutual_tls()
         self._tell("tails")
         self._tails()
         self._tell("import")
@@ -239,6 +243,31 @@ class Suite:
             target=0.05,
             at_most=True,
             note="what an append would save without authentication",
+        )
+
+        name, revoked = "token seen before, 100,000 others revoked", Authentication(_REVOKED)
+        costs: dict[Authentication, list[float]] = {authentication: [], revoked: []}
+        for _ in range(2 * self._settings.rounds):
+            for one, found in costs.items():
+                found.append(one.remembered_us(10 * count))
+        alone_us, revoked_us = (min(found) for found in costs.values())
+        against = {"limit": alone_us, "limit_name": "none revoked", "target": 1.05, "at_most": True}
+        self._add(section, name, revoked_us, "us/call", **against)
+
+    def _mutual_tls(self) -> None:
+        rates: dict[str, list[float]] = {"plaintext": [], "mutual TLS": []}
+        with tls.running_pair(self._scratch, "audit.example.com") as pair:
+            for _ in range(self._settings.rounds):
+                rates["plaintext"].append(tls.calls(pair.plaintext, self._settings.load_s).calls_per_s)
+                rates["mutual TLS"].append(tls.calls(pair.mutual_tls, self._settings.load_s).calls_per_s)
+        self._add(
+            "Authentication",
+            "checkpoint over mutual TLS, token bound to the certificate, 64 callers",
+            max(rates["mutual TLS"]),
+            "calls/s",
+            limit=max(rates["plaintext"]),
+            limit_name="plaintext, bearer token",
+            target=0.6,
         )
 
     def _tails(self) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,15 +77,24 @@ def auditlog(
 
 
 @contextmanager
-def running_server(folder: Path, origin: str, tell: Callable[[str], None] = lambda _: None) -> Iterator[Server]:
+def running_server(
+    folder: Path,
+    origin: str,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    init: Sequence[str] = (),
+    configure: Callable[[Path], None] = lambda _: None,
+) -> Iterator[Server]:
     """Make a server folder, serve it on a free port of this machine, and stop it at the end.
 
-    `tell` gets each command line as it is run. What the server prints goes to `FOLDER.log`.
+    `tell` gets each command line as it is run. What the server prints goes to `FOLDER.log`. `init` are further
+    arguments of that command; `configure` may change the folder before it is served.
 
     Raises CommandError if the folder cannot be made, or the server does not answer within 30 s.
     """
     tell(f"auditlog init {folder.name} --origin {origin}")
-    made = json.loads(auditlog("init", str(folder), "--origin", origin, "--output", "json").stdout)
+    made = json.loads(auditlog("init", str(folder), "--origin", origin, *init, "--output", "json").stdout)
+    configure(folder)
     address = f"127.0.0.1:{_free_port()}"
     tell(f"auditlog serve {folder.name} --listen {address}")
     said = folder.with_name(folder.name + ".log")
