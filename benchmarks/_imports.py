@@ -29,8 +29,8 @@ def copy_files(source: Path, target: Path, copies: int) -> int:
     return records
 
 
-def import_per_s(server: Server, folder: Path, records: int) -> float:
-    """Return the events a second of `auditlog import cloudtrail`, the start of the command included.
+def import_per_s(server: Server, path: Path, records: int, *options: str, name: str = "cloudtrail") -> float:
+    """Return the events a second of `auditlog import`, the start of the command included.
 
     Raises WrongCountError unless the log grew by exactly the number of records.
     """
@@ -41,7 +41,7 @@ def import_per_s(server: Server, folder: Path, records: int) -> float:
     with Client(server.address, server.token("auditor", "auditor")) as client:
         size = client.checkpoint().tree_size
         started = time.perf_counter()
-        auditlog("import", "cloudtrail", str(folder), "--output", "json", environment=environment)
+        auditlog("import", name, str(path), *options, "--output", "json", environment=environment)
         elapsed_s = time.perf_counter() - started
         grown = client.checkpoint().tree_size - size
     if grown != records:

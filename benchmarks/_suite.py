@@ -15,6 +15,7 @@ from benchmarks import _tls as tls
 from benchmarks._append import Appended, Subject
 from benchmarks._authentication import Authentication, ed25519_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
+from benchmarks._import_lines import DOOR_MAPPING, LINES, write_lines
 from benchmarks._imports import copy_files, import_per_s
 from benchmarks._leaves import Entries, make_entries
 from benchmarks._load import Load, Method, run_load
@@ -95,6 +96,7 @@ class Suite:
         self._tails()
         self._tell("import")
         self._import()
+        self._import_formats()
         self._tell("memory and disk")
         self._memory(idle_mb, early)
         self._disk()
@@ -313,6 +315,18 @@ class Suite:
                 rates.append(import_per_s(server, folder, records))
         note = f"{records:,} events a time, start of the command included"
         self._add(section, name, max(rates), "events/s", target=target, note=note)
+
+    def _import_formats(self) -> None:
+        records = 2_000 * self._settings.import_copies
+        mapping = self._scratch / "door.toml"
+        mapping.write_text(DOOR_MAPPING, encoding="utf-8")
+        with running_server(self._scratch / "formats", "import.example.com") as server:
+            for name in LINES:
+                file = self._scratch / f"lines.{name}"
+                write_lines(name, file, records)
+                options = ("--mapping", str(mapping)) if name == "csv" else ()
+                rate = import_per_s(server, file, records, *options, name=name)
+                self._add("Import", f"auditlog import {name}, end to end", rate, "events/s", note=f"{records:,} events")
 
     def _loaded_mb(self) -> tuple[int, float | None]:
         """Return the log's size and the server's memory after batches of 1,000."""

@@ -119,24 +119,30 @@ class _Resources:
     """The rules that make resources."""
 
     def __init__(self, rules: Sequence[ResourceRule]) -> None:
-        self._rules = [(rule, _test(rule.when)) for rule in rules]
+        self._rules = [(rule.each, _test(rule.when), _resource_readers(rule)) for rule in rules]
 
     def make(self, record: JsonObject) -> list[Resource]:
         found: list[Resource] = []
-        for rule, holds in self._rules:
+        for each, holds, readers in self._rules:
             if not holds(record.values):
                 continue
-            for item in _items(rule.each, record.values):
-                fields = {name: text for name, text in _resource_fields(rule, item) if text}
+            for item in _items(each, record.values):
+                fields: dict[str, str] = {}
+                for name, fits, read in readers:
+                    if (text := read(item)) and fits(text):
+                        fields.setdefault(name, text)
                 if fields.keys() & {"id", "name"} and len(found) < MAX_RESOURCES:
                     found.append(Resource(**fields))
         return found
 
 
-def _resource_fields(rule: ResourceRule, item: Values) -> Any:  # noqa: ANN401 - pairs
-    for name, templates in rule.templates.items():
-        field = RESOURCE_FIELDS[name]
-        yield name, next((text for template in templates if field.fits(text := template.text(item))), "")
+def _resource_readers(rule: ResourceRule) -> list[tuple[str, Callable[[str], bool], Callable[[Values], str]]]:
+    """Return for each template of a resource the field that it fills, in the order in which they are tried."""
+    return [
+        (name, RESOURCE_FIELDS[name].fits, template.reader())
+        for name, templates in rule.templates.items()
+        for template in templates
+    ]
 
 
 def _items(each: Path | None, values: Values) -> Sequence[Values]:

@@ -122,6 +122,8 @@ class Template:
         """Return what reads the text of a record, quickly if there is little to put together."""
         if self.plain is not None:
             return self.plain.reader()
+        if not self.parts:
+            return lambda _values: self.written
         return self.text
 
     def text(self, values: Values) -> str:
