@@ -17,10 +17,6 @@ MAX_ROLES = 64
 MAX_RESOURCES = 64
 
 
-def _any(_text: str) -> bool:
-    return True
-
-
 @lru_cache(maxsize=4096)
 def is_address(text: str) -> bool:
     """Whether the text is an IPv4 or IPv6 address; one with a zone means something on one machine only."""
@@ -45,19 +41,21 @@ def _is_traceparent(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a field can hold: text of at most `limit` bytes without control characters that `accepts` takes."""
+    """What a field can hold: text of at most `limit` bytes without control characters that `accepts`, if set, takes."""
 
     limit: int
     expected: str
     """What it holds, as it stands behind `is no`."""
-    accepts: Callable[[str], bool] = _any
+    accepts: Callable[[str], bool] | None = None
     value: Callable[[str], Any] = str
 
     def fits(self, text: str) -> bool:
         """Whether the field can hold the text as it is; empty text is none."""
         if text.isascii():
-            return 0 < len(text) <= self.limit and text.isprintable() and self.accepts(text)
-        return bool(text) and _CONTROL.search(text) is None and len(text.encode()) <= self.limit and self.accepts(text)
+            fits = 0 < len(text) <= self.limit and text.isprintable()
+        else:
+            fits = _CONTROL.search(text) is None and len(text.encode()) <= self.limit
+        return fits and (self.accepts is None or self.accepts(text))
 
 
 def _text(limit: int) -> Field:

@@ -103,6 +103,9 @@ class _Text:
     def next(self) -> str:
         """Go to the next character that is no white space and return it, empty at the end."""
         while True:
+            # Machines write no white space: most often the next character is right here.
+            if (here := self._text[self._position : self._position + 1]) > " ":
+                return here
             self.go_to(skip_space(self._text, self._position))
             if self._position < len(self._text):
                 return self._text[self._position]
