@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 import grpc
@@ -35,7 +35,8 @@ Record: TypeAlias = Callable[[Submission], Awaitable[Recorded]]
 class AdminService:
     """The methods of the service. Belongs to the event loop's thread.
 
-    `local_issuer` is None where the configuration has it off.
+    `issuers` are the names of those whose tokens or certificates may be accepted; `local_issuer` is None where the
+    configuration has it off.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class AdminService:
         revocations: Revocations,
         own_events: OwnEvents,
         record: Record,
+        issuers: Collection[str],
         local_issuer: LocalIssuer | None,
         audience: str,
     ) -> None:
@@ -51,6 +53,7 @@ class AdminService:
         self._revocations = revocations
         self._own_events = own_events
         self._record = record
+        self._issuers = issuers
         self._local_issuer = local_issuer
         self._audience = audience
 
@@ -73,6 +76,10 @@ class AdminService:
     async def _revoke_token(self, caller: CallContext, request: pb.RevokeTokenRequest, context: Context) -> Message:
         caller.caller.require(Permission.ADMINISTER, CONTROL)
         revoked = _revoked(request)
+        if revoked.issuer not in self._issuers:
+            # A mistyped one would revoke nothing, and nobody would know.
+            problem = f"{revoked.issuer[:64]!r} is no issuer here, so none of its tokens is accepted"
+            raise InvalidRequestError("INVALID_REVOCATION", f"issuer: {problem}", [Violation("issuer", problem)])
         issued_before = _issued_before(request, revoked)
         _require_reason(request.reason)
         known = self._revocations.same(revoked, issued_before)

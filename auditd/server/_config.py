@@ -143,6 +143,16 @@ class Config:
         """What stands for the claim `iss` of callers known by their certificate."""
         return f"https://{self.origin}/certificates"
 
+    @property
+    def issuer_names(self) -> frozenset[str]:
+        """What may stand as issuer in entries of callers: whose tokens and certificates are accepted."""
+        names = {issuer.issuer for issuer in self.issuers}
+        if self.local_issuer.enabled:
+            names.add(self.local_issuer_name)
+        if self.certificates:
+            names.add(self.certificate_issuer_name)
+        return frozenset(names)
+
     def log_folder(self, name: str) -> Path:
         """Return where a log is kept."""
         return self.folder / "logs" / name

@@ -117,6 +117,7 @@ async def _run(
         logs.revocations,
         own_events,
         record_in_control,
+        config.issuer_names,
         local_issuer(config) if config.local_issuer.enabled else None,
         config.audience,
     )

@@ -207,6 +207,7 @@ def _header(token):
         (pb.RevokeTokenRequest(issuer=ISSUER), "target"),
         (pb.RevokeTokenRequest(issuer=ISSUER, everything=False), "target"),
         (pb.RevokeTokenRequest(jti="a"), "issuer"),
+        (pb.RevokeTokenRequest(issuer=f"{ISSUER}/", jti="a"), "issuer"),
         (pb.RevokeTokenRequest(issuer=ISSUER, jti="a" * 257), "jti"),
         (pb.RevokeTokenRequest(issuer=ISSUER, subject=""), "subject"),
         (pb.RevokeTokenRequest(issuer=ISSUER, key="k" * 42), "key"),
