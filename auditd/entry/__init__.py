@@ -1,5 +1,6 @@
 """The event model, its limits and checks, and the encoding of leaves."""
 
+from ._actor import ContradictionError, TokenActor, splice_unjudged
 from ._attributes import AttributesError, encode_attributes
 from ._batch import EncodedBatch, EventBatch, NativeBatch
 from ._bounds import time_violations
@@ -20,6 +21,7 @@ __all__ = [
     "Actor",
     "AttributesError",
     "CallerKind",
+    "ContradictionError",
     "EncodedBatch",
     "EncodedEvent",
     "Event",
@@ -33,6 +35,7 @@ __all__ = [
     "Producer",
     "Resource",
     "Time",
+    "TokenActor",
     "attributes_text",
     "difference",
     "difference_of",
@@ -46,6 +49,7 @@ __all__ = [
     "parse_leaf",
     "parse_time",
     "recorded_at_text",
+    "splice_unjudged",
     "time_text",
     "time_violations",
 ]

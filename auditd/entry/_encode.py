@@ -35,11 +35,18 @@ class EncodedEvent(NamedTuple):
     """Nanoseconds since 1970-01-01T00:00:00Z."""
     fields_end: int
     """Length of the part of `json` before attributes, or before the closing brace if they are absent."""
+    sent: bytes = b""
+    """That part as it was sent, where a token came along, for then the server adds to it; else empty."""
 
     @property
     def fields(self) -> dict[str, Any]:
         """The members of the leaf's `event` object but for `attributes`, parsed anew at each call."""
         return orjson.loads(self.json[: self.fields_end] + b"}")  # type: ignore[no-any-return]
+
+    @property
+    def sent_fields(self) -> dict[str, Any]:
+        """The same of what was sent, before a token's claims were added."""
+        return orjson.loads((self.sent or self.json[: self.fields_end]) + b"}")  # type: ignore[no-any-return]
 
     @property
     def attributes(self) -> bytes:

@@ -59,7 +59,10 @@ def _table() -> dict[tuple[str, ...], Field]:
         "caller": Kind.MESSAGE,
         **dict.fromkeys([f"caller.{name}" for name in caller], Kind.STRING),
     }
-    actor = ("type", "id", "name", "roles", "session_id", "auth_method", "identity", "credential")
+    actor = (
+        *("type", "id", "name", "roles", "session_id", "auth_method"),
+        *("identity", "identity_reason", "verified", "credential"),
+    )
     origin = ("user_agent", "device_id", "method", "endpoint", "request_id", "traceparent")
     event = {
         "time": Kind.TIME,
@@ -77,7 +80,7 @@ def _table() -> dict[tuple[str, ...], Field]:
     for in_event, kinds in ((False, entry), (True, event)):
         for name, kind in kinds.items():
             path = tuple(name.split("."))
-            repeated = path[0] in {"resources", "attributes"} or name == "actor.roles"
+            repeated = path[0] in {"resources", "attributes"} or name in {"actor.roles", "actor.verified"}
             fields[path] = Field(path, kind, in_event, repeated)
     return fields
 

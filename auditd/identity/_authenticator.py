@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from auditd.errors import FolderError, UnavailableError
-from auditd.identity._caller import Caller, Credential
+from auditd.identity._caller import Caller, credential_of
 from auditd.identity._certificate import ClientCertificate
 from auditd.identity._claims import MAX_SUBJECT_BYTES, check_claims
 from auditd.identity._errors import TokenError, TokenReason, UnknownKeyError
-from auditd.identity._issuer import Issuer
+from auditd.identity._issuer import Issuer, Party
 from auditd.identity._jws import CompactJws, split_compact, verify_signature
 from auditd.identity._keys import VerificationKey
 from auditd.identity._revocations import Revocations
@@ -86,7 +86,7 @@ class Authenticator:
         revocations: Revocations | None = None,
     ) -> None:
         self._issuers = _by_name(issuers)
-        self._audience = audience
+        self.audience = audience
         self._clock = clock
         self._cache_size = cache_size
         self._revocations = Revocations() if revocations is None else revocations
@@ -142,6 +142,16 @@ class Authenticator:
                 self._cache.popitem(last=False)
         return caller
 
+    @property
+    def epoch(self) -> int:
+        """Changes with the issuers and their keys, so that what was found good need be looked at again only then."""
+        return self._epoch
+
+    @property
+    def revocations(self) -> Revocations:
+        """What is revoked."""
+        return self._revocations
+
     def bump_epoch(self) -> None:
         """Have every token verified afresh: after any change of what decides over tokens."""
         with self._lock:
@@ -164,10 +174,7 @@ class Authenticator:
 
     def _verify(self, token: str, now: float) -> Caller:
         jws = split_compact(token)
-        try:
-            unverified_claims = parse_json_object(jws.payload)
-        except ValueError as error:
-            raise TokenError(TokenReason.MALFORMED, f"token payload: {error}") from error
+        unverified_claims = read_claims(jws)
         try:
             return self._verify_claims(jws, unverified_claims, now)
         except TokenError as error:
@@ -175,15 +182,10 @@ class Authenticator:
             raise
 
     def _verify_claims(self, jws: CompactJws, unverified_claims: dict[str, object], now: float) -> Caller:
-        issuer = self._find_issuer(unverified_claims.get("iss"))
+        issuer = self.find_issuer(unverified_claims.get("iss"), Party.CALLER)
         config = issuer.config
-        if jws.algorithm not in config.algorithms:
-            message = f"token header alg: {shown(jws.algorithm)}, allowed are {', '.join(config.algorithms)}"
-            raise TokenError(TokenReason.ALGORITHM, message)
-        _check_type(jws, config.typ)
-        key = _select(issuer, jws)
-        verify_signature(jws, key.public_key)
-        claims = check_claims(unverified_claims, config, self._audience, now)
+        key = verify_jws(issuer, jws)
+        claims = check_claims(unverified_claims, config, (config.audience or self.audience,), now)
         return Caller(
             issuer=config.issuer,
             subject=claims.subject,
@@ -198,18 +200,45 @@ class Authenticator:
             method=claims.method,
             issued_at=claims.issued_at,
             bound_to=claims.bound_to,
-            credential=Credential.from_parts(
-                config.issuer, jws.header_text, jws.payload_text, jws.signature_text, claims.expires_at
-            ),
+            credential=credential_of(jws, config, unverified_claims, claims.expires_at),
         )
 
-    def _find_issuer(self, name: object) -> Issuer:
+    def find_issuer(self, name: object, party: Party) -> Issuer:
+        """Return the issuer that is trusted for tokens of such a party, given the claim `iss`.
+
+        Raises TokenError: `TOKEN_CLAIMS`, `TOKEN_UNKNOWN_ISSUER`.
+        """
         if not isinstance(name, str):
             raise TokenError(TokenReason.CLAIMS, "token claim iss: missing or no string")
         issuer = self._issuers.get(name)
-        if issuer is None:
-            raise TokenError(TokenReason.UNKNOWN_ISSUER, f"token claim iss: {shown(name)} is not trusted here")
+        if issuer is None or party not in issuer.config.identifies:
+            message = f"token claim iss: {shown(name)} is not trusted here for the tokens of {party}s"
+            raise TokenError(TokenReason.UNKNOWN_ISSUER, message)
         return issuer
+
+
+def read_claims(jws: CompactJws) -> dict[str, object]:
+    """Return the claims of a token, none of them verified. Raises TokenError: `TOKEN_MALFORMED`."""
+    try:
+        return parse_json_object(jws.payload)
+    except ValueError as error:
+        raise TokenError(TokenReason.MALFORMED, f"token payload: {error}") from error
+
+
+def verify_jws(issuer: Issuer, jws: CompactJws) -> VerificationKey:
+    """Verify header and signature of a token by a key of its issuer; return the key.
+
+    Raises TokenError: `TOKEN_ALGORITHM`, `TOKEN_TYPE`, `TOKEN_UNKNOWN_KEY`, `TOKEN_BAD_SIGNATURE`. Raises
+    UnavailableError: `ISSUER_UNAVAILABLE`, as long as its keys are not known.
+    """
+    config = issuer.config
+    if jws.algorithm not in config.algorithms:
+        message = f"token header alg: {shown(jws.algorithm)}, allowed are {', '.join(config.algorithms)}"
+        raise TokenError(TokenReason.ALGORITHM, message)
+    _check_type(jws, config.typ)
+    key = _select(issuer, jws)
+    verify_signature(jws, key.public_key)
+    return key
 
 
 def _select(issuer: Issuer, jws: CompactJws) -> VerificationKey:

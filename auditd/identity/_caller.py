@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from auditd.errors import PermissionDeniedError
 from auditd.identity._certificate import ClientCertificate
+from auditd.identity._dropped import reduce_payload
+from auditd.identity._issuer import IssuerConfig
+from auditd.identity._jws import CompactJws
 from auditd.identity._roles import Permission, Permissions, roles_allowing
 from auditd.identity._strict import shown
 
@@ -26,12 +29,15 @@ class Credential:
     commits to the signature. base64url is read so strictly that text and bytes stand one for one.
     `expires_at` is the Unix time in seconds from which this server refuses the token, leeway included;
     from then on `signature` is no secret here. Another server may allow its clock up to 60 seconds more.
+
+    Where claims are dropped, `payload` is the text that `reduce_payload` makes, and `signature` None: it would verify
+    nothing.
     """
 
     issuer: str
     header: str
     payload: str
-    signature: str = field(repr=False)
+    signature: str | None = field(repr=False)
     signature_hash: bytes
     credential_id: bytes
     expires_at: int
@@ -43,6 +49,18 @@ class Credential:
         signed_hash = hashlib.sha256(f"{header}.{payload}".encode("ascii")).digest()
         credential_id = hashlib.sha256(signed_hash + signature_hash).digest()
         return cls(issuer, header, payload, signature, signature_hash, credential_id, expires_at)
+
+
+def credential_of(
+    jws: CompactJws, config: IssuerConfig | None, claims: dict[str, object], expires_at: int
+) -> Credential:
+    """Return what is kept of a token; `config` says which claims are not. Without it the issuer is not known."""
+    header, payload, signature = jws.header_text, jws.payload_text, jws.signature_text
+    reduced = (
+        reduce_payload(claims, config.drop_claims, signature) if config is not None and config.drop_claims else None
+    )
+    credential = Credential.from_parts(str(claims.get("iss", "")), header, reduced or payload, signature, expires_at)
+    return credential if reduced is None else replace(credential, signature=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditd.identity._claim_mapping import ClaimPath, find_claim, map_roles, path_text
@@ -46,16 +47,17 @@ class Claims:
     bound_to: bytes | None
 
 
-def check_claims(claims: dict[str, object], config: IssuerConfig, audience: str, now: float) -> Claims:
+def check_claims(claims: dict[str, object], config: IssuerConfig, audiences: Sequence[str], now: float) -> Claims:
     """Check every claim that decides whether the token is good here and now.
 
-    `iss` has been matched already: it chose `config`. `now` is Unix time in seconds.
+    `iss` has been matched already: it chose `config`. The token must be for one of `audiences`. `now` is Unix
+    time in seconds.
 
     Raises TokenError: `TOKEN_SENDER_CONSTRAINED`, `TOKEN_WRONG_AUDIENCE`, `TOKEN_EXPIRED`,
     `TOKEN_NOT_YET_VALID`, `TOKEN_LIFETIME`, or `TOKEN_CLAIMS` for a claim that is missing or malformed.
     """
     bound_to = _certificate_hash(claims)
-    _check_audience(claims.get("aud"), config.audience or audience)
+    _check_audience(claims.get("aud"), audiences)
     expires_at = _check_times(claims, config, now)
     names = config.claims
     subject = _name(claims, names.subject, MAX_SUBJECT_BYTES)
@@ -98,13 +100,19 @@ def _bad_binding(problem: str) -> TokenError:
     return TokenError(TokenReason.SENDER_CONSTRAINED, f"token claim cnf: {problem}")
 
 
-def _check_audience(value: object, expected: str) -> None:
+def token_roles(claims: dict[str, object], config: IssuerConfig) -> tuple[str, ...]:
+    """Return the roles of a token by the names that its issuer has for them. Raises TokenError: `TOKEN_CLAIMS`."""
+    return tuple(dict.fromkeys(_roles(claims, config.claims.roles)))
+
+
+def _check_audience(value: object, expected: Sequence[str]) -> None:
     audiences = [value] if isinstance(value, str) else value
     if not isinstance(audiences, list) or not all(isinstance(audience, str) for audience in audiences):
         raise TokenError(TokenReason.CLAIMS, "token claim aud: expected a string or an array of strings")
-    if expected not in audiences:
+    if not set(expected) & set(audiences):
         given = ", ".join(map(shown, audiences[:4])) or "nobody"
-        raise TokenError(TokenReason.WRONG_AUDIENCE, f"token claim aud: is for {given}, expected {shown(expected)}")
+        wanted = " or ".join(map(shown, expected))
+        raise TokenError(TokenReason.WRONG_AUDIENCE, f"token claim aud: is for {given}, expected {wanted}")
 
 
 def _check_times(claims: dict[str, object], config: IssuerConfig, now: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -47,6 +48,38 @@ def _typ(value: object) -> TokenType:
     raise ValueError(f"{shown(value)}, expected 'at+jwt' or 'any'")
 
 
+class Party(StrEnum):
+    """Whose identity a token proves: who calls this server, or who did what is recorded."""
+
+    CALLER = "caller"
+    ACTOR = "actor"
+
+
+def parties(value: object) -> tuple[Party, ...]:
+    """Read an array of parties; raise ValueError for what is none."""
+    if not isinstance(value, list | tuple) or not value or not set(value) <= set(Party):
+        raise ValueError("expected one or both of 'caller' and 'actor', in an array")
+    return tuple(Party(one) for one in value)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError("must be text, or an array of text")
+    return tuple(map(_name, names))
+
+
+def _droppable(value: object) -> tuple[str, ...]:
+    names = _names(value)
+    needed = sorted(_REGISTERED & set(names))
+    if needed:
+        raise ValueError(f"{shown(needed[0])} says what the token is, and must be kept")
+    return names
+
+
+_REGISTERED = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfig:
     """What the operator says of one issuer.
@@ -61,6 +94,11 @@ class IssuerConfig:
     jwks_max_stale_s: how long keys are used when newer ones cannot be had.
     jwks_timeout_s: how long one attempt may take.
     audience: the claim `aud` its tokens carry for this server; None for the server's own.
+    identifies: whose identity its tokens prove: "caller", who calls this server, and "actor", the end user whose
+        token comes along in an event.
+    actor_audience: the claims `aud` of actors' tokens, one or several; none for `audience`.
+    drop_claims: names of claims, such as `email`, of which only a hash is kept: tokens that have one can never be
+        verified again.
     algorithms: the signature algorithms it may use, out of `ALGORITHMS`.
     typ: "at+jwt" takes access tokens of RFC 9068 only; "any" also takes what issuers without that standard
         send, and with it their ID tokens, unless the audience keeps them apart.
@@ -84,6 +122,9 @@ class IssuerConfig:
     jwks_max_stale_s: int = setting(86_400, whole(1, 30 * 86_400))
     jwks_timeout_s: int = setting(10, whole(1, 60))
     audience: str | None = setting(None, optional(_name))
+    identifies: tuple[Party, ...] = setting((Party.CALLER,), parties)
+    actor_audience: tuple[str, ...] = setting((), _names)
+    drop_claims: tuple[str, ...] = setting((), _droppable)
     algorithms: tuple[str, ...] = setting(ALGORITHMS, _algorithms)
     typ: TokenType = setting("at+jwt", _typ)
     leeway_s: int = setting(30, whole(0, MAX_LEEWAY_S))

@@ -33,12 +33,14 @@ class Part:
 class CommitPlan:
     """Places submissions one after another behind the `size` entries that are there.
 
-    `found` maps the keys that are recorded to their indexes; `stored_leaf` returns a recorded entry's bytes.
+    `found` maps the keys that are recorded to their indexes; `stored_leaf` returns a recorded entry's bytes,
+    `signature_hash` that of a recorded credential's signature.
     """
 
     size: int
     found: Mapping[bytes, int]
     stored_leaf: Callable[[int], bytes]
+    signature_hash: Callable[[bytes], bytes | None] = lambda _: None
     parts: list[Part] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
@@ -94,7 +96,7 @@ class CommitPlan:
         elif index >= self.size:
             path = difference_of(self._planned(index), event)
         else:
-            path = difference(self.recorded_leaf(index), event)
+            path = difference(self.recorded_leaf(index), event, self._same_token(submission, position))
         if path is not None:
             name = f"events[{position}]"
             field = path.replace("event", name, 1)
@@ -104,6 +106,10 @@ class CommitPlan:
                 [Violation(field, f"differs from entry {index}, which has the same name")],
                 {"field": field, "index": str(index)},
             )
+
+    def _same_token(self, submission: Submission, position: int) -> Callable[[str], bool]:
+        sent = submission.actor_credentials.get(position)
+        return lambda stored: sent is not None and self.signature_hash(bytes.fromhex(stored)) == sent.signature_hash
 
     def _check_new(self, submission: Submission, positions: Sequence[int]) -> None:
         if submission.refused_if_new:

@@ -43,8 +43,8 @@ class Submission:
     """Events of one caller, to be recorded all or none.
 
     `keys[i]` names `events[i]`. `refused_if_new` says by position what is wrong with events that must not be
-    recorded, but whose first receipt is still to be had. `done` is called in the writer thread, unless the log was
-    given a way to deliver.
+    recorded, but whose first receipt is still to be had; `actor_credentials` by position what commits to the token of
+    an event's actor. `done` is called in the writer thread, unless the log was given a way to deliver.
     """
 
     events: EventBatch
@@ -52,5 +52,6 @@ class Submission:
     caller_json: bytes
     done: Callable[[Outcome], None]
     credential: Credential | None = None
+    actor_credentials: Mapping[int, Credential] = field(default_factory=dict)
     keep_leaves: bool = False
     refused_if_new: Mapping[int, AuditdError] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -220,7 +220,7 @@ class Writer(threading.Thread):
     def _record(self, state: Recovered, submissions: Sequence[Submission]) -> Answers:
         store = self._parts.store
         keys = [key for submission in submissions for key in submission.keys]
-        plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf)
+        plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf, store.signature_hash)
         for submission in submissions:
             plan.add(submission)
         leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.keys else ([], [], 0)
@@ -296,11 +296,10 @@ class Writer(threading.Thread):
         if len(self._credentials) > _KNOWN_CREDENTIALS:
             self._credentials.clear()
         wanted = {
-            item.submission.credential.credential: item.submission.credential
+            credential.credential: credential
             for item in placed
-            if item.submission.credential is not None
-            and item.submission.credential.credential not in self._credentials
-            and len(item.duplicates) < len(item.indexes)
+            for credential in _credentials_of_new(item)
+            if credential.credential not in self._credentials
         }
         return [item for key, item in wanted.items() if not self._parts.store.has_credential(key)]
 
@@ -332,6 +331,18 @@ class Writer(threading.Thread):
             self._parts.store.append(Batch(self.tree_head.size, checkpoint=checkpoint))
         except Exception as error:  # noqa: BLE001 -- everything is recorded, and `head` holds the same checkpoint
             _logger.warning("%s: the last checkpoint could not be stored: %s", self.name, error)
+
+
+def _credentials_of_new(placed: Placed) -> Iterator[Credential]:
+    """Yield the credentials that the new entries of a submission name."""
+    if len(placed.duplicates) == len(placed.indexes):
+        return
+    submission = placed.submission
+    if submission.credential is not None:
+        yield submission.credential
+    for position, credential in submission.actor_credentials.items():
+        if position not in placed.duplicates:
+            yield credential
 
 
 def _refusal(recorded: str, cause: Exception) -> AuditdError:

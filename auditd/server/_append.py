@@ -24,6 +24,7 @@ from auditd.errors import InvalidRequestError
 from auditd.identity import Permission
 from auditd.log import Log, Recorded, Submission
 from auditd.merkle import split_hashes
+from auditd.server._actors import NO_ACTORS, ActorTokens
 from auditd.server._caller import CallContext
 from auditd.server._limits import require_response_fits, require_size
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -49,9 +50,10 @@ class AppendCall:
 class Appender:
     """Validates, submits, and answers. Belongs to the event loop's thread."""
 
-    def __init__(self, limits: Limits, record: Record) -> None:
+    def __init__(self, limits: Limits, record: Record, actors: ActorTokens) -> None:
         self._limits = limits
         self._record = record
+        self._actors = actors
         self._templates: dict[str, LeafTemplate] = {}
 
     def read(self, caller: CallContext, data: bytes, parse: Callable[[bytes], pb.AppendRequest]) -> AppendCall:
@@ -71,7 +73,12 @@ class Appender:
         if call.known_size is not None:
             log.require_known_size(require_size("known_size", call.known_size))
         content = call.content
-        events, keys = content if isinstance(content, tuple) else await self._encode(caller, content)
+        acted = NO_ACTORS
+        if isinstance(content, tuple):
+            events, keys = content
+        else:
+            acted = await self._actors.take(content.events, await self._encode(content.events))
+            events, keys = EncodedBatch(acted.events), [caller.keys(e.id, e.time, e.time_ns) for e in acted.events]
         template = self._templates.get(log.name)
         if template is None:
             template = self._templates[log.name] = LeafTemplate(log.origin)
@@ -92,8 +99,10 @@ class Appender:
                 caller.json,
                 done=lambda _: None,
                 credential=caller.credential,
+                actor_credentials=acted.credentials,
                 keep_leaves=call.return_leaves,
-                refused_if_new=time_violations(
+                refused_if_new=acted.refused_if_new
+                | time_violations(
                     events,
                     self._limits,
                     now_ns=time.time_ns(),
@@ -103,16 +112,9 @@ class Appender:
         )
         return await _response(log, call, recorded)
 
-    async def _encode(self, caller: CallContext, request: pb.AppendRequest) -> tuple[EventBatch, Sequence[bytes]]:
-        events = request.events
+    async def _encode(self, events: Sequence[Event]) -> list[EncodedEvent]:
         if len(events) <= SLICE or len(events) > self._limits.max_batch_events:
-            encoded = encode_events(events, self._limits)
-        else:
-            encoded = await self._encode_in_turns(events)
-        keys = caller.keys
-        return EncodedBatch(encoded), [keys(event.id, event.time, event.time_ns) for event in encoded]
-
-    async def _encode_in_turns(self, events: Sequence[Event]) -> list[EncodedEvent]:
+            return encode_events(events, self._limits)
         encoded: list[EncodedEvent] = []
         for start in range(0, len(events), SLICE):
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from auditd.errors import ConfigError, FolderError, Violation
-from auditd.identity import MAX_LIFETIME_S, CertificateConfig, IssuerConfig
+from auditd.identity import MAX_LIFETIME_S, CertificateConfig, IssuerConfig, Party, parties
 from auditd.server._toml_lines import TomlLines
 from auditd.settings import (
     optional,
@@ -91,6 +91,7 @@ class LocalIssuerSettings:
 
     enabled: bool = setting(True, read_flag)
     max_lifetime_s: int = setting(3_600, whole(1, MAX_LIFETIME_S))
+    identifies: tuple[Party, ...] = setting((Party.CALLER,), parties)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

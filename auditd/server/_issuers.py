@@ -81,6 +81,7 @@ def load_local_issuer(config: Config) -> Issuer | None:
         issuer=config.local_issuer_name,
         jwks_file=config.keys / ISSUER_KEY_NAME,
         max_lifetime_s=config.local_issuer.max_lifetime_s,
+        identifies=config.local_issuer.identifies,
     )
     return Issuer.from_jwks(own, local_issuer(config).jwks())
 

@@ -14,9 +14,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from auditd.entry import Limits
-from auditd.identity import Authenticator, CertificateCallers
+from auditd.identity import ActorJudge, Authenticator, CertificateCallers
 from auditd.log import Answers, Log, Outcome, Recorded, Submission
 from auditd.server._access import AccessRecorder
+from auditd.server._actors import ActorTokens
 from auditd.server._admin import SERVICE as ADMIN_SERVICE
 from auditd.server._admin import AdminService
 from auditd.server._append import Appender
@@ -58,7 +59,14 @@ async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[
         await issuers.start(authenticator, logs.key_register())
         await asyncio.to_thread(logs.record_start)
         callers = Callers(authenticator, issuers.learn, _certificates(config, logs), cached)
-        await _run(config, listen, callers, logs, indexes, deliveries, ready)
+        actors = ActorTokens(
+            ActorJudge(authenticator, time.time),
+            issuers.learn,
+            time.time,
+            cache_size=cached,
+            max_event_age_s=config.limits.max_event_age_s,
+        )
+        await _run(config, listen, callers, actors, logs, indexes, deliveries, ready)
         await asyncio.to_thread(logs.record_stop)
     finally:
         issuers.close()
@@ -79,6 +87,7 @@ async def _run(
     config: Config,
     listen: str,
     callers: Callers,
+    actors: ActorTokens,
     logs: Logs,
     indexes: Indexes,
     deliveries: _Deliveries,
@@ -97,7 +106,7 @@ async def _run(
         logs.by_name,
         callers,
         access,
-        Appender(_entry_limits(config), record),
+        Appender(_entry_limits(config), record, actors),
         querier,
         prover,
         tailer,

@@ -21,6 +21,7 @@ from auditd.errors import (
 from auditd.identity import Permission, TokenError
 from auditd.log import Log
 from auditd.server._access import AccessRecorder
+from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
 from auditd.server._limits import require_size
@@ -36,6 +37,8 @@ DEFAULT_LOG = "main"
 LARGE_REQUEST_BYTES = 64 * 1024
 LARGE_AT_ONCE = 8
 _NO_TURN = nullcontext()
+_RECORDED_REASONS = frozenset({"LOG_BEHIND_CALLER", *ACTOR_REASONS})
+"""Reasons of refusals that are seen, beside those for want of a good token or a permission."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext"
 Request = TypeVar("Request")
@@ -184,7 +187,7 @@ class AuditLogService:
         error: AuditdError,
     ) -> AuditdError:
         """Record a refusal that must be seen; return the error to answer with."""
-        if not isinstance(error, CallerError) and error.reason != "LOG_BEHIND_CALLER":
+        if not isinstance(error, CallerError) and error.reason not in _RECORDED_REASONS:
             return error
         claimed = error.unverified_subject if isinstance(error, TokenError) else ""
         # A request that was never parsed, for want of a good token, names no log; nor do some that were.

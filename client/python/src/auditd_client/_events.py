@@ -1,8 +1,8 @@
 """Events from JSON text, from mappings, and named before they are first sent.
 
 As JSON an event has the names of the leaf's `event` object: `id`, `time`, `tenant`, `action`,
-`outcome`, `reason`, `actor`, `resources`, `origin`, `producer` and `attributes`. A member that is
-null is absent.
+`outcome`, `reason`, `actor`, `resources`, `origin`, `producer` and `attributes`; beside them `actor_token`,
+the actor's own token. A member that is null is absent.
 """
 
 from __future__ import annotations
@@ -274,6 +274,7 @@ _COMMON_MEMBERS: dict[str, _Setter] = {
     "resources": _set_resources,
     "origin": _part(_texts("ip", "user_agent", "device_id", "method", "endpoint", "request_id", "traceparent")),
     "producer": _part({"id": _set_text, "seq": _set_seq}),
+    "actor_token": _set_text,
 }
 _JSON_MEMBERS = {**_COMMON_MEMBERS, "attributes": _set_kept_attributes}
 _DICT_MEMBERS = {

@@ -25,7 +25,7 @@ WHOLE = """ {"id": "e-1", "time": "2026-11-24T00:26:13.100Z", "tenant": "acme", 
   "origin": {"ip": "203.0.113.9", "user_agent": "curl", "device_id": "d", "method": "POST",
              "endpoint": "/login", "request_id": "r", "traceparent": "t"},
   "producer": {"id": "billing-7f", "seq": 9223372036854775807},
-  "attributes": {"mfa":false,  "amount":1.10}}\r\n"""
+  "actor_token": "e30.e30.AA", "attributes": {"mfa":false,  "amount":1.10}}\r\n"""
 
 
 def test_takes_every_member_of_an_event():
@@ -56,6 +56,7 @@ def test_takes_every_member_of_an_event():
             "traceparent": "t",
         },
         producer={"id": "billing-7f", "seq": (1 << 63) - 1},
+        actor_token="e30.e30.AA",
         attributes_json='{"mfa":false,  "amount":1.10}',
     )
     assert event_from_json(WHOLE.encode()) == event

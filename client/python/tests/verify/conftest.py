@@ -136,7 +136,7 @@ EVENT = {
 def leaf_members(index=0, event=None, **changes):
     """The members of a leaf; its event is `EVENT` with an id of its own and what the server adds."""
     if event is None:
-        actor = EVENT["actor"] | {"identity": "asserted", "credential": "ab"}
+        actor = EVENT["actor"] | {"identity": "asserted"}
         event = EVENT | {"id": f"e-{index}", "actor": actor}
     members = {
         "v": 1,

@@ -20,6 +20,7 @@ from auditd_client.cli._settings import ConnectionSettings, connection_options
 from auditd_client.errors import InvalidRequestError
 from auditd_client.importers import PlacedEvent
 
+_MAX_TOKEN_BYTES = 64 * 1024
 _OUTCOMES = tuple(name for name, number in Outcome.items() if number)
 
 # Parameter, the member of the event that it sets, and what it means.
@@ -58,6 +59,11 @@ def _event_flags(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="|".join(_OUTCOMES),
         help="How it ended.",
     )(function)
+    function = click.option(
+        "--actor-token-file",
+        metavar="FILE",
+        help="A file that holds the actor's own token, which then says who it is.",
+    )(function)
     return click.option("--action", metavar="TEXT", help="What was done, such as `user.login`.")(function)
 
 
@@ -69,7 +75,8 @@ def _event_flags(function: Callable[..., Any]) -> Callable[..., Any]:
 def command(files: Sequence[str], settings: ConnectionSettings, output: str, **flags: Any) -> None:  # noqa: ANN401 - of click
     """Record events: JSON lines from files or stdin (`-`), or one event from flags.
 
-    An event as JSON has the names of a leaf's `event`; the text of its attributes is kept as written.
+    An event as JSON has the names of a leaf's `event`, and `actor_token` for the actor's own token; the text of
+    its attributes is kept as written.
     With `--output jsonl` every event is answered by a line
     {"index","recorded_at","leaf_hash","duplicate","tree_size"}, in the order of the input, as soon as it
     is durable.
@@ -113,6 +120,8 @@ def _event_from_flags(flags: Mapping[str, Any]) -> PlacedEvent:
     for name, path, _ in _TEXT_FLAGS:
         if name in flags:
             _put(members, path, flags[name])
+    if "actor_token_file" in flags:
+        members["actor_token"] = _read_token(Path(flags["actor_token_file"]))
     if "roles" in flags:
         _put(members, "actor.roles", list(flags["roles"]))
     for resource in flags.get("resources", ()):
@@ -124,6 +133,16 @@ def _event_from_flags(flags: Mapping[str, Any]) -> PlacedEvent:
         return PlacedEvent("flags", event_from_dict(members))
     except InvalidRequestError as error:
         raise CommandError(*(f"flags: event.{v.field}: {v.description}" for v in error.violations)) from error
+
+
+def _read_token(file: Path) -> str:
+    """Return the token in a file; nothing of it is ever quoted."""
+    try:
+        return file.read_text("ascii")[:_MAX_TOKEN_BYTES].strip()
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise CommandError(f"{file}: no token: it is not ASCII") from None
 
 
 def _put(members: dict[str, Any], path: str, value: object) -> None:

@@ -8,7 +8,9 @@ from auditd_client.verify._errors import MalformedError, MismatchError
 from auditd_client.verify._leaf import Leaf
 from auditd_client.verify._time import read_time_ns
 
-_ADDED_BY_SERVER = frozenset({"event.actor.identity", "event.actor.credential"})
+_ADDED_BY_SERVER = frozenset(
+    f"event.actor.{name}" for name in ("identity", "identity_reason", "verified", "credential")
+)
 # Outside strings JSON allows raw line breaks and tabs; the log keeps a leaf on one line.
 _ONE_LINE = str.maketrans("\t\n\r", "   ")
 
@@ -17,7 +19,8 @@ def match_event(event: Mapping[str, object], attributes: str | None, leaf: Leaf)
     """Verify that `leaf` says what was sent, member by member; absent and empty are the same.
 
     `event` has the names of a leaf's event; its attributes come as text, in `attributes` or as the
-    member `attributes_json`. Times are compared as instants, attributes as text.
+    member `attributes_json`. Times are compared as instants, attributes as text. The token of its actor, if it
+    has one, comes as the member `actor_token`: the leaf must commit to a token, and may have members from it.
 
     Raises MismatchError at the first difference, also at a sealed member; MalformedError for an event
     out of shape.
@@ -26,10 +29,32 @@ def match_event(event: Mapping[str, object], attributes: str | None, leaf: Leaf)
     texts = [text for text in (attributes, sent.pop("attributes_json", None)) if text]
     if "attributes" in sent or len(texts) > 1 or not all(isinstance(text, str) for text in texts):
         raise MalformedError("event", "attributes must be given once, as the text that was sent")
-    _match("event", sent, leaf.event)
+    _match("event", _with_token(sent, sent.pop("actor_token", None), leaf), leaf.event)
     sent_text = "".join(map(str, texts)).translate(_ONE_LINE).strip(" ")
     if sent_text != (leaf.attributes_text or ""):
         raise MismatchError("event.attributes", sent_text or None, leaf.attributes_text, "they are compared as text")
+
+
+def _with_token(sent: Mapping[str, object], token: object, leaf: Leaf) -> Mapping[str, object]:
+    """Return what was sent, with the members that the leaf has from the actor's token and that were not sent."""
+    found = leaf.event.get("actor")
+    found = found if isinstance(found, Mapping) else {}
+    commits = found.get("credential")
+    if bool(token) != (commits is not None):
+        raise MismatchError("event.actor_token", _present("", token) and "a token", commits and f"credential {commits}")
+    if not token:
+        return sent
+    if not isinstance(token, str):
+        raise MalformedError("event", "actor_token is no text")
+    verified = found.get("verified")
+    said = {name: found.get(name) for name in verified if name != "tenant"} if isinstance(verified, list) else {}
+    actor = sent.get("actor") or {}
+    if not isinstance(actor, Mapping):
+        raise MalformedError("event", "actor is no object")
+    merged = {**sent, "actor": {**said, **{name: value for name, value in actor.items() if value}}}
+    if isinstance(verified, list) and "tenant" in verified and not sent.get("tenant"):
+        merged["tenant"] = leaf.event.get("tenant")
+    return merged
 
 
 def _match(path: str, sent: object, found: object) -> None:

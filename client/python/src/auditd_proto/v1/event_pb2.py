@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61uditd/v1/event.proto\x12\tauditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x02\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12#\n\x07outcome\x18\x05 \x01(\x0e\x32\x12.auditd.v1.Outcome\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x1f\n\x05\x61\x63tor\x18\x07 \x01(\x0b\x32\x10.auditd.v1.Actor\x12&\n\tresources\x18\x08 \x03(\x0b\x32\x13.auditd.v1.Resource\x12!\n\x06origin\x18\t \x01(\x0b\x32\x11.auditd.v1.Origin\x12%\n\x08producer\x18\n \x01(\x0b\x32\x13.auditd.v1.Producer\x12\x17\n\x0f\x61ttributes_json\x18\x0b \x01(\tJ\x04\x08\x0c\x10\rR\tsignature\"g\n\x05\x41\x63tor\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x13\n\x0b\x61uth_method\x18\x06 \x01(\t\"2\n\x08Resource\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x86\x01\n\x06Origin\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x12\n\nuser_agent\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\"#\n\x08Producer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04*H\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0b\n\x07SUCCESS\x10\x01\x12\x0b\n\x07\x46\x41ILURE\x10\x02\x12\n\n\x06\x44\x45NIED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61uditd/v1/event.proto\x12\tauditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x02\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12#\n\x07outcome\x18\x05 \x01(\x0e\x32\x12.auditd.v1.Outcome\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x1f\n\x05\x61\x63tor\x18\x07 \x01(\x0b\x32\x10.auditd.v1.Actor\x12&\n\tresources\x18\x08 \x03(\x0b\x32\x13.auditd.v1.Resource\x12!\n\x06origin\x18\t \x01(\x0b\x32\x11.auditd.v1.Origin\x12%\n\x08producer\x18\n \x01(\x0b\x32\x13.auditd.v1.Producer\x12\x17\n\x0f\x61ttributes_json\x18\x0b \x01(\t\x12\x13\n\x0b\x61\x63tor_token\x18\r \x01(\tJ\x04\x08\x0c\x10\rR\tsignature\"g\n\x05\x41\x63tor\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x13\n\x0b\x61uth_method\x18\x06 \x01(\t\"2\n\x08Resource\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x86\x01\n\x06Origin\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x12\n\nuser_agent\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\"#\n\x08Producer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04*H\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0b\n\x07SUCCESS\x10\x01\x12\x0b\n\x07\x46\x41ILURE\x10\x02\x12\n\n\x06\x44\x45NIED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'auditd.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=738
-  _globals['_OUTCOME']._serialized_end=810
+  _globals['_OUTCOME']._serialized_start=759
+  _globals['_OUTCOME']._serialized_end=831
   _globals['_EVENT']._serialized_start=70
-  _globals['_EVENT']._serialized_end=405
-  _globals['_ACTOR']._serialized_start=407
-  _globals['_ACTOR']._serialized_end=510
-  _globals['_RESOURCE']._serialized_start=512
-  _globals['_RESOURCE']._serialized_end=562
-  _globals['_ORIGIN']._serialized_start=565
-  _globals['_ORIGIN']._serialized_end=699
-  _globals['_PRODUCER']._serialized_start=701
-  _globals['_PRODUCER']._serialized_end=736
+  _globals['_EVENT']._serialized_end=426
+  _globals['_ACTOR']._serialized_start=428
+  _globals['_ACTOR']._serialized_end=531
+  _globals['_RESOURCE']._serialized_start=533
+  _globals['_RESOURCE']._serialized_end=583
+  _globals['_ORIGIN']._serialized_start=586
+  _globals['_ORIGIN']._serialized_end=720
+  _globals['_PRODUCER']._serialized_start=722
+  _globals['_PRODUCER']._serialized_end=757
 # @@protoc_insertion_point(module_scope)

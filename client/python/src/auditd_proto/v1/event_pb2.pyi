@@ -22,7 +22,7 @@ FAILURE: Outcome
 DENIED: Outcome
 
 class Event(_message.Message):
-    __slots__ = ("id", "time", "tenant", "action", "outcome", "reason", "actor", "resources", "origin", "producer", "attributes_json")
+    __slots__ = ("id", "time", "tenant", "action", "outcome", "reason", "actor", "resources", "origin", "producer", "attributes_json", "actor_token")
     ID_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class Event(_message.Message):
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_JSON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_TOKEN_FIELD_NUMBER: _ClassVar[int]
     id: str
     time: _timestamp_pb2.Timestamp
     tenant: str
@@ -45,7 +46,8 @@ class Event(_message.Message):
     origin: Origin
     producer: Producer
     attributes_json: str
-    def __init__(self, id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., action: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., producer: _Optional[_Union[Producer, _Mapping]] = ..., attributes_json: _Optional[str] = ...) -> None: ...
+    actor_token: str
+    def __init__(self, id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., action: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., producer: _Optional[_Union[Producer, _Mapping]] = ..., attributes_json: _Optional[str] = ..., actor_token: _Optional[str] = ...) -> None: ...
 
 class Actor(_message.Message):
     __slots__ = ("type", "id", "name", "roles", "session_id", "auth_method")
