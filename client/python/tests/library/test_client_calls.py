@@ -213,7 +213,7 @@ def test_speaks_mutual_tls_and_refuses_a_server_it_does_not_trust(service, tmp_p
     try:
         with Client(address, "token", ca=tmp_path / "ca.pem", **options) as client:
             assert client.logs()[0].name == "main"
-        with Client(address, "token", ca=other, **options) as client, pytest.raises(UnreachableError):
+        with Client(address, "token", ca=other, **options) as client, pytest.raises(SettingsError, match="vouch"):
             client.logs()
     finally:
         server.stop(None).wait()
