@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -53,3 +54,19 @@ $ auditlog append --action user.login --actor-id bob > receipts
 $ auditlog append --action user.read --actor-id bob > receipts
 """
     run_page("docs/guides/verifying.md", before=SERVER + events, tools=("sqlite3", "zstd", "openssl"))
+
+
+def test_the_guide_to_evidence_packages_is_real(run_page):
+    events = """\
+$ auditlog append --action user.login --actor-id bob > receipts
+$ auditlog append --action user.login --actor-id alice > receipts
+$ auditlog append --action user.read --actor-id bob > receipts
+"""
+    run_page("docs/guides/evidence-package.md", before=SERVER + events)
+
+
+def test_the_guide_names_the_hash_of_the_small_verifier():
+    source = (ROOT / "client/python/src/auditd_client/evidence/standalone.py").read_bytes()
+    page = (ROOT / "docs/guides/evidence-package.md").read_text(encoding="utf-8")
+    # The session above takes any hash for any other, so that times and salts may differ.
+    assert f"{hashlib.sha256(source).hexdigest()}  verify.py" in page

@@ -47,7 +47,7 @@ def test_scattered_entries_are_proven_together_and_in_pieces(shared_server, clie
     assert tuple(pieces) == whole.hashes
     root = open_checkpoint(whole.checkpoint, shared_server.vkey).root
     chosen = {first for first, _ in ranges}
-    left_out = [digest for index, digest in enumerate(hashes) if index not in chosen]
+    left_out = [(index, digest) for index, digest in enumerate(hashes) if index not in chosen]
     verify_entries(((index, hashes[index]) for index in sorted(chosen)), SIZE, whole.hashes, root, left_out)
 
 

@@ -50,7 +50,7 @@ def test_a_proof_verifies_whatever_the_selection(naive, hashed, tree):
     proof, root = prove(naive, chosen, LEAVES[:size]), naive.root(LEAVES[:size])
     leaves = [(index, hashed[index]) for index in chosen]
     assert verify_entries(leaves, size, proof, root) == len(chosen)
-    left_out = [hashed[index] for index in range(size) if index not in chosen]
+    left_out = [(index, hashed[index]) for index in range(size) if index not in chosen]
     assert verify_entries(iter(leaves), size, iter(proof), root, iter(left_out)) == len(chosen)
 
 
@@ -69,8 +69,8 @@ def test_no_other_selection_verifies(naive, hashed, tree, data):
     ):
         with pytest.raises(VerificationError):
             verify_entries(wrong, size, proof, root)
-    left_out = [hashed[index] for index in range(size) if index not in chosen]
-    for wrong in (left_out[:-1], [*left_out, bytes(32)], [bytes(32), *left_out[1:]]):
+    left_out = [(index, hashed[index]) for index in range(size) if index not in chosen]
+    for wrong in (left_out[:-1], [*left_out, (size, bytes(32))], [(0, bytes(32)), *left_out[1:]], left_out[::-1]):
         if wrong != left_out:
             with pytest.raises(ProofError):
                 verify_entries(leaves, size, proof, root, wrong)

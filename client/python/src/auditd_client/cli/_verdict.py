@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 
 from auditd_client.cli._credential_facts import CREDENTIAL_START, Namings, credential_facts
 from auditd_client.cli._errors import CommandError, ExitStatus
+from auditd_client.cli._evidence import package_facts
 from auditd_client.cli._output import compact_json
 from auditd_client.cli._progress import progress
 from auditd_client.verify import (
@@ -30,6 +31,7 @@ from auditd_client.verify import (
 _MAX_SMALL_BYTES = 4 * 1024 * 1024
 _BUNDLE_START = b"c2sp.org/tlog-proof@"
 _RANGE_START = RANGE_BUNDLE_START.encode()
+_ZIP_START = b"PK"
 _JSON_START = b"{"
 _PROGRESS_STEP = 1_000
 
@@ -101,6 +103,8 @@ class _Judge:
             stream.seek(0)
             if start.startswith(_RANGE_START):
                 return self._range_facts(stream)
+            if start.startswith(_ZIP_START):
+                return self._package_facts(stream)
             data = stream.read(_MAX_SMALL_BYTES)
         if start.startswith(_JSON_START):
             self.put_off[file] = data
@@ -139,6 +143,11 @@ class _Judge:
         self.checkpoints.append(found.checkpoint)
         facts = {"kind": "range", "first": found.first, "last": found.last, "origin": found.checkpoint.origin}
         return {**facts, "tree_size": found.checkpoint.size, **recorded}
+
+    def _package_facts(self, stream: BinaryIO) -> dict[str, object]:
+        found, facts = package_facts(stream, self.key, self.origin, self.trusted_keys)
+        self.checkpoints.extend(found.checkpoints)
+        return facts
 
     def _consistency_facts(self, data: bytes) -> dict[str, object]:
         old, new = verify_consistency_file(data, self.key, self.origin, self.checkpoints)

@@ -1,7 +1,7 @@
 """Verify checkpoints, receipts, proofs and bundles offline, trusting nothing but a log's name and key."""
 
 from auditd_client.verify._bundle import Bundle, verify_bundle
-from auditd_client.verify._checkpoint import Checkpoint, open_checkpoint, verify_extends
+from auditd_client.verify._checkpoint import Checkpoint, open_checkpoint, unverified_checkpoint, verify_extends
 from auditd_client.verify._consistency import ConsistencyFile, consistency_json, verify_consistency_file
 from auditd_client.verify._credential import (
     Credential,
@@ -21,7 +21,7 @@ from auditd_client.verify._errors import (
     VerificationError,
     WrongLogError,
 )
-from auditd_client.verify._leaf import Leaf
+from auditd_client.verify._leaf import MAX_LEAF_BYTES, Leaf
 from auditd_client.verify._merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
 from auditd_client.verify._note import VerifierKey, open_note
 from auditd_client.verify._range_bundle import (
@@ -34,6 +34,7 @@ from auditd_client.verify._receipt import Receipt, verify_receipt
 
 __all__ = [
     "EMPTY_ROOT",
+    "MAX_LEAF_BYTES",
     "RANGE_BUNDLE_START",
     "BadSignatureError",
     "Bundle",
@@ -59,6 +60,7 @@ __all__ = [
     "open_checkpoint",
     "open_note",
     "range_bundle_head",
+    "unverified_checkpoint",
     "verify_bundle",
     "verify_consistency",
     "verify_consistency_file",

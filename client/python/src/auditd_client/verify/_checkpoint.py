@@ -40,6 +40,11 @@ def open_checkpoint(note: str | bytes, key: VerifierKey | str, origin: str | Non
     return checkpoint
 
 
+def unverified_checkpoint(note: str) -> Checkpoint:
+    """Read what a note says of a tree, whoever signed it. Raises MalformedError."""
+    return _parse(note.rpartition("\n\n")[0] + "\n", note)
+
+
 def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
     """Verify that the tree of `new` extends the tree of `old`: nothing was changed, removed or reordered.
 

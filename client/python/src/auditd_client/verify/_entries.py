@@ -46,13 +46,14 @@ def verify_entries(
     size: int,
     proof: Iterable[bytes],
     root: bytes,
-    left_out: Iterable[bytes] | None = None,
+    left_out: Iterable[tuple[int, bytes]] | None = None,
 ) -> int:
     """Verify that the tree of `size` leaves with `root` holds these leaves, and return their number.
 
     `leaves` are (index, leaf hash), by ascending index, at least one. What they leave out is fixed by `proof`;
-    `left_out`, if given, must be the leaf hashes of all entries left out, in order. Everything is read once, in order,
-    and not kept: there may be any number. The root does not commit to the size: take both from one signed checkpoint.
+    `left_out`, if given, must be (index, leaf hash) of all entries left out, in order. Everything is read once, in
+    order, and not kept: there may be any number. The root does not commit to the size: take both from one signed
+    checkpoint.
 
     Raises ProofError if it does not verify, MalformedError for a hash or number out of shape, and what the iterables
     raise.
@@ -77,7 +78,7 @@ class _Walk:
         leaves: Iterator[tuple[int, bytes]],
         size: int,
         proof: Iterator[bytes],
-        left_out: Iterator[bytes] | None,
+        left_out: Iterator[tuple[int, bytes]] | None,
     ) -> None:
         self._leaves = leaves
         self._size = size
@@ -137,11 +138,12 @@ class _Walk:
                 )
         return digest
 
-    def _root_listed(self, start: int, end: int, listed: Iterator[bytes]) -> bytes:
+    def _root_listed(self, start: int, end: int, listed: Iterator[tuple[int, bytes]]) -> bytes:
         if end - start == 1:
-            digest = next(listed, None)
-            if digest is None:
-                raise ProofError(f"leaf hashes of the entries left out: none of entry {start}")
+            index, digest = next(listed, (None, b""))
+            if index != start:
+                found = "none" if index is None else f"that of entry {index}"
+                raise ProofError(f"leaf hashes of the entries left out: entry {start} is due, found {found}")
             check_hash(digest, f"leaf hash of entry {start}, left out")
             return digest
         middle = start + (1 << (end - start - 1).bit_length() - 1)
