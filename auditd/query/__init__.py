@@ -4,7 +4,7 @@ from auditd.query._aggregate import Counted, Group, aggregate
 from auditd.query._dimension import Dimension
 from auditd.query._index import Entry, Index
 from auditd.query._live import Matcher, match
-from auditd.query._page_tokens import AGGREGATE_PURPOSE, PageTokens, Position, QueryIdentity
+from auditd.query._page_tokens import AGGREGATE_PURPOSE, EXPORT_PURPOSE, PageTokens, Position, QueryIdentity
 from auditd.query._search import Page, Search
 from auditd.query._source import Source
 from auditd.query._spans import Order
@@ -12,6 +12,7 @@ from auditd.query._terms import caller_terms
 
 __all__ = [
     "AGGREGATE_PURPOSE",
+    "EXPORT_PURPOSE",
     "Counted",
     "Dimension",
     "Entry",

@@ -17,6 +17,7 @@ _MAC_LENGTH = hashlib.sha256().digest_size
 _TOKEN_LENGTH = len(base64.urlsafe_b64encode(bytes(_POSITION.size + _MAC_LENGTH)))
 QUERY_PURPOSE = "auditd page token v1"
 AGGREGATE_PURPOSE = "auditd aggregate token v1"
+EXPORT_PURPOSE = "auditd export token v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,17 @@ class PageTokens:
         body = _POSITION.pack(position.tree_size, position.cursor)
         return base64.urlsafe_b64encode(body + self._mac(query, body)).decode("ascii")
 
-    def open(self, query: QueryIdentity, token: str) -> Position:
-        """Return the position that a token was sealed with.
+    def open(self, query: QueryIdentity, token: str, field: str = "page_token") -> Position:
+        """Return the position that a token, given in a field of the request, was sealed with.
 
         Raises:
             InvalidRequestError: `INVALID_PAGE_TOKEN`; it was altered, or made for another query or caller.
 
         """
-        sealed = _decode(token)
+        sealed = _decode(token, field)
         body, mac = sealed[: _POSITION.size], sealed[_POSITION.size :]
         if not hmac.compare_digest(mac, self._mac(query, body)):
-            raise _refusal("the token belongs to another query, caller or server")
+            raise _refusal(field, "the token belongs to another query, caller or server")
         return Position(*_POSITION.unpack(body))
 
     def _mac(self, query: QueryIdentity, body: bytes) -> bytes:
@@ -80,17 +81,17 @@ class PageTokens:
         return hmac.digest(self._key, message, "sha256")
 
 
-def _decode(token: str) -> bytes:
+def _decode(token: str, field: str) -> bytes:
     if len(token) != _TOKEN_LENGTH:
-        raise _refusal(f"{len(token)} characters; a token has {_TOKEN_LENGTH}")
+        raise _refusal(field, f"{len(token)} characters; a token has {_TOKEN_LENGTH}")
     try:
         sealed = base64.b64decode(token, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise _refusal("the token is not URL-safe base64") from None
+        raise _refusal(field, "the token is not URL-safe base64") from None
     if len(sealed) != _POSITION.size + _MAC_LENGTH:
-        raise _refusal("the token is cut")
+        raise _refusal(field, "the token is cut")
     return sealed
 
 
-def _refusal(problem: str) -> InvalidRequestError:
-    return InvalidRequestError("INVALID_PAGE_TOKEN", f"page_token: {problem}", (Violation("page_token", problem),))
+def _refusal(field: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError("INVALID_PAGE_TOKEN", f"{field}: {problem}", (Violation(field, problem),))

@@ -61,6 +61,8 @@ class LimitSettings:
     max_query_s: int = setting(20, whole(1))
     max_tails: int = setting(2_000, whole(1))
     max_tails_per_caller: int = setting(100, whole(1))
+    max_exports: int = setting(16, whole(1))
+    max_exports_per_caller: int = setting(4, whole(1))
     max_cached_tokens: int = setting(2_048, whole(1))
     drain_s: int = setting(10, whole(1))
 

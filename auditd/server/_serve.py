@@ -24,6 +24,7 @@ from auditd.server._append import Appender
 from auditd.server._caller import Callers
 from auditd.server._certificates import Certificates
 from auditd.server._config import Config
+from auditd.server._export import Exporter
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._issuers import Issuers, local_issuer
@@ -101,6 +102,7 @@ async def _run(
     querier = Querier(indexes.searches, load_page_key(config.keys), limits)
     prover = Prover()
     tailer = Tailer(indexes.searches, limits, access)
+    exporter = Exporter(indexes.searches, load_page_key(config.keys), limits, access)
     deliveries.committed = tailer.committed
     service = AuditLogService(
         logs.by_name,
@@ -110,6 +112,7 @@ async def _run(
         querier,
         prover,
         tailer,
+        exporter,
         limits.max_request_bytes,
     )
     server = grpc.aio.server(
@@ -146,10 +149,12 @@ async def _run(
     finally:
         await checks.enter_graceful_shutdown()
         tailer.stop()
+        exporter.stop()
         await server.stop(limits.drain_s)
         for task in background:
             task.cancel()
         await tailer.close()
+        exporter.close()
         await access.close()
         querier.close()
         prover.close()

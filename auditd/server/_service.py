@@ -24,6 +24,7 @@ from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
+from auditd.server._export import Exporter
 from auditd.server._limits import require_size
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
@@ -58,6 +59,7 @@ class AuditLogService:
         querier: Querier,
         prover: Prover,
         tailer: Tailer,
+        exporter: Exporter,
         max_request_bytes: int,
     ) -> None:
         self._logs = logs
@@ -67,6 +69,7 @@ class AuditLogService:
         self._querier = querier
         self._prover = prover
         self._tailer = tailer
+        self._exporter = exporter
         self._max_request_bytes = max_request_bytes
         # What is made of a large request takes several times its memory, so only a few are worked on at once.
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -82,12 +85,19 @@ class AuditLogService:
             "GetCredential": (pb.GetCredentialRequest, self._get_credential),
             "ListLogs": (pb.ListLogsRequest, self._list_logs),
         }
+        streams: dict[str, tuple[type[Message], Callable[..., Awaitable[None]]]] = {
+            "Tail": (pb.TailRequest, self._tail),
+            "Export": (pb.ExportRequest, self._export),
+        }
         answers = {name: self.unary(name, kind, method) for name, (kind, method) in methods.items()}
         answers["Append"] = self._answer("Append", self._read_append, self._append)
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {name: grpc.unary_unary_rpc_method_handler(answer) for name, answer in answers.items()}
-            | {"Tail": grpc.unary_stream_rpc_method_handler(self._stream("Tail", pb.TailRequest, self._tail))},
+            | {
+                name: grpc.unary_stream_rpc_method_handler(self._stream(name, kind, method))
+                for name, (kind, method) in streams.items()
+            },
         )
 
     def unary(
@@ -244,10 +254,8 @@ class AuditLogService:
         )
 
     async def _tail(self, caller: CallContext, request: pb.TailRequest, context: Context) -> None:
-        def authorize() -> Log:
-            return self._log(self._callers.now(context), request.log, Permission.QUERY)
-
         prepared = self._tailer.prepare(self._log(caller, request.log, Permission.QUERY), request)
+        authorize = self._again(context, request.log, Permission.QUERY)
         await self._tailer.run(prepared, caller, peer_ip(context), authorize, context.write)
 
     async def _get_credential(self, caller: CallContext, request: pb.GetCredentialRequest, context: Context) -> Message:
@@ -259,6 +267,16 @@ class AuditLogService:
         about = {"credential": stored.credential.hex()}
         await self._access.read(caller, "get_credential", log.name, peer_ip(context), about)
         return pb.GetCredentialResponse(credential=await asyncio.to_thread(credential_message, stored))
+
+    async def _export(self, caller: CallContext, request: pb.ExportRequest, context: Context) -> None:
+        log = self._log(caller, request.log, Permission.QUERY)
+        prepared = self._exporter.prepare(log, caller, request)
+        authorize = self._again(context, request.log, Permission.QUERY)
+        await self._exporter.run(prepared, caller, peer_ip(context), authorize, context.write)
+
+    def _again(self, context: Context, log: str, permission: Permission) -> Callable[[], object]:
+        """Return what asks once more whether the caller of a stream may read a log."""
+        return lambda: self._log(self._callers.now(context), log, permission)
 
     async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.PROVE)

@@ -44,10 +44,12 @@ from auditd_client.errors import (
 if TYPE_CHECKING:
     from auditd_client._admin_client import AdminClient, IssuedToken, Revocation
     from auditd_client._async_client import AsyncClient, AsyncToken
+    from auditd_client._async_export import AsyncExport
     from auditd_client._async_tail import AsyncTail
     from auditd_client._client import Client, Token
     from auditd_client._counts import By
     from auditd_client._events import EventLike, event_from_dict, event_from_json, event_to_dict, name_event
+    from auditd_client._export import Export
     from auditd_client._flow import RetryPolicy
     from auditd_client._flows import QueryOrder
     from auditd_client._tail import Tail
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 _ON_DEMAND = {
     "auditd_client._admin_client": ("AdminClient", "IssuedToken", "Revocation"),
     "auditd_client._async_client": ("AsyncClient", "AsyncToken"),
+    "auditd_client._async_export": ("AsyncExport",),
     "auditd_client._async_tail": ("AsyncTail",),
     "auditd_client._client": ("Client", "Token"),
     "auditd_client._counts": ("By",),
@@ -68,6 +71,7 @@ _ON_DEMAND = {
         "event_to_dict",
         "name_event",
     ),
+    "auditd_client._export": ("Export",),
     "auditd_client._flow": ("RetryPolicy",),
     "auditd_client._flows": ("QueryOrder",),
     "auditd_client._tail": ("Tail",),
@@ -80,6 +84,7 @@ __all__ = [
     "AdminClient",
     "AppendResult",
     "AsyncClient",
+    "AsyncExport",
     "AsyncTail",
     "AsyncToken",
     "By",
@@ -99,6 +104,7 @@ __all__ = [
     "EventName",
     "EvidenceError",
     "ExhaustedError",
+    "Export",
     "Group",
     "HistoryRewrittenError",
     "InclusionProof",

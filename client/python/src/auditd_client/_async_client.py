@@ -13,6 +13,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from auditd_client._async_export import AsyncExport
 from auditd_client._async_tail import AsyncTail
 from auditd_client._channel import bearer
 from auditd_client._connection import DEFAULT_TIMEOUT_S, Connection, Pem, named_events
@@ -198,6 +199,25 @@ class AsyncClient(Connection):
         name = self._log_name(log)
         follower = self._follower(name, filter, from_index, self._timeout(timeout_s), callable(self._token))
         return AsyncTail(follower, self._open_tail, self._sleep)
+
+    def export(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        *,
+        no_index: bool = False,
+        resume_token: str = "",
+        log: str | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncExport:
+        """See `Client.export`."""
+        exporting = self._exporting(
+            self._log_name(log), filter, no_index, resume_token, self._timeout(timeout_s), callable(self._token)
+        )
+        return AsyncExport(exporting, self._open_export, self._sleep)
+
+    async def _open_export(self, request: pb.ExportRequest) -> Any:  # noqa: ANN401 - grpc has no types
+        metadata = await self._metadata()
+        return self._connected().Export(request, metadata=metadata)
 
     async def _open_tail(self, request: pb.TailRequest) -> Any:  # noqa: ANN401 - grpc has no types
         metadata = await self._metadata()

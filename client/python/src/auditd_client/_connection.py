@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeGuard
 
 from auditd_client._channel import make_target
 from auditd_client._events import EventLike, event_from
+from auditd_client._exporting import Exporting
 from auditd_client._flow import RetryPolicy
 from auditd_client._flows import AppendOptions, Flows
 from auditd_client._follower import Follower
@@ -78,6 +79,26 @@ class Connection:
             log,
             query_filter,
             from_index,
+            history=self._histories.get(log),
+            retry=self._flows.retry,
+            timeout_s=timeout_s,
+            refreshes_token=refreshes_token,
+        )
+
+    def _exporting(
+        self,
+        log: str,
+        query_filter: str,
+        no_index: bool,
+        resume_token: str,
+        timeout_s: float,
+        refreshes_token: bool,
+    ) -> Exporting:
+        return Exporting(
+            log,
+            query_filter,
+            no_index=no_index,
+            resume_token=resume_token,
             history=self._histories.get(log),
             retry=self._flows.retry,
             timeout_s=timeout_s,

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import NoReturn
 
-from auditd_client._flow import Deadline, RetryPolicy
+from auditd_client._flow import RetryPolicy
 from auditd_client._history import History
 from auditd_client._model import Entry
+from auditd_client._patience import Patience
 from auditd_client._receipts import stated_size
 from auditd_client.errors import (
     ClientError,
     LogBehindCallerError,
     PreconditionError,
     ServerError,
-    UnauthenticatedError,
-    UnreachableError,
 )
 from auditd_client.verify import Checkpoint, verify_entry
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 HEARTBEAT_S = 5
-SILENCE_S = 3.0 * HEARTBEAT_S
-"""A stream that says nothing for this long is lost, whatever the network says."""
 
 
 class Follower:
@@ -36,6 +32,9 @@ class Follower:
     - `refreshes_token`: whether another stream may carry another token.
     - `timeout_s`: how long the first message may take, all tries included.
     """
+
+    silence_s = 3.0 * HEARTBEAT_S
+    is_complete = False
 
     def __init__(
         self,
@@ -52,18 +51,13 @@ class Follower:
         self._filter = query_filter
         self._history = history
         self._known: Checkpoint | None = None
-        self._retry = retry
-        self._deadline = Deadline.after(timeout_s)
-        self._refreshes_token = refreshes_token
-        self._attempts = 0
-        self._messages = 0  # of the present stream
-        self._has_begun = False
+        self._patience = Patience(retry, timeout_s, refreshes_token=refreshes_token, endless=True)
         self.next_index = from_index
         self.checkpoint: str | None = None
 
     def request(self) -> pb.TailRequest:
         """Return what the next stream asks for."""
-        self._messages = 0
+        self._patience.stream_begins()
         if self._history is not None and self._known is None:
             self._known = self._history.borrow()
             self._history.give_back(self._known)
@@ -90,10 +84,7 @@ class Follower:
                 verify_entry(entry.leaf, entry.index, entry.inclusion_proof, checkpoint)
             self._known = checkpoint
         self.next_index, self.checkpoint = message.next_index, message.checkpoint
-        self._has_begun = True
-        self._messages += 1
-        if message.entries or self._messages > 1:
-            self._attempts = 0
+        self._patience.message_came(has_news=bool(message.entries))
         return [Entry(entry.index, entry.leaf) for entry in message.entries]
 
     def _require_continuous(self, message: pb.TailResponse) -> None:
@@ -101,7 +92,7 @@ class Follower:
         if self.next_index is not None and first != self.next_index:
             _malformed(f"the tail goes on at {first}, where {self.next_index} was to come")
         indexes = [entry.index for entry in message.entries]
-        if not _ascend(indexes, first, end):
+        if not ascend(indexes, first, end):
             _malformed(f"the tail's entries do not ascend from {first} to {end}")
         if not self._filter and len(indexes) != end - first:
             _malformed(f"the tail leaves out entries between {first} and {end}")
@@ -109,36 +100,17 @@ class Follower:
             _malformed(f"the tail's checkpoint does not reach to {end}")
 
     def pause_after(self, error: ClientError) -> float:
-        """Return the seconds to wait before the next stream; raise the error that ended the last if none would do.
-
-        A tail that has begun is resumed for as long as it takes, for what may pass by itself: a server that is away,
-        and with a token that is asked for anew an old one.
-        """
-        self._attempts += 1
-        if isinstance(error, UnauthenticatedError) and self._refreshes_token and self._messages:
-            return 0.0
-        if isinstance(error, PreconditionError) and error.reason == "BEYOND_HEAD" and self._has_begun:
+        """Return the seconds to wait before the next stream; raise the error that ended the last if none would do."""
+        if isinstance(error, PreconditionError) and error.reason == "BEYOND_HEAD" and self._patience.has_begun:
             raise LogBehindCallerError(
                 error.message, reason=error.reason, code=error.code, metadata=error.metadata
             ) from error
         if isinstance(error, LogBehindCallerError) and self._known is not None:
             error.known = self._known.note
-        if self._has_begun and isinstance(error, ServerError) and error.code == "CANCELLED":
-            # How gRPC on this side names a stream whose connection went away, or that was silent for too long.
-            error = UnreachableError(error.message, reason="UNREACHABLE", code=error.code)
-        policy = replace(self._retry, max_attempts=None) if self._has_begun else self._retry
-        pause_s = policy.pause_s(error, self._attempts)
-        if pause_s is None or (not self._has_begun and pause_s >= self._deadline.remaining_s()):
-            raise error
-        return pause_s
+        return self._patience.pause_after(error)
 
 
-def stream_ended() -> ClientError:
-    """Return what stands for the end of a stream that was to go on."""
-    return UnreachableError("the server ended the tail", reason="UNREACHABLE")
-
-
-def _ascend(indexes: Sequence[int], first: int, end: int) -> bool:
+def ascend(indexes: Sequence[int], first: int, end: int) -> bool:
     """Whether all of them lie in `[first, end)`, each above the one before."""
     bounds = [first - 1, *indexes, end]
     return first <= end and all(low < high for low, high in pairwise(bounds))

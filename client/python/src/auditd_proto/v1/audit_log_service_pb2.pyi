@@ -353,6 +353,34 @@ class TailResponse(_message.Message):
     consistency_proof: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, first_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_index: _Optional[int] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class ExportRequest(_message.Message):
+    __slots__ = ("log", "filter", "resume_token", "no_index")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    NO_INDEX_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    filter: str
+    resume_token: str
+    no_index: bool
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., resume_token: _Optional[str] = ..., no_index: _Optional[bool] = ...) -> None: ...
+
+class ExportResponse(_message.Message):
+    __slots__ = ("first_index", "entries", "next_index", "tree_size", "resume_token", "checkpoint")
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    first_index: int
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    next_index: int
+    tree_size: int
+    resume_token: str
+    checkpoint: str
+    def __init__(self, first_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_index: _Optional[int] = ..., tree_size: _Optional[int] = ..., resume_token: _Optional[str] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+
 class Dimension(_message.Message):
     __slots__ = ("field", "bucket_s")
     FIELD_FIELD_NUMBER: _ClassVar[int]

@@ -74,6 +74,11 @@ class AuditLogServiceStub:
                 request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.TailRequest.SerializeToString,
                 response_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.TailResponse.FromString,
                 _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/auditd.v1.AuditLogService/Export',
+                request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.ExportRequest.SerializeToString,
+                response_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.ExportResponse.FromString,
+                _registered_method=True)
         self.Aggregate = channel.unary_unary(
                 '/auditd.v1.AuditLogService/Aggregate',
                 request_serializer=auditd_dot_v1_dot_audit__log__service__pb2.AggregateRequest.SerializeToString,
@@ -143,6 +148,13 @@ class AuditLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Export(self, request, context):
+        """Sends all entries of one tree that a filter selects, lowest index first, many in a message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Aggregate(self, request, context):
         """Counts the entries that a filter selects: all, by fields, over time.
         """
@@ -194,6 +206,11 @@ def add_AuditLogServiceServicer_to_server(servicer, server):
                     servicer.Tail,
                     request_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.TailRequest.FromString,
                     response_serializer=auditd_dot_v1_dot_audit__log__service__pb2.TailResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=auditd_dot_v1_dot_audit__log__service__pb2.ExportRequest.FromString,
+                    response_serializer=auditd_dot_v1_dot_audit__log__service__pb2.ExportResponse.SerializeToString,
             ),
             'Aggregate': grpc.unary_unary_rpc_method_handler(
                     servicer.Aggregate,
@@ -400,6 +417,33 @@ class AuditLogService:
             '/auditd.v1.AuditLogService/Tail',
             auditd_dot_v1_dot_audit__log__service__pb2.TailRequest.SerializeToString,
             auditd_dot_v1_dot_audit__log__service__pb2.TailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/auditd.v1.AuditLogService/Export',
+            auditd_dot_v1_dot_audit__log__service__pb2.ExportRequest.SerializeToString,
+            auditd_dot_v1_dot_audit__log__service__pb2.ExportResponse.FromString,
             options,
             channel_credentials,
             insecure,

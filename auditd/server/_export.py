@@ -1,0 +1,223 @@
+"""Export: all entries of one tree that a filter selects, as a stream that can be resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from auditd.errors import ExhaustedError, InvalidRequestError, UnavailableError, Violation
+from auditd.filter import Filter, parse
+from auditd.log import Log
+from auditd.query import EXPORT_PURPOSE, Order, PageTokens, Position, QueryIdentity, Search
+from auditd.server._access import AccessRecorder, Reading
+from auditd.server._caller import CallContext
+from auditd.server._config import LimitSettings
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+
+AUTHORIZE_S = 4.0
+_MAX_ENTRIES = 4_000
+_MAX_BYTES = 1024 * 1024
+_TURN_S = 0.5
+"""A message goes out at least this often while a filter selects little: it says how far the export has come."""
+_THREADS = 2
+
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedExport:
+    """An export found to be well-formed: what it reads, and where it begins.
+
+    `checkpoint` is the signed note of the tree; empty if the export was resumed.
+    """
+
+    log: Log
+    tree: Filter
+    identity: QueryIdentity
+    tree_size: int
+    start: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One message: the indexes of its entries, where the next one begins, and its bytes."""
+
+    indexes: list[int]
+    end: int
+    message: bytes
+
+
+class Exporter:
+    """Runs exports. Belongs to the event loop's thread."""
+
+    def __init__(
+        self, searches: Mapping[str, Search], page_key: bytes, limits: LimitSettings, access: AccessRecorder
+    ) -> None:
+        self._searches = searches
+        self._tokens = PageTokens(page_key, EXPORT_PURPOSE)
+        self._limits = limits
+        self._access = access
+        self._admitted: Counter[tuple[str, str]] = Counter()
+        self._stopping = False
+        # Apart from queries: exports read without end, and must not hold up people who search.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="export")
+
+    def prepare(self, log: Log, caller: CallContext, request: pb.ExportRequest) -> PreparedExport:
+        """Check a request; raise InvalidRequestError naming the field at fault."""
+        identity = QueryIdentity(
+            log.origin,
+            request.filter,
+            Order.OLDEST_FIRST,
+            request.no_index,
+            caller.caller.issuer,
+            caller.caller.subject,
+        )
+        tree = parse(request.filter)
+        head = log.tree_head
+        if not request.resume_token:
+            return PreparedExport(log, tree, identity, head.size, 0, head.note)
+        position = self._tokens.open(identity, request.resume_token, "resume_token")
+        if position.tree_size > head.size:
+            # The token is ours, so the log was that large once: it has lost entries since.
+            log.require_known_size(position.tree_size)
+        if position.cursor > position.tree_size:
+            problem = "the token does not lie within its tree"
+            raise InvalidRequestError(
+                "INVALID_PAGE_TOKEN", f"resume_token: {problem}", [Violation("resume_token", problem)]
+            )
+        return PreparedExport(log, tree, identity, position.tree_size, position.cursor, "")
+
+    async def run(
+        self,
+        prepared: PreparedExport,
+        caller: CallContext,
+        ip: str,
+        authorize: Callable[[], object],
+        write: Write,
+    ) -> None:
+        """Send messages to the end of the tree.
+
+        `authorize` MUST raise once the caller may no longer read; it is asked again every few seconds, before
+        the next message is sent.
+        """
+        name = (caller.caller.issuer, caller.caller.subject)
+        self._require_room(name)
+        self._admitted[name] += 1
+        try:
+            reading = await self._access.begin(
+                caller, "export", prepared.log.name, ip, prepared.identity.filter, prepared.start
+            )
+            try:
+                await self._send(prepared, reading, authorize, write)
+            finally:
+                self._access.end(reading)
+        finally:
+            self._admitted[name] -= 1
+            if not self._admitted[name]:
+                del self._admitted[name]
+
+    def stop(self) -> None:
+        """End all exports, so that their callers resume later."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _require_room(self, name: tuple[str, str]) -> None:
+        if self._stopping:
+            raise _stopping()
+        for limit, value, reached in (
+            ("max_exports", self._limits.max_exports, self._admitted.total()),
+            ("max_exports_per_caller", self._limits.max_exports_per_caller, self._admitted[name]),
+        ):
+            if reached >= value:
+                message = f"{reached} exports are under way, {limit} is {value}; try again when one has ended"
+                raise ExhaustedError("TOO_MANY_EXPORTS", message, 5.0, {"limit": limit, "value": str(value)})
+
+    async def _send(
+        self, prepared: PreparedExport, reading: Reading, authorize: Callable[[], object], write: Write
+    ) -> None:
+        authorized = _Authorized(authorize)
+        next_part = self._read(prepared, prepared.start)
+        try:
+            while True:
+                part = await next_part
+                if part.end < prepared.tree_size:
+                    # The next one is read while this one travels: two of them are all that an export ever holds.
+                    next_part = self._read(prepared, part.end)
+                if self._stopping:
+                    raise _stopping()
+                if reading.error is not None:
+                    raise reading.error
+                authorized.require()
+                reading.add(part.indexes)
+                await authorized.during(write(part.message))
+                if part.end >= prepared.tree_size:
+                    return
+        finally:
+            next_part.cancel()
+
+    def _read(self, prepared: PreparedExport, start: int) -> asyncio.Future[_Part]:
+        """Begin to read on from an index."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._part, prepared, start)
+
+    def _part(self, prepared: PreparedExport, start: int) -> _Part:
+        ends_at = time.monotonic() + _TURN_S
+        page = self._searches[prepared.log.name].page(
+            prepared.tree,
+            order=Order.OLDEST_FIRST,
+            page_size=_MAX_ENTRIES,
+            tree_size=prepared.tree_size,
+            cursor=start,
+            max_bytes=_MAX_BYTES,
+            stopped=lambda: time.monotonic() > ends_at,
+            use_index=not prepared.identity.no_index,
+        )
+        end = prepared.tree_size if page.next_cursor is None else page.next_cursor
+        message = pb.ExportResponse(
+            first_index=start,
+            next_index=end,
+            tree_size=prepared.tree_size,
+            resume_token=self._tokens.seal(prepared.identity, Position(prepared.tree_size, end)),
+            checkpoint=prepared.checkpoint if start == prepared.start else "",
+        )
+        add = message.entries.add
+        for index, leaf in page.entries:
+            add(index=index, leaf=leaf)
+        return _Part([index for index, _ in page.entries], end, message.SerializeToString())
+
+
+class _Authorized:
+    """Asks every few seconds whether the caller may still read, also while it is slow to take what was sent."""
+
+    def __init__(self, authorize: Callable[[], object]) -> None:
+        self._authorize = authorize
+        self._asked_at = time.monotonic()
+
+    def require(self) -> None:
+        """Raise what `authorize` raises, if it is time to ask again."""
+        if time.monotonic() - self._asked_at >= AUTHORIZE_S:
+            self._asked_at = time.monotonic()
+            self._authorize()
+
+    async def during(self, writing: Awaitable[None]) -> None:
+        """Wait until a message was taken, or the caller may read no longer."""
+        task = asyncio.ensure_future(writing)
+        try:
+            while not (await asyncio.wait({task}, timeout=AUTHORIZE_S))[0]:
+                self.require()
+        except BaseException:
+            task.cancel()
+            raise
+        await task
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("EXPORT_ENDED", "the server is stopping; resume where the export ended", 0.5)
