@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -11,11 +12,12 @@ OURS = ("auditd",)
 
 
 def requirements() -> list[str]:
-    """Return the dependencies of both packages, without each other, and those of `requirements.in`."""
+    """Return what both packages need with every extra, without each other, and what `requirements.in` names."""
     found: set[str] = set()
     for project in PROJECTS:
         metadata = tomllib.loads((ROOT / project).read_text())["project"]
-        found.update(need for need in metadata["dependencies"] if not need.startswith(OURS))
+        extras = chain.from_iterable(metadata.get("optional-dependencies", {}).values())
+        found.update(need for need in chain(metadata["dependencies"], extras) if not need.startswith(OURS))
     lines = (ROOT / "requirements.in").read_text().splitlines()
     found.update(line for line in lines if line and not line.startswith("#"))
     return sorted(found, key=str.casefold)
