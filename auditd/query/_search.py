@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditd.errors import DamagedError
-from auditd.filter import Filter, compile_predicate, compile_raw, leaf_time
+from auditd.filter import EVERYTHING, Filter, compile_predicate, compile_raw, leaf_time
 from auditd.query._index import Index
 from auditd.query._leaf import parse_leaf
 from auditd.query._live import Matcher
@@ -176,6 +176,8 @@ class _Filler:
         self._source = source
         self._raw = compile_raw(tree)
         self._predicate = compile_predicate(tree)
+        # An export of everything need not take a single leaf apart.
+        self._selects_all = tree == EVERYTHING
         self._order = order
         self._page_size = page_size
         self._max_bytes = max_bytes
@@ -214,4 +216,6 @@ class _Filler:
         return None
 
     def _selects(self, leaf: bytes) -> bool:
+        if self._selects_all:
+            return True
         return (self._raw is None or self._raw(leaf)) and self._predicate(parse_leaf(leaf))

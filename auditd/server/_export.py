@@ -20,8 +20,8 @@ from auditd.server._config import LimitSettings
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 AUTHORIZE_S = 4.0
-_MAX_ENTRIES = 4_000
-_MAX_BYTES = 1024 * 1024
+_MAX_ENTRIES = 15 * 256
+_MAX_BYTES = 2 * 1024 * 1024
 _TURN_S = 0.5
 """A message goes out at least this often while a filter selects little: it says how far the export has come."""
 _THREADS = 2
