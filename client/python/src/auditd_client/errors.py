@@ -19,6 +19,7 @@ ClientError
 │   ├── LogBehindCallerError     the log is shorter than what the caller has seen of it
 │   └── HistoryRewrittenError    a checkpoint contradicts one that was verified before
 ├── ServerError                  the server failed in an unforeseen way: report it
+├── OutputError                  what was received cannot be written: make room, or name another place
 └── SettingsError                address, token or certificates are unfit: fix the settings
 """
 
@@ -162,6 +163,10 @@ class HistoryRewrittenError(EvidenceError):
 
 class ServerError(ClientError):
     """The server failed in a way that it did not foresee."""
+
+
+class OutputError(ClientError):
+    """A file or folder cannot be written: the disk is full, or it holds something else."""
 
 
 class SettingsError(ClientError):

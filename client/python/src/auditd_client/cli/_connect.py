@@ -19,6 +19,8 @@ def connect(
 ) -> AdminClient:
     """Return a client; it calls nobody yet. Without `max_attempts` it tries until the time-out.
 
+    A token in a file is read again for every call: whoever replaces it in time keeps long streams going.
+
     Raises CommandError without an address, or for a key that is none.
     """
     if not settings.address:
@@ -27,7 +29,7 @@ def connect(
         read_key(settings.key)
     return AdminClient(
         settings.address,
-        settings.token or None,
+        (lambda: settings.refreshed().token) if settings.token_file else settings.token or None,
         log=settings.log,
         key=settings.key or None,
         ca=settings.ca or None,

@@ -11,6 +11,7 @@ from auditd_client.verify import VerificationError
 _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (errors.RequestError, ExitStatus.REFUSED),
     (errors.SettingsError, ExitStatus.REFUSED),
+    (errors.OutputError, ExitStatus.REFUSED),
     (errors.CallerError, ExitStatus.UNREACHABLE),
     (errors.RetryError, ExitStatus.UNREACHABLE),
     (errors.ServerError, ExitStatus.UNREACHABLE),

@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tail": ("auditd_client.cli._tail", "Print entries as they are recorded."),
     "stats": ("auditd_client.cli._stats", "Count entries: by fields, over time."),
     "get": ("auditd_client.cli._get", "Print one entry."),
-    "export": ("auditd_client.cli._export", "Hand entries over: an evidence package that verifies offline."),
+    "export": ("auditd_client.cli._export", "Hand entries over: files for programs, or an evidence package."),
     "prove": ("auditd_client.cli._prove", "Get a proof that verifies offline."),
     "credential": ("auditd_client.cli._credential", "Get the token behind an entry, to verify it offline."),
     "verify": ("auditd_client.cli._verify", "Verify bundles, proofs and checkpoints, offline."),

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 from auditd_client.cli._credential_facts import CREDENTIAL_START, Namings, credential_facts
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._evidence import package_facts
+from auditd_client.cli._export_facts import MANIFEST_MARK, export_facts
 from auditd_client.cli._output import compact_json
 from auditd_client.cli._progress import progress
 from auditd_client.verify import (
@@ -33,6 +34,7 @@ _BUNDLE_START = b"c2sp.org/tlog-proof@"
 _RANGE_START = RANGE_BUNDLE_START.encode()
 _ZIP_START = b"PK"
 _JSON_START = b"{"
+_MARK_WITHIN = 64
 _PROGRESS_STEP = 1_000
 
 
@@ -106,6 +108,8 @@ class _Judge:
             if start.startswith(_ZIP_START):
                 return self._package_facts(stream)
             data = stream.read(_MAX_SMALL_BYTES)
+        if start.startswith(_JSON_START) and MANIFEST_MARK in data[:_MARK_WITHIN]:
+            return export_facts(file, self.given_key, self.origin)
         if start.startswith(_JSON_START):
             self.put_off[file] = data
             return {}

@@ -39,7 +39,8 @@ def command(
     bundle is in its tree; of a range, all its entries. For a consistency proof: one signed tree extends the
     other; name the files of their checkpoints too where it does not hold them. For what `auditlog credential` wrote,
     which needs no key of a log: the issuer's key signed the token, and if bundles are given too, one of their entries
-    names it. The exit status is 0 if every file verifies, 1 if one does not, 2 if one cannot be read.
+    names it. For the manifest of an export: every part is as it was written; a key adds the signed checkpoint. The
+    exit status is 0 if every file verifies, 1 if one does not, 2 if one cannot be read.
     """
     key = read_key(settings.key) if settings.key else None
     verdicts = judge(files, key, origin, read_jwks(jwks) if jwks else None)
