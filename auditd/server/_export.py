@@ -111,7 +111,12 @@ class Exporter:
         self._admitted[name] += 1
         try:
             reading = await self._access.begin(
-                caller, "export", prepared.log.name, ip, prepared.identity.filter, prepared.start
+                caller,
+                "export",
+                prepared.log.name,
+                ip,
+                {"filter": prepared.identity.filter},
+                {"from_index": prepared.start},
             )
             try:
                 await self._send(prepared, reading, authorize, write)

@@ -1,4 +1,4 @@
-"""Export: all entries of one tree, in files that other programs read, whatever interrupts it."""
+"""Export: all entries of one tree as one stream, whatever interrupts it, and the command."""
 
 from __future__ import annotations
 
@@ -7,64 +7,30 @@ import hashlib
 import io
 import json
 import os
-import resource
 import subprocess
-import sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import duckdb
 import grpc
-import pyarrow.parquet as pq
 import pytest
 import zstandard
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from auditd.identity import LocalIssuer
 from auditd_client import (
     AsyncClient,
     Client,
     InvalidRequestError,
-    OutputError,
     PermissionDeniedError,
     UnauthenticatedError,
-    event_from_dict,
 )
-from auditd_client.exports import Partitions, Request, export_to_folder, verify_export
-from auditd_client.verify import MismatchError, VerificationError
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from tests.hostile_text import is_formula, recordable
-from tests.system.conftest import AUDITLOG, Server
-
-COUNT = 3_000
-DAYS = 3
-HOSTILE = [hostile.text for hostile in recordable()]
-LAST_DAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
-
-
-def event(number: int) -> dict:
-    """One event of many: over three days, out of order, in two regions."""
-    moment = LAST_DAY - timedelta(days=number % DAYS, seconds=(number * 7919) % 3600, milliseconds=number % 1000)
-    return {
-        "id": f"event-{number}",
-        "time": moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "tenant": "acme" if number % 4 else "globex",
-        "action": ("user.login", "file.read", "role.create", "GetObject", "key.rotate")[number % 5],
-        "outcome": ("SUCCESS", "FAILURE", "DENIED")[number % 3],
-        "reason": HOSTILE[number % len(HOSTILE)],
-        "actor": {"type": "user", "id": f"user-{number % 50}", "name": "Zoë", "roles": ["auditor", "admin"]},
-        "resources": [{"type": "file", "id": f"/srv/{number}"}],
-        "origin": {"ip": "203.0.113.9", "user_agent": "curl/8", "endpoint": "/login", "request_id": f"r{number}"},
-        "producer": {"id": "billing", "seq": number},
-        "attributes": {"region": ("eu-central-1", "us/east=1")[number % 2], "amount": number, "text": "x" * 600},
-    }
+from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
+from tests.system.export_log import COUNT, fill, run_export
 
 
 @pytest.fixture(scope="module")
 def server(shared_server: Server) -> Server:
-    with Client(shared_server.address, shared_server.token("admin")) as client:
-        list(client.append_stream(map(event, range(COUNT))))
-    return shared_server
+    return fill(shared_server)
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +42,6 @@ def client(server: Server):
 @pytest.fixture(scope="module")
 def leaves(client: Client) -> list[bytes]:
     return [entry.leaf for entry in client.query(order="asc")]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def jsonl(**more: object) -> Request:
-    return Request(log="main", filter="", no_index=False, format="jsonl", **more)
 
 
 # The stream
@@ -229,26 +187,95 @@ def test_reading_is_seen_before_the_first_row_leaves(server):
     }  # fmt: skip
 
 
-def test_a_stream_ends_when_its_token_expires_and_a_fresh_one_goes_on(make_server):
-    server = make_server()
-    with Client(server.address, server.token("admin")) as client:
-        for _ in range(8):
-            client.append([{"action": "a", "attributes": {"text": "x" * 8_000}} for _ in range(400)])
+def test_a_stream_ends_when_its_token_expires_and_a_fresh_one_goes_on(tmp_path):
+    folder = tmp_path / "server"
+    auditlog("init", str(folder), "--origin", ORIGIN)
+    issuer = LocalIssuer.create("https://brief.example.com")
+    (folder / "brief.jwks").write_bytes(issuer.jwks())
+    with (folder / "auditd.toml").open("a") as config:
+        config.write('\n[[issuers]]\nissuer = "https://brief.example.com"\njwks_file = "brief.jwks"\nleeway_s = 0\n')
+    server = Server(folder, {})
+    server.start()
     issued = []
 
     def token() -> str:
-        issued.append(server.token("admin", ttl="3s" if not issued else "1h"))
+        issued.append(issuer.issue("brief", ["reader"], 2 if not issued else 600, ORIGIN, time.time()))
         return issued[-1]
 
-    with Client(server.address, token) as client, Client(server.address, server.token("admin")) as watcher:
-        batches = client.export().batches()
-        entries = list(next(batches))
-        # Nothing more is taken meanwhile: what was sent waits, and the server asks again who reads.
-        refusals = watcher.tail('action = "call.refuse" AND reason = "TOKEN_EXPIRED"', log="access", from_index=0)
-        refused = json.loads(next(refusals).leaf)["event"]
-        refusals.close()
-        for batch in batches:
-            entries += batch
-    assert refused["attributes"]["method"] == "Export"
+    try:
+        with Client(server.address, server.token("admin")) as admin, Client(server.address, token) as client:
+            for _ in range(8):
+                admin.append([{"action": "a", "attributes": {"text": "x" * 8_000}} for _ in range(400)])
+            batches = client.export().batches()
+            entries = list(next(batches))
+            # Nothing more is taken meanwhile: what was sent waits, and the server asks again who reads.
+            refusals = admin.tail('action = "call.refuse"', log="access", from_index=0)
+            refused = json.loads(next(refusals).leaf)["event"]
+            refusals.close()
+            for batch in batches:
+                entries += batch
+    finally:
+        server.stop()
+    assert (refused["attributes"]["method"], refused["reason"]) == ("Export", "TOKEN_EXPIRED")
     assert [entry.index for entry in entries] == list(range(3_200))
     assert len(issued) == 2
+
+
+# The command
+
+
+def test_the_command_exports_and_verifies(server, tmp_path):
+    done = run_export(server, "--out", str(tmp_path / "all"), "--output", "parquet", "--partition")
+    assert done.returncode == 0, done.stderr
+    manifest = tmp_path / "all" / "_manifest.json"
+    assert done.stdout.decode().strip() == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    verified = server.cli("verify", str(manifest), "--key", server.vkey, "--output", "jsonl")
+    assert verified.returncode == 0, verified.stderr
+    assert json.loads(verified.stdout)["rows"] == COUNT
+    flip(next((tmp_path / "all").rglob("*.parquet")))
+    assert server.cli("verify", str(manifest)).returncode == 1
+
+
+def test_stdout_takes_the_leaves_plain_or_compressed(server, leaves):
+    wanted = b"".join(leaf + b"\n" for leaf in leaves)
+    assert run_export(server).stdout == wanted
+    compressed = run_export(server, "--compress", "zstd").stdout
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(compressed) == wanted
+    rows = list(csv.reader(io.StringIO(run_export(server, "--output", "csv").stdout.decode(), newline="")))
+    assert len(rows) == COUNT + 1
+
+
+def test_a_closed_pipe_ends_the_command_quietly(server):
+    environment = {**os.environ, "AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": server.token("admin")}
+    for flags in ([], ["--compress", "zstd"]):
+        process = subprocess.Popen(
+            [AUDITLOG, "export", *flags], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        process.stdout.read(10)
+        process.stdout.close()
+        said = process.stderr.read()
+        process.stderr.close()
+        assert (process.wait(timeout=30), said) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--output", "parquet"], "need a folder"),
+        (["--partition"], "need a folder"),
+        (["--resume"], "need a folder"),
+        (["--columns", "index"], "--columns are those of"),
+        (["--region", "x"], "go with --partition"),
+        (["--output", "parquet", "--compress", "zstd", "--out", "x"], "in any case"),
+        (["--out", "x", "--partition", "--region", "@colour"], "'colour' is no column"),
+        (["--out", "x", "--partition", "--account", "x" * 129], "129 bytes"),
+        (["--out", "x", "colour = red"], "colour"),
+        (["--out", "/proc/nowhere"], "/proc/nowhere"),
+    ],
+)
+def test_refuses_misuse_in_one_line(server, tmp_path, arguments, said):
+    done = run_export(server, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+    assert list(tmp_path.iterdir()) == []
