@@ -70,3 +70,11 @@ def test_the_guide_names_the_hash_of_the_small_verifier():
     page = (ROOT / "docs/guides/evidence-package.md").read_text(encoding="utf-8")
     # The session above takes any hash for any other, so that times and salts may differ.
     assert f"{hashlib.sha256(source).hexdigest()}  verify.py" in page
+
+
+def test_the_guide_to_exporting_is_real(run_page):
+    events = """\
+$ auditlog append --action user.login --actor-id bob > receipts
+$ auditlog append --action user.read --actor-id bob > receipts
+"""
+    run_page("docs/guides/exporting.md", before=SERVER + events)

@@ -60,3 +60,10 @@ def run_export(server: Server, *arguments: str, limit_kib: int | None = None, **
         [*limited, AUDITLOG, "export", *arguments], env=environment, capture_output=True, timeout=60, check=False,
         **options,
     )  # fmt: skip
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import subprocess
+import time
 
 import grpc
 import pytest
@@ -25,7 +26,7 @@ from auditd_client import (
 )
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
-from tests.system.export_log import COUNT, fill, run_export
+from tests.system.export_log import COUNT, fill, flip, run_export
 
 
 @pytest.fixture(scope="module")

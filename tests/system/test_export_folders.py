@@ -22,7 +22,7 @@ from auditd_client.exports import Request, export_to_folder, verify_export
 from auditd_client.verify import VerificationError
 from tests.hostile_text import is_formula
 from tests.system.conftest import Server
-from tests.system.export_log import COUNT, DAYS, HOSTILE, LAST_DAY, files, fill, jsonl, run_export
+from tests.system.export_log import COUNT, DAYS, HOSTILE, LAST_DAY, files, fill, flip, jsonl, run_export
 
 
 @pytest.fixture(scope="module")
@@ -243,12 +243,6 @@ def test_resumes_only_the_export_that_was_begun(client, tmp_path):
 @pytest.fixture
 def exported(client, tmp_path):
     return tmp_path / "all", export_to_folder(client, tmp_path / "all", jsonl(), round_bytes=1_000_000)
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize(
