@@ -13,6 +13,7 @@ from tests.hostile_text import recordable
 from tests.system.conftest import AUDITLOG, Server
 
 COUNT = 3_000
+_TOKENS: dict[str, str] = {}
 DAYS = 3
 HOSTILE = [hostile.text for hostile in recordable()]
 LAST_DAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
@@ -51,10 +52,17 @@ def jsonl(**more: object) -> Request:
     return Request(log="main", filter="", no_index=False, format="jsonl", **more)
 
 
+def admin_token(server: Server) -> str:
+    """Return a token of an administrator, the same one for each server."""
+    if server.address not in _TOKENS:
+        _TOKENS[server.address] = server.token("admin")
+    return _TOKENS[server.address]
+
+
 def run_export(server: Server, *arguments: str, limit_kib: int | None = None, **options: object):
     """Run the command; with a limit as on a disk that has no room for a larger file."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AUDITLOG_")}
-    environment |= {"AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": server.token("admin")}
+    environment |= {"AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": admin_token(server)}
     limited = [] if limit_kib is None else ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash"]
     return subprocess.run(
         [*limited, AUDITLOG, "export", *arguments], env=environment, capture_output=True, timeout=60, check=False,

@@ -26,7 +26,7 @@ from auditd_client import (
 )
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
-from tests.system.export_log import COUNT, fill, flip, run_export
+from tests.system.export_log import COUNT, admin_token, fill, flip, run_export
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def test_stdout_takes_the_leaves_plain_or_compressed(server, leaves):
 
 
 def test_a_closed_pipe_ends_the_command_quietly(server):
-    environment = {**os.environ, "AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": server.token("admin")}
+    environment = {**os.environ, "AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": admin_token(server)}
     for flags in ([], ["--compress", "zstd"]):
         process = subprocess.Popen(
             [AUDITLOG, "export", *flags], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
