@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from auditd_client.exports import Form
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
 from benchmarks import _tails as tails
 from benchmarks import _tls as tls
 from benchmarks._append import Appended, Subject
 from benchmarks._authentication import Authentication, ed25519_per_s
+from benchmarks._exports import export_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
 from benchmarks._import_lines import DOOR_MAPPING, LINES, write_lines
 from benchmarks._imports import copy_files, import_per_s
@@ -33,6 +35,7 @@ BATCH_CALLERS = 8
 _MOST_NOOPS_PER_S = 20_000
 _REVOKED = 100_000
 _TAILED_EVENTS = 500
+_MOST_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,17 @@ class Suite:
             self._add(section, f"query, {wanted.name}: newest 100", 1_000 * median(load.waits_s), "ms", note=note)
         self._add(section, "query, text that is nowhere: scan", reads.scan_per_s(self._small), "entries/s")
         self._add(section, "aggregate by action, of all entries", reads.aggregate_per_s(self._small), "entries/s")
+        self._export(section)
+
+    def _export(self, section: str) -> None:
+        for subject in (self._small, self._cloudtrail):
+            rate = max(export_per_s(subject, "jsonl", self._scratch) for _ in range(self._settings.rounds))
+            name = f"export into a folder, JSON Lines, {subject.kind.name}"
+            self._add(section, name, rate, "entries/s", target=50_000)
+        forms: tuple[tuple[Form, str], ...] = (("csv", "CSV"), ("parquet", "Parquet"))
+        for form, name in forms:
+            rate = export_per_s(self._small, form, self._scratch, _MOST_ROWS)
+            self._add(section, f"export into a folder, {name}, 500-byte events", rate, "entries/s")
 
     def _authenticate(self) -> None:
         section, count = "Authentication", 500 * self._settings.rounds

@@ -2,7 +2,7 @@
 
 from auditd_client.exports._folder import DEFAULT_ROUND_BYTES, export_to_folder
 from auditd_client.exports._lines import Csv, JsonLines, zstd_to
-from auditd_client.exports._manifest import MANIFEST_NAME, Manifest, Part, Request, read_manifest
+from auditd_client.exports._manifest import MANIFEST_NAME, Form, Manifest, Part, Request, read_manifest
 from auditd_client.exports._partition import DEFAULT_ACCOUNT, DEFAULT_REGION, Partitions
 from auditd_client.exports._verify import VerifiedExport, verify_export
 
@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_ROUND_BYTES",
     "MANIFEST_NAME",
     "Csv",
+    "Form",
     "JsonLines",
     "Manifest",
     "Part",

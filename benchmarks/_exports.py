@@ -1,0 +1,33 @@
+"""Exports into a folder: every leaf of a log, verified against the tree by the server, on the client's disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from auditd_client import Client
+from auditd_client.exports import Form, Request, export_to_folder
+from benchmarks._append import Subject, WrongCountError
+
+
+def export_per_s(subject: Subject, form: Form, scratch: Path, at_most: int | None = None) -> float:
+    """Return how many entries a second are exported, of the first `at_most` where that is given.
+
+    Raises WrongCountError if one is missing.
+    """
+    count = subject.size() if at_most is None else min(at_most, subject.size())
+    request = Request(
+        log="main",
+        filter="" if at_most is None else f"index < {count}",
+        no_index=False,
+        format=form,
+        compression="zstd" if form == "parquet" else None,
+    )
+    with TemporaryDirectory(dir=scratch) as folder, Client(subject.server.address, subject.reader) as client:
+        started = time.perf_counter()
+        manifest = export_to_folder(client, Path(folder) / "export", request)
+        took_s = time.perf_counter() - started
+    if manifest.rows != count:
+        raise WrongCountError(f"{manifest.rows} rows exported of {count} entries")
+    return count / took_s
