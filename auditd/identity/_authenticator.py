@@ -17,7 +17,7 @@ from auditd.identity._certificate import ClientCertificate
 from auditd.identity._claims import MAX_SUBJECT_BYTES, check_claims
 from auditd.identity._errors import TokenError, TokenReason, UnknownKeyError
 from auditd.identity._issuer import Issuer, Party
-from auditd.identity._jws import CompactJws, split_compact, verify_signature
+from auditd.identity._jws import CompactJws, require_token_size, split_compact, verify_signature
 from auditd.identity._keys import VerificationKey
 from auditd.identity._revocations import Revocations
 from auditd.identity._roles import permissions_of
@@ -116,6 +116,7 @@ class Authenticator:
             self._single_use.take(caller, self._clock())
 
     def _remembered_or_verified(self, token: str) -> Caller:
+        require_token_size(token)
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         now = self._clock()
         # Read before anything is judged by them: what changes meanwhile is looked at again with the next call.

@@ -44,6 +44,12 @@ class CompactJws:
         return kid if isinstance(kid, str) else None
 
 
+def require_token_size(token: str) -> None:
+    """Do nothing for a token of at most 16 KiB; raise TokenError `TOKEN_MALFORMED`."""
+    if len(token) > MAX_TOKEN_BYTES:
+        raise TokenError(TokenReason.MALFORMED, f"token: {len(token)} characters, limit {MAX_TOKEN_BYTES}")
+
+
 def split_compact(token: str) -> CompactJws:
     """Take a compact JWS apart under the rules of RFC 7515 sections 5.2 and 7.1, without verifying it.
 
@@ -51,8 +57,7 @@ def split_compact(token: str) -> CompactJws:
     unpadded base64url, its header is not one unambiguous JSON object, or asks for what is not implemented
     (any `crit`, any `zip`, a `b64` other than true); `TOKEN_ALGORITHM` when `alg` is missing or no string.
     """
-    if len(token) > MAX_TOKEN_BYTES:
-        raise TokenError(TokenReason.MALFORMED, f"token: {len(token)} characters, limit {MAX_TOKEN_BYTES}")
+    require_token_size(token)
     parts = token.split(".")
     if len(parts) != 3:
         raise TokenError(TokenReason.MALFORMED, f"token: {len(parts)} parts, expected 3 parted by dots")
