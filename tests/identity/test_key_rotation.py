@@ -224,6 +224,15 @@ async def test_key_that_was_not_found_is_found_once_the_set_has_it(rotating):
     assert await rotating.rotation.learn("p256")
 
 
+async def test_changed_set_makes_a_name_worth_asking_for_again(rotating):
+    rotating.source.next_in_s = MIN_S
+    await rotating.rotation.learn("rsa")
+    rotating.source.publish("ed25519", "p256")
+    await rotating.after(MIN_S)
+    rotating.source.publish("ed25519", "p256", "rsa")
+    assert await rotating.rotation.learn("rsa")
+
+
 async def test_names_that_were_not_found_are_forgotten_first_come_first(rotating, monkeypatch):
     monkeypatch.setattr(_key_rotation, "MAX_MISSING", 3)
     for kid in "abcd":
