@@ -2,7 +2,7 @@
 
 from ._actor import ContradictionError, TokenActor, splice_unjudged
 from ._attributes import AttributesError, encode_attributes
-from ._batch import EncodedBatch, EventBatch, NativeBatch
+from ._batch import ActorEdit, EncodedBatch, EventBatch, NativeBatch
 from ._bounds import time_violations
 from ._caller import CallerKind, encode_caller
 from ._duplicate import difference, difference_of
@@ -19,6 +19,7 @@ __all__ = [
     "MAX_LEAF_BYTES",
     "SALT_BYTES",
     "Actor",
+    "ActorEdit",
     "AttributesError",
     "CallerKind",
     "ContradictionError",

@@ -48,18 +48,27 @@ class TokenActor:
         """Return the event with the actor as the token has it; raise ContradictionError if it states another."""
         head = event.json[: event.fields_end]
         start, end = _actor_span(head)
-        tenant = _tenant(head) if self.tenant else None
-        stated = (head[start:end], tenant)
+        actor, tenant = self.members(head[start:end], _tenant_member(head))
+        spliced = head[:start] + actor + head[end:]
+        if tenant:
+            at = spliced.index(_ACTION)
+            spliced = b"".join((spliced[:at], tenant, spliced[at:]))
+        return _replaced(event, head, spliced)
+
+    def members(self, stated_actor: bytes, stated_tenant: bytes) -> tuple[bytes, bytes]:
+        """Return the member `actor` as the token has it, and `tenant` where the event states none but the token does.
+
+        Each, stated or returned, has the comma before it, and is empty where it is absent. Raises ContradictionError if
+        what is stated differs from what the token says.
+        """
+        tenant = stated_tenant[len(_TENANT) - 1 :] if self.tenant else None
+        stated = (stated_actor, tenant)
         actor = self._spliced.get(stated)
         if actor is None:
             actor = self._actor(*stated)
             if len(self._spliced) < _MAX_REMEMBERED:
                 self._spliced[stated] = actor
-        spliced = head[:start] + actor + head[end:]
-        if tenant == b"":
-            at = spliced.index(_ACTION)
-            spliced = b"".join((spliced[:at], _TENANT[:-1], orjson.dumps(self.tenant), spliced[at:]))
-        return _replaced(event, head, spliced)
+        return actor, _TENANT[:-1] + orjson.dumps(self.tenant) if tenant == b"" else b""
 
     def _actor(self, stated_text: bytes, tenant: bytes | None) -> bytes:
         stated = orjson.loads(stated_text[len(_ACTOR) - 1 :]) if stated_text else {}
@@ -118,10 +127,11 @@ def _actor_span(head: bytes) -> tuple[int, int]:
     return len(head), len(head)
 
 
-def _tenant(head: bytes) -> bytes:
-    """Return the JSON text of the tenant; empty if the event states none."""
-    start = head.find(_TENANT, 0, head.index(_ACTION))
-    return b"" if start < 0 else head[start + len(_TENANT) - 1 : head.index(_ACTION)]
+def _tenant_member(head: bytes) -> bytes:
+    """Return the member tenant with its comma; empty if the event states none."""
+    end = head.index(_ACTION)
+    start = head.find(_TENANT, 0, end)
+    return b"" if start < 0 else head[start:end]
 
 
 def _is_role(role: str) -> bool:

@@ -11,6 +11,9 @@ from ._encode import EncodedEvent
 from ._leaf import LeafTemplate
 from ._limits import SALT_BYTES
 
+ActorEdit = tuple[int, bytes, bytes, str]
+"""A position, the members actor and tenant as `TokenActor.members` returns them, and the index terms of both."""
+
 
 class EventBatch(Protocol):
     """Well-formed events of one caller, at least one."""
@@ -107,9 +110,22 @@ class NativeBatch:
         return self._length
 
     def __getitem__(self, position: int) -> EncodedEvent:
-        json, fields_end, time_ns = self._encoded.event(position)
+        json, fields_end, time_ns, sent = self._encoded.event(position)
         fields = orjson.loads(json[:fields_end] + b"}")
-        return EncodedEvent(json, fields["id"], fields["time"], time_ns, fields_end)
+        return EncodedEvent(json, fields["id"], fields["time"], time_ns, fields_end, sent)
+
+    @property
+    def actor_tokens(self) -> Sequence[tuple[int, str, int]]:
+        """The tokens of actors that came along: position, in order, token, and the event's time in nanoseconds."""
+        return self._encoded.actor_tokens  # type: ignore[no-any-return]
+
+    def stated(self, position: int) -> tuple[bytes, bytes]:
+        """Return an event's members actor and tenant as `TokenActor.members` takes them."""
+        return self._encoded.stated(position)  # type: ignore[no-any-return]
+
+    def with_actors(self, edits: Sequence[ActorEdit]) -> NativeBatch:
+        """Return the batch with other actors, one for each token, in order."""
+        return NativeBatch(self._encoded.with_actors(edits))
 
     def lengths(self) -> Sequence[int]:
         """See `EventBatch`."""

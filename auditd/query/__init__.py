@@ -8,7 +8,7 @@ from auditd.query._page_tokens import AGGREGATE_PURPOSE, EXPORT_PURPOSE, PageTok
 from auditd.query._search import Page, Search
 from auditd.query._source import Source
 from auditd.query._spans import Order
-from auditd.query._terms import caller_terms
+from auditd.query._terms import caller_terms, member_terms
 
 __all__ = [
     "AGGREGATE_PURPOSE",
@@ -29,4 +29,5 @@ __all__ = [
     "aggregate",
     "caller_terms",
     "match",
+    "member_terms",
 ]

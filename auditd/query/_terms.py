@@ -99,6 +99,12 @@ def caller_terms(caller: Mapping[str, Any]) -> str:
     return terms_of({"event": {}, "caller": caller})
 
 
+def member_terms(members: Mapping[str, Any]) -> str:
+    """Return the terms that some members of `event` contribute to those of an entry, a separator behind each."""
+    terms = terms_of({"event": members})
+    return terms + SEPARATOR if terms else ""
+
+
 def _event_terms(add: Callable[[str], None], get: Callable[[str], Any]) -> None:
     if type(value := get("id")) is str:
         add("I" + value[-_TAIL:])

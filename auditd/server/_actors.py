@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from auditd.entry import ContradictionError, EncodedEvent, TokenActor, splice_unjudged
+import orjson
+
+from auditd.entry import ActorEdit, ContradictionError, EncodedEvent, NativeBatch, TokenActor, splice_unjudged
 from auditd.errors import InvalidRequestError, UnavailableError, Violation
 from auditd.identity import ActorJudge, JudgedActor, UnknownKeyError
 from auditd.log import Credential
+from auditd.query import member_terms
 from auditd.server._caller import Learn
-from auditd_proto.v1.event_pb2 import Event
 
 JUDGED_AT_ONCE = 8
 """Tokens verified before other calls have their turn: about a millisecond."""
+MAX_EDITS = 64
+"""Ways of stating an actor that are remembered of each token."""
 REASONS = frozenset({"ACTOR_TOKEN_REFUSED", "ACTOR_CONTRADICTED"})
 
 
 @dataclass(slots=True)
 class ActedEvents:
-    """Events with what their actors' tokens say, the credentials of those, and by position why one is refused."""
+    """Events with what their actors' tokens say, or none where a batch holds them.
+
+    With them the credentials of the tokens, and by position why an event is refused.
+    """
 
     events: list[EncodedEvent]
     credentials: dict[int, Credential] = field(default_factory=dict)
@@ -41,6 +48,18 @@ class _Known:
     good_from: float
     good_until: float
     version: tuple[int, int]
+    edits: dict[tuple[bytes, bytes], tuple[bytes, bytes, str]] = field(default_factory=dict)
+
+    def edit(self, stated: tuple[bytes, bytes]) -> tuple[bytes, bytes, str]:
+        """Return the members actor and tenant of an event that states these, and their index terms."""
+        edit = self.edits.get(stated)
+        if edit is None:
+            actor, tenant = self.actor.members(*stated)
+            members = orjson.loads(b"{" + (tenant + actor)[1:] + b"}")
+            edit = actor, tenant, member_terms(members)
+            if len(self.edits) < MAX_EDITS:
+                self.edits[stated] = edit
+        return edit
 
 
 class ActorTokens:
@@ -66,8 +85,27 @@ class ActorTokens:
         self._max_event_age_s = max_event_age_s
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
-    async def take(self, messages: Sequence[Event], events: list[EncodedEvent]) -> ActedEvents:
-        """Return the encoded `events` of `messages` as they are to be recorded.
+    def take_known(self, batch: NativeBatch) -> tuple[NativeBatch, ActedEvents] | None:
+        """Return the batch as it is to be recorded, and the credentials of its actors.
+
+        None where a token is not known to be good, or contradicts its event, which `take` then judges.
+        """
+        now = self._clock()
+        edits: list[ActorEdit] = []
+        credentials: dict[int, Credential] = {}
+        for position, token, time_ns in batch.actor_tokens:
+            known = self._find(token, self._judged_at(time_ns, now))
+            if known is None:
+                return None
+            try:
+                edits.append((position, *known.edit(batch.stated(position))))
+            except ContradictionError:
+                return None
+            credentials[position] = known.credential
+        return batch.with_actors(edits), ActedEvents([], credentials)
+
+    async def take(self, tokens: Mapping[int, str], events: list[EncodedEvent]) -> ActedEvents:
+        """Return the encoded `events` as they are to be recorded, given the tokens of their actors by position.
 
         A token that is no good, and a stated actor that contradicts one, are refusals of their event if it is new; a
         token that could not be judged leaves its event's actor asserted, and the event says why.
@@ -75,15 +113,11 @@ class ActorTokens:
         acted = ActedEvents(events)
         now = self._clock()
         judged = 0
-        for position, message in enumerate(messages):
-            token = message.actor_token
-            if not token:
-                continue
+        for position, token in tokens.items():
             if acted.events is events:
                 acted.events = list(events)
             event = events[position]
-            at = event.time_ns / 1_000_000_000
-            at = at if at >= now - self._max_event_age_s else now
+            at = self._judged_at(event.time_ns, now)
             found: _Known | JudgedActor | None = self._find(token, at)
             if found is None:
                 judged += 1
@@ -95,6 +129,10 @@ class ActorTokens:
             else:
                 _leave_asserted(acted, position, event, found)
         return acted
+
+    def _judged_at(self, time_ns: int, now: float) -> float:
+        at = time_ns / 1_000_000_000
+        return at if at >= now - self._max_event_age_s else now
 
     def _find(self, token: str, at: float) -> _Known | None:
         known = self._known.get(token)

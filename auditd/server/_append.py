@@ -24,7 +24,7 @@ from auditd.errors import InvalidRequestError
 from auditd.identity import Permission
 from auditd.log import Log, Recorded, Submission
 from auditd.merkle import split_hashes
-from auditd.server._actors import NO_ACTORS, ActorTokens
+from auditd.server._actors import NO_ACTORS, ActedEvents, ActorTokens
 from auditd.server._caller import CallContext
 from auditd.server._limits import require_response_fits, require_size
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -43,7 +43,7 @@ class AppendCall:
     return_leaves: bool
     include_proofs: bool
     known_size: int | None
-    content: tuple[EventBatch, Sequence[bytes]] | pb.AppendRequest
+    content: tuple[NativeBatch, Sequence[bytes]] | pb.AppendRequest
     """The events encoded, and their keys; or the message."""
 
 
@@ -75,9 +75,13 @@ class Appender:
         content = call.content
         acted = NO_ACTORS
         if isinstance(content, tuple):
-            events, keys = content
+            batch, keys = content
+            events: EventBatch = batch
+            if batch.actor_tokens:
+                events, acted = await self._act(batch)
         else:
-            acted = await self._actors.take(content.events, await self._encode(content.events))
+            tokens = {position: event.actor_token for position, event in enumerate(content.events) if event.actor_token}
+            acted = await self._actors.take(tokens, await self._encode(content.events))
             events, keys = EncodedBatch(acted.events), [caller.keys(e.id, e.time, e.time_ns) for e in acted.events]
         template = self._templates.get(log.name)
         if template is None:
@@ -111,6 +115,15 @@ class Appender:
             ),
         )
         return await _response(log, call, recorded)
+
+    async def _act(self, batch: NativeBatch) -> tuple[EventBatch, ActedEvents]:
+        """Have the tokens that came along judged, and put what they say into the events."""
+        known = self._actors.take_known(batch)
+        if known is not None:
+            return known
+        tokens = {position: token for position, token, _ in batch.actor_tokens}
+        acted = await self._actors.take(tokens, [batch[position] for position in range(len(batch))])
+        return EncodedBatch(acted.events), acted
 
     async def _encode(self, events: Sequence[Event]) -> list[EncodedEvent]:
         if len(events) <= SLICE or len(events) > self._limits.max_batch_events:

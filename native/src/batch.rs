@@ -1,7 +1,10 @@
 //! A whole `auditd.v1.AppendRequest`, encoded at once.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyString};
 use sha2::{Digest, Sha256};
 
@@ -23,9 +26,69 @@ pub struct AppendBatch {
     include_proofs: bool,
     #[pyo3(get)]
     known_size: Option<u64>,
+    /// The tokens of actors that came along: position, in order, token, and the event's time in nanoseconds.
+    #[pyo3(get)]
+    actor_tokens: Vec<(usize, String, i64)>,
+    encoded: Arc<Events>,
+    /// The events as they were sent, where their actors have been changed since.
+    sent: Option<Arc<Events>>,
+}
+
+/// The encoded events of a batch.
+#[derive(Default)]
+struct Events {
     texts: Texts,
     events: Vec<Encoded>,
 }
+
+impl Events {
+    fn json(&self, position: usize) -> &[u8] {
+        let start = if position == 0 { 0 } else { self.events[position - 1].json_end };
+        &self.texts.json[start..self.events[position].json_end]
+    }
+
+    fn terms(&self, position: usize) -> &[u8] {
+        let start = if position == 0 { 0 } else { self.events[position - 1].terms_end };
+        &self.texts.terms[start..self.events[position].terms_end]
+    }
+}
+
+impl Events {
+    /// Append an event of another batch, with its actor changed by `edit`.
+    fn push(&mut self, event: &Encoded, json: &[u8], terms: &[u8], edit: Option<&ActorEdit>) {
+        let start = self.texts.json.len();
+        let texts = &mut self.texts;
+        let mut event = event.clone();
+        match edit {
+            None => {
+                texts.json.extend_from_slice(json);
+                texts.terms.extend_from_slice(terms);
+            }
+            Some((_, actor, tenant, actor_terms)) => {
+                texts.json.extend_from_slice(&json[..event.tenant.end]);
+                texts.json.extend_from_slice(tenant);
+                texts.json.extend_from_slice(&json[event.tenant.end..event.actor.start]);
+                texts.json.extend_from_slice(actor);
+                let rest = &json[event.actor.end..event.fields_end];
+                texts.json.extend_from_slice(rest);
+                let fields_end = texts.json.len() - start;
+                texts.json.extend_from_slice(&json[event.fields_end..]);
+                event.fields_end = fields_end;
+                texts.terms.extend_from_slice(&terms[..event.actor_terms.start]);
+                texts.terms.extend_from_slice(actor_terms.as_bytes());
+                texts.terms.extend_from_slice(&terms[event.actor_terms.end..]);
+            }
+        }
+        event.json_end = texts.json.len();
+        event.terms_end = texts.terms.len();
+        self.events.push(event);
+    }
+}
+
+/// The position of an event, its actor as it is to stand in the leaf, a tenant if it had none, and the index terms of both.
+///
+/// Actor and tenant are members with the comma before them; the tenant may be empty.
+type ActorEdit = (usize, PyBackedBytes, PyBackedBytes, String);
 
 /// Read and encode an append request; None if it is not plainly well-formed, which the Python path then judges.
 ///
@@ -54,10 +117,13 @@ impl AppendBatch {
             return_leaves: false,
             include_proofs: false,
             known_size: None,
-            texts: Texts::default(),
-            events: Vec::new(),
+            actor_tokens: Vec::new(),
+            encoded: Arc::default(),
+            sent: None,
         };
-        batch.texts.json.reserve(request.len() + request.len() / 2);
+        let mut encoded = Events::default();
+        let Events { texts, events } = &mut encoded;
+        texts.json.reserve(request.len() + request.len() / 2);
         let mut fields = Fields::of(request);
         while let Some((number, value)) = fields.next()? {
             if number != 2 {
@@ -66,10 +132,14 @@ impl AppendBatch {
             match number {
                 1 => batch.log = value.text()?.to_owned(),
                 2 => {
-                    if batch.events.len() == max_events {
+                    if events.len() == max_events {
                         return Err(Declined);
                     }
-                    batch.events.push(encode(value.bytes()?, caller, caller_terms, &mut batch.texts)?);
+                    let (event, token) = encode(value.bytes()?, caller, caller_terms, texts)?;
+                    if !token.is_empty() {
+                        batch.actor_tokens.push((events.len(), token, event.time_ns));
+                    }
+                    events.push(event);
                 }
                 3 => batch.return_leaves = value.varint()? != 0,
                 4 => batch.include_proofs = value.varint()? != 0,
@@ -77,26 +147,16 @@ impl AppendBatch {
                 _ => return Err(Declined),
             }
         }
-        if batch.events.is_empty() { Err(Declined) } else { Ok(batch) }
-    }
-
-    fn json_start(&self, position: usize) -> usize {
-        if position == 0 { 0 } else { self.events[position - 1].json_end }
-    }
-
-    fn json(&self, position: usize) -> &[u8] {
-        &self.texts.json[self.json_start(position)..self.events[position].json_end]
-    }
-
-    fn terms_text(&self, position: usize) -> &str {
-        let start = if position == 0 { 0 } else { self.events[position - 1].terms_end };
-        // Put together of texts and ASCII alone.
-        std::str::from_utf8(&self.texts.terms[start..self.events[position].terms_end]).unwrap_or_default()
+        if events.is_empty() {
+            return Err(Declined);
+        }
+        batch.encoded = Arc::new(encoded);
+        Ok(batch)
     }
 
     fn require(&self, positions: &[usize]) -> PyResult<()> {
-        match positions.iter().find(|&&position| position >= self.events.len()) {
-            Some(position) => Err(PyIndexError::new_err(format!("event {position} of {}", self.events.len()))),
+        match positions.iter().find(|&&position| position >= self.encoded.events.len()) {
+            Some(position) => Err(PyIndexError::new_err(format!("event {position} of {}", self.encoded.events.len()))),
             None => Ok(()),
         }
     }
@@ -105,44 +165,87 @@ impl AppendBatch {
 #[pymethods]
 impl AppendBatch {
     fn __len__(&self) -> usize {
-        self.events.len()
+        self.encoded.events.len()
     }
 
     /// How many bytes the events have, encoded.
     #[getter]
     fn event_bytes(&self) -> usize {
-        self.texts.json.len()
+        self.encoded.texts.json.len()
     }
 
     /// The earliest and the latest time of an event, in nanoseconds.
     #[getter]
     fn time_range_ns(&self) -> (i64, i64) {
-        let times = || self.events.iter().map(|event| event.time_ns);
+        let times = || self.encoded.events.iter().map(|event| event.time_ns);
         (times().min().unwrap_or_default(), times().max().unwrap_or_default())
     }
 
     /// The bytes of each event, encoded.
     fn lengths(&self) -> Vec<usize> {
-        (0..self.events.len()).map(|position| self.json(position).len()).collect()
+        (0..self.encoded.events.len()).map(|position| self.encoded.json(position).len()).collect()
     }
 
     /// The key of each event.
     fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, self.events.iter().map(|event| PyBytes::new(py, &event.key)))
+        PyList::new(py, self.encoded.events.iter().map(|event| PyBytes::new(py, &event.key)))
     }
 
-    /// An event's JSON text, the length of its part before attributes, and its time in nanoseconds.
-    fn event<'py>(&self, py: Python<'py>, position: usize) -> PyResult<(Bound<'py, PyBytes>, usize, i64)> {
+    /// An event's JSON text, the length of its part before attributes, its time in nanoseconds, and that part as it
+    /// was sent, where a token came along.
+    fn event<'py>(
+        &self,
+        py: Python<'py>,
+        position: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, usize, i64, Bound<'py, PyBytes>)> {
         self.require(&[position])?;
-        let event = &self.events[position];
-        Ok((PyBytes::new(py, self.json(position)), event.fields_end, event.time_ns))
+        let event = &self.encoded.events[position];
+        let tokens = &self.actor_tokens;
+        let sent = match &self.sent {
+            Some(sent) if tokens.binary_search_by_key(&position, |(at, _, _)| *at).is_ok() => {
+                &sent.json(position)[..sent.events[position].fields_end]
+            }
+            _ => &[],
+        };
+        let json = PyBytes::new(py, self.encoded.json(position));
+        Ok((json, event.fields_end, event.time_ns, PyBytes::new(py, sent)))
+    }
+
+    /// The members `actor` and `tenant` of an event as stated, each with the comma before it; empty where there is none.
+    fn stated<'py>(&self, py: Python<'py>, position: usize) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        self.require(&[position])?;
+        let (event, json) = (&self.encoded.events[position], self.encoded.json(position));
+        Ok((PyBytes::new(py, &json[event.actor.clone()]), PyBytes::new(py, &json[event.tenant.clone()])))
+    }
+
+    /// Return the batch with other actors; `edits` stand in the order of their positions, one for each token.
+    fn with_actors(&self, edits: Vec<ActorEdit>) -> PyResult<AppendBatch> {
+        if self.sent.is_some() || !edits.iter().map(|edit| edit.0).eq(self.actor_tokens.iter().map(|(at, _, _)| *at)) {
+            return Err(PyValueError::new_err("edits: there must be one for each token, once"));
+        }
+        let old = &self.encoded;
+        let mut new = Events::default();
+        let mut edits = edits.iter().peekable();
+        for (position, event) in old.events.iter().enumerate() {
+            let edit = edits.next_if(|edit| edit.0 == position);
+            new.push(event, old.json(position), old.terms(position), edit);
+        }
+        Ok(AppendBatch {
+            log: self.log.clone(),
+            actor_tokens: self.actor_tokens.clone(),
+            encoded: Arc::new(new),
+            sent: Some(Arc::clone(&self.encoded)),
+            ..*self
+        })
     }
 
     /// The index terms of the events at `positions`.
     fn terms<'py>(&self, py: Python<'py>, positions: Positions) -> PyResult<Bound<'py, PyList>> {
         let positions = positions.list();
         self.require(&positions)?;
-        PyList::new(py, positions.iter().map(|&position| PyString::new(py, self.terms_text(position))))
+        // Put together of texts and ASCII alone.
+        let text = |position| std::str::from_utf8(self.encoded.terms(position)).unwrap_or_default();
+        PyList::new(py, positions.iter().map(|&position| PyString::new(py, text(position))))
     }
 
     /// Put together the leaves of the events at `positions`, the first at `index`.
@@ -174,7 +277,7 @@ impl AppendBatch {
                 leaf.push(DIGITS[usize::from(byte & 15)]);
             }
             leaf.extend_from_slice(parts.2);
-            leaf.extend_from_slice(self.json(position));
+            leaf.extend_from_slice(self.encoded.json(position));
             leaf.push(b'}');
             leaves.append(PyBytes::new(py, &leaf))?;
         }

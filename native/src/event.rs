@@ -3,6 +3,7 @@
 //! Accepts only what `auditd.entry` accepts, and writes the same bytes; tests hold the two together.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
@@ -71,19 +72,32 @@ pub struct Texts {
 }
 
 /// What is kept of an event beside its texts.
+#[derive(Clone)]
 pub struct Encoded {
     pub json_end: usize,
     pub fields_end: usize,
+    /// Where in the event's JSON the tenant stands, and the actor, each with the comma before it; empty where it would.
+    pub tenant: Range<usize>,
+    pub actor: Range<usize>,
     pub terms_end: usize,
+    /// Where in the event's terms those of the actor stand.
+    pub actor_terms: Range<usize>,
     pub time_ns: i64,
     pub key: [u8; KEY_BYTES],
 }
 
-/// Append an event's texts; `caller` has taken in the issuer and subject that are part of every key.
-pub fn encode(message: &[u8], caller: &Sha256, caller_terms: &str, texts: &mut Texts) -> Result<Encoded> {
+/// Where the parts that others look for stand in an event's JSON.
+struct Places {
+    time: Range<usize>,
+    tenant: Range<usize>,
+    actor: Range<usize>,
+}
+
+/// Append an event's texts, and return its actor's token beside what is kept of it; `caller` has taken in the issuer and subject that are part of every key.
+pub fn encode(message: &[u8], caller: &Sha256, caller_terms: &str, texts: &mut Texts) -> Result<(Encoded, String)> {
     let event = Event::read(message)?;
     let json_start = texts.json.len();
-    let time = event.write(&mut texts.json)?;
+    let places = event.write(&mut texts.json);
     let fields_end = texts.json.len() - json_start;
     if !event.attributes.is_empty() {
         attributes::check(event.attributes)?;
@@ -91,15 +105,19 @@ pub fn encode(message: &[u8], caller: &Sha256, caller_terms: &str, texts: &mut T
         texts.json.extend_from_slice(event.attributes.as_bytes());
     }
     texts.json.push(b'}');
-    event.put_terms(&mut texts.terms, caller_terms);
-    let time_text = &texts.json[json_start + time.start..json_start + time.end];
-    Ok(Encoded {
+    let actor_terms = event.put_terms(&mut texts.terms, caller_terms);
+    let time_text = &texts.json[json_start + places.time.start..json_start + places.time.end];
+    let encoded = Encoded {
         json_end: texts.json.len(),
         fields_end,
+        tenant: places.tenant,
+        actor: places.actor,
+        actor_terms,
         terms_end: texts.terms.len(),
         time_ns: (event.seconds * 1_000_000_000) as i64 + i64::from(event.nanos),
         key: key(caller, event.id, time_text, event.seconds * 1_000 + u64::from(event.nanos / 1_000_000)),
-    })
+    };
+    Ok((encoded, event.actor_token.to_owned()))
 }
 
 /// See `auditd.entry.KeyMaker`.
@@ -133,6 +151,7 @@ struct Event<'a> {
     origin: Origin<'a>,
     producer: (&'a str, u64),
     attributes: &'a str,
+    actor_token: &'a str,
 }
 
 impl<'a> Event<'a> {
@@ -155,6 +174,7 @@ impl<'a> Event<'a> {
                 9 => event.origin = Origin::read(value.bytes()?)?,
                 10 => event.producer = read_producer(value.bytes()?)?,
                 11 => event.attributes = value.text()?,
+                13 => event.actor_token = value.text()?,
                 _ => return Err(Declined),
             }
         }
@@ -165,8 +185,8 @@ impl<'a> Event<'a> {
         Ok(event)
     }
 
-    /// Append the `event` object but for attributes and the closing brace; return where in it the time's text stands.
-    fn write(&self, json: &mut Vec<u8>) -> Result<std::ops::Range<usize>> {
+    /// Append the `event` object but for attributes and the closing brace.
+    fn write(&self, json: &mut Vec<u8>) -> Places {
         let start = json.len();
         let mut object = Object::open(json);
         object.text("id", self.id);
@@ -176,11 +196,15 @@ impl<'a> Event<'a> {
         put_time(out, self.seconds, self.nanos);
         let time_end = out.len() - start;
         out.push(b'"');
+        let tenant_start = object.out.len() - start;
         object.text("tenant", self.tenant);
+        let tenant_end = object.out.len() - start;
         object.text("action", self.action);
         object.text("outcome", self.outcome);
         object.text("reason", self.reason);
+        let actor_start = object.out.len() - start;
         self.actor.write(&mut object);
+        let actor_end = object.out.len() - start;
         if !self.resources.is_empty() {
             let out = object.name("resources");
             out.push(b'[');
@@ -202,48 +226,46 @@ impl<'a> Event<'a> {
             }
             producer.close();
         }
-        Ok(time_start..time_end)
+        Places { time: time_start..time_end, tenant: tenant_start..tenant_end, actor: actor_start..actor_end }
     }
 
-    /// Append the terms that `auditd.query._terms.terms_of` makes of the entry, each with a separator behind it.
-    fn put_terms(&self, terms: &mut Vec<u8>, caller_terms: &str) {
-        let mut put = |code: u8, text: &str| {
-            if !text.is_empty() {
-                terms.push(code);
-                terms.extend_from_slice(text.as_bytes());
-                terms.push(b'\n');
-            }
-        };
-        put(b'I', tail(self.id));
-        put(b't', head(self.tenant));
-        put(b'a', head(self.action));
-        put(b'o', self.outcome);
-        put(b'r', head(self.reason));
-        put(b'k', head(self.actor.kind));
-        put(b'u', head(self.actor.id));
-        put(b'n', head(self.actor.name));
-        put(b'S', tail(self.actor.session_id));
-        put(b'm', head(self.actor.auth_method));
+    /// Append the terms that `auditd.query._terms.terms_of` makes of the entry, each with a separator behind it; return where
+    /// those of the actor stand, from the first term on.
+    fn put_terms(&self, terms: &mut Vec<u8>, caller_terms: &str) -> Range<usize> {
+        let start = terms.len();
+        put_term(terms, b'I', tail(self.id));
+        put_term(terms, b't', head(self.tenant));
+        put_term(terms, b'a', head(self.action));
+        put_term(terms, b'o', self.outcome);
+        put_term(terms, b'r', head(self.reason));
+        let actor_start = terms.len() - start;
+        put_term(terms, b'k', head(self.actor.kind));
+        put_term(terms, b'u', head(self.actor.id));
+        put_term(terms, b'n', head(self.actor.name));
+        put_term(terms, b'S', tail(self.actor.session_id));
+        put_term(terms, b'm', head(self.actor.auth_method));
         for role in &self.actor.roles {
-            put(b'R', head(role));
+            put_term(terms, b'R', head(role));
         }
-        put(b'v', &self.origin.address_term);
-        put(b'w', head(self.origin.user_agent));
-        put(b'd', head(self.origin.device_id));
-        put(b'M', head(self.origin.method));
-        put(b'e', head(self.origin.endpoint));
-        put(b'q', tail(self.origin.request_id));
-        put(b'T', first(self.origin.traceparent, TERM_TRACE));
+        let actor_end = terms.len() - start;
+        put_term(terms, b'v', &self.origin.address_term);
+        put_term(terms, b'w', head(self.origin.user_agent));
+        put_term(terms, b'd', head(self.origin.device_id));
+        put_term(terms, b'M', head(self.origin.method));
+        put_term(terms, b'e', head(self.origin.endpoint));
+        put_term(terms, b'q', tail(self.origin.request_id));
+        put_term(terms, b'T', first(self.origin.traceparent, TERM_TRACE));
         for resource in &self.resources {
-            put(b'y', head(resource.kind));
-            put(b'i', head(resource.id));
-            put(b'N', head(resource.name));
+            put_term(terms, b'y', head(resource.kind));
+            put_term(terms, b'i', head(resource.id));
+            put_term(terms, b'N', head(resource.name));
         }
-        put(b'p', head(self.producer.0));
+        put_term(terms, b'p', head(self.producer.0));
         if caller_terms.is_empty() {
             terms.pop();
         }
         terms.extend_from_slice(caller_terms.as_bytes());
+        actor_start..actor_end
     }
 }
 
@@ -485,6 +507,14 @@ fn address_term(text: &str) -> Result<String> {
 
 fn mapped(address: &Ipv6Addr) -> Option<Ipv4Addr> {
     address.to_ipv4_mapped()
+}
+
+fn put_term(terms: &mut Vec<u8>, code: u8, text: &str) {
+    if !text.is_empty() {
+        terms.push(code);
+        terms.extend_from_slice(text.as_bytes());
+        terms.push(b'\n');
+    }
 }
 
 fn head(text: &str) -> &str {

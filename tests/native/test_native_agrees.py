@@ -9,11 +9,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from auditd.entry import KeyMaker, LeafTemplate, NativeBatch, encode_events, recorded_at_text
+from auditd.entry import (
+    ContradictionError,
+    KeyMaker,
+    LeafTemplate,
+    NativeBatch,
+    TokenActor,
+    encode_events,
+    recorded_at_text,
+)
 from auditd.entry import _limits as limits
 from auditd.errors import InvalidRequestError
 from auditd.merkle import leaf_hash
-from auditd.query import caller_terms
+from auditd.query import caller_terms, member_terms
 from auditd.query._terms import terms_of
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.event_pb2 import Event
@@ -191,6 +199,52 @@ def test_takes_no_malformed_bytes(native, items, at, change):
     cut = int(at * len(data))
     for damaged in (data[:cut] + change + data[cut + len(change) :], data[:cut] + change + data[cut:], data[:cut]):
         require_same(native, damaged)
+
+
+@settings(max_examples=200)
+@given(
+    items=st.lists(events(), min_size=1, max_size=3),
+    bring=st.lists(st.booleans(), min_size=3, max_size=3),
+    token=st.builds(TokenActor, st.just("ab" * 32), good, st.lists(good, max_size=2).map(tuple), good, good, good),
+    agree=st.booleans(),
+)
+def test_puts_in_the_same_actors(native, items, bring, token, agree):
+    for event, brings in zip(items, bring, strict=False):
+        if brings:
+            event.actor_token = "a.b.c"
+            if agree:
+                event.actor.ClearField("roles")
+                event.actor.id, event.actor.session_id, event.actor.auth_method = token.id, "", token.auth_method
+    request = pb.AppendRequest(events=items).SerializeToString()
+    require_same(native, request)
+    encoded = taken(native, request)
+    if encoded is None:
+        return
+    batch = NativeBatch(encoded)
+    assert batch.actor_tokens == [
+        (position, "a.b.c", batch[position].time_ns) for position, event in enumerate(items) if event.actor_token
+    ]
+    try:
+        edits = [(position, *token.members(*batch.stated(position))) for position, _, _ in batch.actor_tokens]
+    except ContradictionError:
+        return
+    edited = batch.with_actors(
+        [(*edit, member_terms(json.loads("{" + (edit[2] + edit[1])[1:].decode() + "}"))) for edit in edits]
+    )
+    expected = [token.splice(event) if item.actor_token else event for event, item in zip(batch, items, strict=True)]
+    assert list(edited) == expected
+    terms = edited.terms(range(len(items)))
+    for found, event in zip(terms, expected, strict=True):
+        assert sorted(found.split("\n")) == sorted(terms_of({"event": event.fields, "caller": CALLER}).split("\n"))
+    assert encoded.keys() == edited._encoded.keys()
+
+
+@pytest.mark.parametrize("edits", [[], [(1, b"", b"", "")], [(0, b"", b"", "")] * 2], ids=["none", "another", "twice"])
+def test_wants_one_actor_for_each_token(native, edits):
+    event = Event(id="a", action="b", time={"seconds": 1}, actor_token="a.b.c")
+    encoded = taken(native, pb.AppendRequest(events=[event]).SerializeToString())
+    with pytest.raises(ValueError, match="one for each token"):
+        encoded.with_actors(edits)
 
 
 def requests() -> Iterator[pytest.param]:
