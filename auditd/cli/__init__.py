@@ -1,8 +1,15 @@
 """The commands of `auditlog` that need a server folder."""
 
-from auditd.cli._check import check
-from auditd.cli._init import init
-from auditd.cli._serve import serve
-from auditd.cli._token import issue_from_folder
+from typing import TYPE_CHECKING
+
+from auditd._lazy import lazy
+
+if TYPE_CHECKING:
+    from auditd.cli._check import check
+    from auditd.cli._init import init
+    from auditd.cli._serve import serve
+    from auditd.cli._token import issue_from_folder
 
 __all__ = ["check", "init", "issue_from_folder", "serve"]
+
+__getattr__ = lazy(__name__, {"check": "_check", "init": "_init", "issue_from_folder": "_token", "serve": "_serve"})

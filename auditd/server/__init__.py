@@ -1,11 +1,16 @@
 """The gRPC server of a folder of logs: configuration, services, lifecycle."""
 
-from auditd.server._check import FolderReport, check_folder
-from auditd.server._config import Config, load_config
-from auditd.server._config_check import Checked, check_config
-from auditd.server._folder import LOG_NAMES, Made, make_folder
-from auditd.server._issuers import local_issuer
-from auditd.server._serve import serve
+from typing import TYPE_CHECKING
+
+from auditd._lazy import lazy
+
+if TYPE_CHECKING:
+    from auditd.server._check import FolderReport, check_folder
+    from auditd.server._config import Config, load_config
+    from auditd.server._config_check import Checked, check_config
+    from auditd.server._folder import LOG_NAMES, Made, make_folder
+    from auditd.server._local_issuer import local_issuer
+    from auditd.server._serve import serve
 
 __all__ = [
     "LOG_NAMES",
@@ -20,3 +25,20 @@ __all__ = [
     "make_folder",
     "serve",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "FolderReport": "_check",
+        "check_folder": "_check",
+        "Config": "_config",
+        "load_config": "_config",
+        "Checked": "_config_check",
+        "check_config": "_config_check",
+        "LOG_NAMES": "_folder",
+        "Made": "_folder",
+        "make_folder": "_folder",
+        "local_issuer": "_local_issuer",
+        "serve": "_serve",
+    },
+)

@@ -25,6 +25,7 @@ from auditd.settings import (
 )
 
 CONFIG_NAME = "auditd.toml"
+ISSUER_KEY_NAME = "issuer.pem"
 FORMAT = 1
 DEFAULT_LISTEN = "127.0.0.1:7443"
 

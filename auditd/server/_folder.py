@@ -10,14 +10,13 @@ from pathlib import Path
 from auditd.errors import FolderError, InvalidRequestError, Violation
 from auditd.identity import LocalIssuer
 from auditd.log import Log, create_key_file, load_signer, write_private_file
-from auditd.server._config import CONFIG_NAME, is_origin, load_config, local_issuer_name
+from auditd.server._config import CONFIG_NAME, ISSUER_KEY_NAME, is_origin, load_config, local_issuer_name
 from auditd.server._self_signed import CA_NAME, CERTIFICATE_NAME, KEY_NAME, make_self_signed, names_of
 
 LOG_NAMES = ("main", "control", "access")
 PAGE_KEY_NAME = "pages.key"
 PAGE_KEY_BYTES = 32
 _MAKE_PAGE_KEY = "(umask 077; head -c 32 /dev/urandom > %s)"
-ISSUER_KEY_NAME = "issuer.pem"
 
 _CONFIG = """\
 # Settings of this auditd server; every setting is described in docs/reference/configuration.md.

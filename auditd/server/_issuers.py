@@ -10,14 +10,13 @@ from auditd.identity import (
     Issuer,
     IssuerConfig,
     KeyRotation,
-    LocalIssuer,
     UnknownKeyError,
     key_source,
     tell_unused_keys,
 )
-from auditd.server._config import Config
-from auditd.server._folder import ISSUER_KEY_NAME
+from auditd.server._config import ISSUER_KEY_NAME, Config
 from auditd.server._key_register import KeyRegister
+from auditd.server._local_issuer import local_issuer
 
 
 class Issuers:
@@ -84,11 +83,6 @@ def load_local_issuer(config: Config) -> Issuer | None:
         identifies=config.local_issuer.identifies,
     )
     return Issuer.from_jwks(own, local_issuer(config).jwks())
-
-
-def local_issuer(config: Config) -> LocalIssuer:
-    """Load the folder's own issuer."""
-    return LocalIssuer.load(config.local_issuer_name, config.keys / ISSUER_KEY_NAME, config.local_issuer.max_lifetime_s)
 
 
 def _load(config: IssuerConfig) -> Issuer:

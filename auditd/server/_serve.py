@@ -27,8 +27,9 @@ from auditd.server._config import Config
 from auditd.server._export import Exporter
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
-from auditd.server._issuers import Issuers, local_issuer
+from auditd.server._issuers import Issuers
 from auditd.server._listening import listen_on, require_safe
+from auditd.server._local_issuer import local_issuer
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover

@@ -215,7 +215,7 @@ def test_after_it_a_tail_waits_for_as_long_as_it_takes(double, filled, away, pau
 
 
 def test_silence_is_a_lost_connection(double, filled, monkeypatch):
-    monkeypatch.setattr("auditd_client._tail.SILENCE_S", 0.1)
+    monkeypatch.setattr("auditd_client._follower.Follower.silence_s", 0.1)
 
     blocked = threading.Event()
 
@@ -230,7 +230,7 @@ def test_silence_is_a_lost_connection(double, filled, monkeypatch):
 
 
 async def test_the_asynchronous_one_is_the_same(double, filled, connect_async, away, monkeypatch):
-    monkeypatch.setattr("auditd_client._async_tail.SILENCE_S", 0.5)
+    monkeypatch.setattr("auditd_client._follower.Follower.silence_s", 0.5)
     double.tails.append(lambda _: [double.message(0, 4), away])
     double.tails.append(lambda request: [double.message(4, 10, known_size=request.known_size)])
     double.tails.append(lambda _: [double.message(11, 12, [])])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from auditd_client import AdminClient, RetryPolicy
 from auditd_client.cli._errors import CommandError
 from auditd_client.cli._key import read_key
 from auditd_client.cli._settings import ConnectionSettings
+
+if TYPE_CHECKING:
+    from auditd_client import AdminClient
 
 MAX_ATTEMPTS = 5
 """How often a person's call is tried: a server that is away is reported within a second."""
@@ -23,6 +26,9 @@ def connect(
 
     Raises CommandError without an address, or for a key that is none.
     """
+    # Imported here: what a command does without a server, it does without waiting for gRPC.
+    from auditd_client import AdminClient, RetryPolicy
+
     if not settings.address:
         raise CommandError("no server named: give --address HOST:PORT, AUDITLOG_ADDRESS or a profile")
     if settings.key:
