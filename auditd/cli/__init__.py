@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from auditd._lazy import lazy
+from auditd._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from auditd.cli._check import check
@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "init", "issue_from_folder", "serve"]
 
-__getattr__ = lazy(__name__, {"check": "_check", "init": "_init", "issue_from_folder": "_token", "serve": "_serve"})
+__getattr__ = _lazy(__name__, {"check": "_check", "init": "_init", "issue_from_folder": "_token", "serve": "_serve"})

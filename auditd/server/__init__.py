@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from auditd._lazy import lazy
+from auditd._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from auditd.server._check import FolderReport, check_folder
@@ -26,7 +26,7 @@ __all__ = [
     "serve",
 ]
 
-__getattr__ = lazy(
+__getattr__ = _lazy(
     __name__,
     {
         "FolderReport": "_check",
