@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -38,10 +38,13 @@ class Kind:
         return sum(template.digits for template in self.templates) / len(self.templates) / 2
 
 
-def small_events() -> Kind:
-    """Return events of 500 bytes, as messages, on average: those of the demo, with more of their fields set."""
+def small_events(actors: Sequence[Mapping[str, str]] = ()) -> Kind:
+    """Return events of 500 bytes, as messages, on average: those of the demo, with more of their fields set.
+
+    With `actors`, each event is done by one of these: its `id`, and its `token` if that comes along.
+    """
     random = Random(_SEED)
-    events = []
+    events: list[Event] = []
     for members in generate_small(_SEED, _TEMPLATES):
         members["actor"] |= {"name": f"Person {random.randrange(1000):03}", "roles": ["clinician"]}
         members["origin"]["traceparent"] = f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
@@ -52,6 +55,10 @@ def small_events() -> Kind:
             "fields": random.sample(("address", "birthdate", "email", "insurance", "notes", "phone"), 3),
             "consent": f"{random.getrandbits(64):016x}",
         }
+        if actors:
+            actor = actors[len(events) % len(actors)]
+            members["actor"] = {"type": "user", "id": actor["id"]}
+            members |= {"actor_token": actor["token"]} if "token" in actor else {}
         events.append(event_from_dict(members))
     return Kind("500 bytes", make_templates(events))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from auditd_client.exports import Form
+from benchmarks import _actors as actors
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
 from benchmarks import _tails as tails
@@ -95,6 +96,8 @@ class Suite:
         self._authenticate()
         self._tell("mutual TLS")
         self._mutual_tls()
+        self._tell("actors' tokens")
+        self._actor_tokens()
         self._tell("tails")
         self._tails()
         self._tell("import")
@@ -285,6 +288,26 @@ class Suite:
             limit_name="plaintext, bearer token",
             target=0.6,
         )
+
+    def _actor_tokens(self) -> None:
+        with actors.running_pair(self._scratch, "audit.example.com") as pair:
+            pair.without.append(1_000, 1, 0.7)
+            for batch, callers in ((1, 64), (1_000, BATCH_CALLERS)):
+                rates: dict[Subject, list[float]] = {pair.without: [], pair.with_tokens: []}
+                for _ in range(self._settings.rounds):
+                    for subject, found in rates.items():
+                        found.append(subject.append(batch, callers, self._settings.load_s).events_per_s)
+                        index_lag(subject)
+                without, with_tokens = (max(found) for found in rates.values())
+                self._add(
+                    "Authentication",
+                    f"events with an actor's token seen before, batches of {batch:,}, {callers} callers",
+                    with_tokens,
+                    "events/s",
+                    limit=without,
+                    limit_name="without",
+                    target=0.8,
+                )
 
     def _tails(self) -> None:
         section = "Tails"

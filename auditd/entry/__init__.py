@@ -2,7 +2,7 @@
 
 from ._actor import ContradictionError, TokenActor, splice_unjudged
 from ._attributes import AttributesError, encode_attributes
-from ._batch import ActorEdit, EncodedBatch, EventBatch, NativeBatch
+from ._batch import Act, ActorEdit, EncodedBatch, EventBatch, NativeBatch
 from ._bounds import time_violations
 from ._caller import CallerKind, encode_caller
 from ._duplicate import difference, difference_of
@@ -18,6 +18,7 @@ __all__ = [
     "KEY_BYTES",
     "MAX_LEAF_BYTES",
     "SALT_BYTES",
+    "Act",
     "Actor",
     "ActorEdit",
     "AttributesError",

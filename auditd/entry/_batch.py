@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -11,8 +11,20 @@ from ._encode import EncodedEvent
 from ._leaf import LeafTemplate
 from ._limits import SALT_BYTES
 
-ActorEdit = tuple[int, bytes, bytes, str]
-"""A position, the members actor and tenant as `TokenActor.members` returns them, and the index terms of both."""
+
+class Act(NamedTuple):
+    """Events that bring one token and state one actor and tenant, both as `TokenActor.members` takes them."""
+
+    token: str
+    actor: bytes
+    tenant: bytes
+    earliest_ns: int
+    latest_ns: int
+    positions: list[int]
+
+
+ActorEdit = tuple[list[int], bytes, bytes, str]
+"""Positions, the members actor and tenant as `TokenActor.members` returns them, and the index terms of both."""
 
 
 class EventBatch(Protocol):
@@ -115,16 +127,16 @@ class NativeBatch:
         return EncodedEvent(json, fields["id"], fields["time"], time_ns, fields_end, sent)
 
     @property
-    def actor_tokens(self) -> Sequence[tuple[int, str, int]]:
-        """The tokens of actors that came along: position, in order, token, and the event's time in nanoseconds."""
+    def actor_tokens(self) -> Sequence[tuple[int, str]]:
+        """The tokens of actors that came along, and the positions of their events, in order."""
         return self._encoded.actor_tokens  # type: ignore[no-any-return]
 
-    def stated(self, position: int) -> tuple[bytes, bytes]:
-        """Return an event's members actor and tenant as `TokenActor.members` takes them."""
-        return self._encoded.stated(position)  # type: ignore[no-any-return]
+    def acts(self) -> Sequence[Act]:
+        """Return the events that bring tokens, put together where they bring and state the same."""
+        return [Act(*act) for act in self._encoded.acts()]
 
     def with_actors(self, edits: Sequence[ActorEdit]) -> NativeBatch:
-        """Return the batch with other actors, one for each token, in order."""
+        """Return the batch with other actors; the edits together name each event that brings a token once."""
         return NativeBatch(self._encoded.with_actors(edits))
 
     def lengths(self) -> Sequence[int]:

@@ -20,6 +20,7 @@ JUDGED_AT_ONCE = 8
 """Tokens verified before other calls have their turn: about a millisecond."""
 MAX_EDITS = 64
 """Ways of stating an actor that are remembered of each token."""
+NS_PER_S = 1_000_000_000
 REASONS = frozenset({"ACTOR_TOKEN_REFUSED", "ACTOR_CONTRADICTED"})
 
 
@@ -88,20 +89,27 @@ class ActorTokens:
     def take_known(self, batch: NativeBatch) -> tuple[NativeBatch, ActedEvents] | None:
         """Return the batch as it is to be recorded, and the credentials of its actors.
 
-        None where a token is not known to be good, or contradicts its event, which `take` then judges.
+        None where a token is not known to be good, or contradicts its event, and where some events are old and others
+        not, all of which `take` then judges.
         """
         now = self._clock()
+        oldest = now - self._max_event_age_s
         edits: list[ActorEdit] = []
         credentials: dict[int, Credential] = {}
-        for position, token, time_ns in batch.actor_tokens:
-            known = self._find(token, self._judged_at(time_ns, now))
+        for act in batch.acts():
+            first, last = act.earliest_ns / NS_PER_S, act.latest_ns / NS_PER_S
+            if first < oldest:
+                if last >= oldest:
+                    return None
+                first = last = now
+            known = self._find(act.token, first, last)
             if known is None:
                 return None
             try:
-                edits.append((position, *known.edit(batch.stated(position))))
+                edits.append((act.positions, *known.edit((act.actor, act.tenant))))
             except ContradictionError:
                 return None
-            credentials[position] = known.credential
+            credentials |= dict.fromkeys(act.positions, known.credential)
         return batch.with_actors(edits), ActedEvents([], credentials)
 
     async def take(self, tokens: Mapping[int, str], events: list[EncodedEvent]) -> ActedEvents:
@@ -118,7 +126,7 @@ class ActorTokens:
                 acted.events = list(events)
             event = events[position]
             at = self._judged_at(event.time_ns, now)
-            found: _Known | JudgedActor | None = self._find(token, at)
+            found: _Known | JudgedActor | None = self._find(token, at, at)
             if found is None:
                 judged += 1
                 if judged % JUDGED_AT_ONCE == 0:
@@ -131,12 +139,15 @@ class ActorTokens:
         return acted
 
     def _judged_at(self, time_ns: int, now: float) -> float:
-        at = time_ns / 1_000_000_000
+        at = time_ns / NS_PER_S
         return at if at >= now - self._max_event_age_s else now
 
-    def _find(self, token: str, at: float) -> _Known | None:
+    def _find(self, token: str, first: float, last: float) -> _Known | None:
+        """Return a token that was found good and is so from `first` to `last`."""
         known = self._known.get(token)
-        if known is None or not known.good_from <= at < known.good_until or known.version != self._judge.version:
+        if known is None or known.version != self._judge.version:
+            return None
+        if first < known.good_from or last >= known.good_until:
             return None
         self._known.move_to_end(token)
         return known

@@ -121,8 +121,7 @@ class Appender:
         known = self._actors.take_known(batch)
         if known is not None:
             return known
-        tokens = {position: token for position, token, _ in batch.actor_tokens}
-        acted = await self._actors.take(tokens, [batch[position] for position in range(len(batch))])
+        acted = await self._actors.take(dict(batch.actor_tokens), [batch[position] for position in range(len(batch))])
         return EncodedBatch(acted.events), acted
 
     async def _encode(self, events: Sequence[Event]) -> list[EncodedEvent]:

@@ -1,5 +1,6 @@
 //! A whole `auditd.v1.AppendRequest`, encoded at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -26,9 +27,9 @@ pub struct AppendBatch {
     include_proofs: bool,
     #[pyo3(get)]
     known_size: Option<u64>,
-    /// The tokens of actors that came along: position, in order, token, and the event's time in nanoseconds.
+    /// The tokens of actors that came along, and the positions of their events, in order.
     #[pyo3(get)]
-    actor_tokens: Vec<(usize, String, i64)>,
+    actor_tokens: Vec<(usize, String)>,
     encoded: Arc<Events>,
     /// The events as they were sent, where their actors have been changed since.
     sent: Option<Arc<Events>>,
@@ -85,10 +86,13 @@ impl Events {
     }
 }
 
-/// The position of an event, its actor as it is to stand in the leaf, a tenant if it had none, and the index terms of both.
-///
-/// Actor and tenant are members with the comma before them; the tenant may be empty.
-type ActorEdit = (usize, PyBackedBytes, PyBackedBytes, String);
+/// Events that bring one token and state one actor and tenant: the token, both as stated, the earliest and the latest time
+/// in nanoseconds, and their positions. A member has the comma before it, and is empty where it is absent.
+type Act<'py> = (String, Bound<'py, PyBytes>, Bound<'py, PyBytes>, i64, i64, Vec<usize>);
+
+/// The positions of events, their actor as it is to stand in the leaf, a tenant if they had none, and the index terms of
+/// both.
+type ActorEdit = (Vec<usize>, PyBackedBytes, PyBackedBytes, String);
 
 /// Read and encode an append request; None if it is not plainly well-formed, which the Python path then judges.
 ///
@@ -137,7 +141,7 @@ impl AppendBatch {
                     }
                     let (event, token) = encode(value.bytes()?, caller, caller_terms, texts)?;
                     if !token.is_empty() {
-                        batch.actor_tokens.push((events.len(), token, event.time_ns));
+                        batch.actor_tokens.push((events.len(), token));
                     }
                     events.push(event);
                 }
@@ -202,7 +206,7 @@ impl AppendBatch {
         let event = &self.encoded.events[position];
         let tokens = &self.actor_tokens;
         let sent = match &self.sent {
-            Some(sent) if tokens.binary_search_by_key(&position, |(at, _, _)| *at).is_ok() => {
+            Some(sent) if tokens.binary_search_by_key(&position, |(at, _)| *at).is_ok() => {
                 &sent.json(position)[..sent.events[position].fields_end]
             }
             _ => &[],
@@ -211,25 +215,53 @@ impl AppendBatch {
         Ok((json, event.fields_end, event.time_ns, PyBytes::new(py, sent)))
     }
 
-    /// The members `actor` and `tenant` of an event as stated, each with the comma before it; empty where there is none.
-    fn stated<'py>(&self, py: Python<'py>, position: usize) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        self.require(&[position])?;
-        let (event, json) = (&self.encoded.events[position], self.encoded.json(position));
-        Ok((PyBytes::new(py, &json[event.actor.clone()]), PyBytes::new(py, &json[event.tenant.clone()])))
+    /// The events that bring tokens, put together where they bring and state the same.
+    fn acts<'py>(&self, py: Python<'py>) -> Vec<Act<'py>> {
+        let mut acts: Vec<Act> = Vec::new();
+        let mut known = HashMap::new();
+        for (position, token) in &self.actor_tokens {
+            let (event, json) = (&self.encoded.events[*position], self.encoded.json(*position));
+            let (actor, tenant) = (&json[event.actor.clone()], &json[event.tenant.clone()]);
+            let place = *known.entry((token.as_str(), actor, tenant)).or_insert_with(|| {
+                let stated = (PyBytes::new(py, actor), PyBytes::new(py, tenant));
+                acts.push((token.clone(), stated.0, stated.1, event.time_ns, event.time_ns, Vec::new()));
+                acts.len() - 1
+            });
+            let act = &mut acts[place];
+            act.3 = act.3.min(event.time_ns);
+            act.4 = act.4.max(event.time_ns);
+            act.5.push(*position);
+        }
+        acts
     }
 
-    /// Return the batch with other actors; `edits` stand in the order of their positions, one for each token.
-    fn with_actors(&self, edits: Vec<ActorEdit>) -> PyResult<AppendBatch> {
-        if self.sent.is_some() || !edits.iter().map(|edit| edit.0).eq(self.actor_tokens.iter().map(|(at, _, _)| *at)) {
-            return Err(PyValueError::new_err("edits: there must be one for each token, once"));
+    /// Return the batch with other actors; the `edits` together name each event that brings a token once.
+    fn with_actors(&self, py: Python<'_>, edits: Vec<ActorEdit>) -> PyResult<AppendBatch> {
+        let mut edit_at: Vec<Option<&ActorEdit>> = vec![None; self.encoded.events.len()];
+        let mut left = self.actor_tokens.len();
+        for edit in &edits {
+            self.require(&edit.0)?;
+            for &position in &edit.0 {
+                let brings = self.actor_tokens.binary_search_by_key(&position, |(at, _)| *at).is_ok();
+                if !brings || edit_at[position].replace(edit).is_some() {
+                    left = usize::MAX;
+                }
+                left = left.saturating_sub(1);
+            }
+        }
+        if self.sent.is_some() || left != 0 {
+            return Err(PyValueError::new_err("edits: they must name each event that brings a token once"));
         }
         let old = &self.encoded;
-        let mut new = Events::default();
-        let mut edits = edits.iter().peekable();
-        for (position, event) in old.events.iter().enumerate() {
-            let edit = edits.next_if(|edit| edit.0 == position);
-            new.push(event, old.json(position), old.terms(position), edit);
-        }
+        let work = || {
+            let mut new = Events::default();
+            new.texts.json.reserve(old.texts.json.len() * 3 / 2);
+            for (position, (event, edit)) in old.events.iter().zip(&edit_at).enumerate() {
+                new.push(event, old.json(position), old.terms(position), *edit);
+            }
+            new
+        };
+        let new = if old.texts.json.len() < LARGE_BYTES { work() } else { py.detach(work) };
         Ok(AppendBatch {
             log: self.log.clone(),
             actor_tokens: self.actor_tokens.clone(),

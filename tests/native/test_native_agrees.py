@@ -221,30 +221,36 @@ def test_puts_in_the_same_actors(native, items, bring, token, agree):
     if encoded is None:
         return
     batch = NativeBatch(encoded)
-    assert batch.actor_tokens == [
-        (position, "a.b.c", batch[position].time_ns) for position, event in enumerate(items) if event.actor_token
-    ]
+    bringing = [position for position, event in enumerate(items) if event.actor_token]
+    assert batch.actor_tokens == [(position, "a.b.c") for position in bringing]
+    acts = batch.acts()
+    assert sorted(position for act in acts for position in act.positions) == bringing
+    for act in acts:
+        times = [batch[position].time_ns for position in act.positions]
+        assert (act.token, act.earliest_ns, act.latest_ns) == ("a.b.c", min(times), max(times))
     try:
-        edits = [(position, *token.members(*batch.stated(position))) for position, _, _ in batch.actor_tokens]
+        said = [(act.positions, *token.members(act.actor, act.tenant)) for act in acts]
     except ContradictionError:
         return
-    edited = batch.with_actors(
-        [(*edit, member_terms(json.loads("{" + (edit[2] + edit[1])[1:].decode() + "}"))) for edit in edits]
-    )
+    terms = [member_terms(json.loads("{" + (tenant + actor)[1:].decode() + "}")) for _, actor, tenant in said]
+    edited = batch.with_actors([(*members, text) for members, text in zip(said, terms, strict=True)])
     expected = [token.splice(event) if item.actor_token else event for event, item in zip(batch, items, strict=True)]
     assert list(edited) == expected
-    terms = edited.terms(range(len(items)))
-    for found, event in zip(terms, expected, strict=True):
+    for found, event in zip(edited.terms(range(len(items))), expected, strict=True):
         assert sorted(found.split("\n")) == sorted(terms_of({"event": event.fields, "caller": CALLER}).split("\n"))
     assert encoded.keys() == edited._encoded.keys()
 
 
-@pytest.mark.parametrize("edits", [[], [(1, b"", b"", "")], [(0, b"", b"", "")] * 2], ids=["none", "another", "twice"])
-def test_wants_one_actor_for_each_token(native, edits):
-    event = Event(id="a", action="b", time={"seconds": 1}, actor_token="a.b.c")
-    encoded = taken(native, pb.AppendRequest(events=[event]).SerializeToString())
-    with pytest.raises(ValueError, match="one for each token"):
-        encoded.with_actors(edits)
+@pytest.mark.parametrize(
+    "positions",
+    [[], [[0]], [[0, 1]], [[0, 2], [2]], [[0, 2, 2]], [[0, 2, 9]]],
+    ids=["none", "too few", "another", "twice", "twice at once", "beyond"],
+)
+def test_wants_one_actor_for_each_token(native, positions):
+    events = [Event(id="a", action="b", time={"seconds": 1}, actor_token=token) for token in ("a.b.c", "", "a.b.c")]
+    encoded = taken(native, pb.AppendRequest(events=events).SerializeToString())
+    with pytest.raises((ValueError, IndexError)):
+        encoded.with_actors([(some, b"", b"", "") for some in positions])
 
 
 def requests() -> Iterator[pytest.param]:
