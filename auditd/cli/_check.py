@@ -18,29 +18,34 @@ if TYPE_CHECKING:
     from auditd.server import FolderReport
 
 
-@click.command("check")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
+AGAINST = click.option(
     "--against",
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A checkpoint or bundle that someone else has kept; may be given several times.",
 )
-@click.option(
+KEYS = click.option(
     "--key",
     "vkeys",
     multiple=True,
     metavar="VKEY",
-    help="Verifier key of a log, instead of the folder's own keys.",
+    help="Verifier key of a log, instead of the one at hand.",
 )
-@click.option(
+OUTPUT = click.option(
     "--output",
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
     help="Form of the answer.",
 )
+
+
+@click.command("check")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@AGAINST
+@KEYS
+@OUTPUT
 def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], output: str) -> None:
     """Re-hash and verify all evidence in the server folder DIR.
 
@@ -51,18 +56,18 @@ def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], outpu
 
     with folder_errors():
         config = load_config(folder)
-        notes = {str(path): _note(path) for path in against}
-        with _Bars() as bars:
+        notes = {str(path): note_of(path) for path in against}
+        with Bars() as bars:
             report = check_folder(config, vkeys, notes, bars.update)
     if output == "json":
-        click.echo(json.dumps(_as_json(report), indent=2))
+        click.echo(json.dumps(report_as_json(report), indent=2))
     else:
-        _print(report)
+        print_report(report)
     if not report.is_sound:
         raise CommandError("the evidence is damaged", status=ExitStatus.NO)
 
 
-def _note(path: Path) -> str:
+def note_of(path: Path) -> str:
     """Return the signed note of a checkpoint file, or of a bundle."""
     from auditd.errors import InvalidRequestError
     from auditd_client.verify import Bundle, VerificationError
@@ -74,7 +79,8 @@ def _note(path: Path) -> str:
         raise InvalidRequestError("BAD_CHECKPOINT", f"{path}: {error}") from error
 
 
-def _print(report: FolderReport) -> None:
+def print_report(report: FolderReport) -> None:
+    """Print a table of the logs, what was found, and what could not be excluded."""
     console = Console(highlight=False)
     table = Table("log", "entries", "checkpoints", "credentials", "outcome", box=None, pad_edge=False)
     for log in report.logs:
@@ -86,7 +92,8 @@ def _print(report: FolderReport) -> None:
             else f"{log.finding_count:,} findings"
         )
         table.add_row(log.name, f"{log.entries:,}", f"{log.checkpoints:,}", f"{log.credentials:,}", found)
-    console.print(table)
+    if report.logs:
+        console.print(table)
     for name, finding in _findings(report):
         click.echo(shown(f"{name}{finding.where}: {finding.what} [{finding.kind}]"))
     if report.not_excluded:
@@ -100,7 +107,8 @@ def _findings(report: FolderReport) -> list[tuple[str, Any]]:
     return of_logs + [("", finding) for finding in report.findings]
 
 
-def _as_json(report: FolderReport) -> dict[str, Any]:
+def report_as_json(report: FolderReport) -> dict[str, Any]:
+    """Return the same for programs."""
     return {
         "sound": report.is_sound,
         "logs": [
@@ -128,7 +136,7 @@ def _as_json(report: FolderReport) -> dict[str, Any]:
     }
 
 
-class _Bars:
+class Bars:
     """A progress bar a log, on a terminal alone."""
 
     def __init__(self) -> None:

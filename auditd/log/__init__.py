@@ -4,6 +4,7 @@ from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed2
 from auditd.log._log import Log, LogSettings
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan, Part
+from auditd.log._snapshot import Snapshot, are_of_one_moment, snapshot
 from auditd.log._store import Credential, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._writer import Answers, Observer, QueueLimits
@@ -20,12 +21,15 @@ __all__ = [
     "Part",
     "QueueLimits",
     "Recorded",
+    "Snapshot",
     "StoredCredential",
     "Submission",
     "TreeHead",
+    "are_of_one_moment",
     "create_key_file",
     "load_signer",
     "sign_peers",
+    "snapshot",
     "verify_ed25519",
     "write_private_file",
 ]

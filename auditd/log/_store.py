@@ -310,11 +310,16 @@ def _typed_errors(path: Path) -> Iterator[None]:
         raise _typed(error, path) from error
 
 
+def is_damage(error: apsw.Error) -> bool:
+    """Tell whether SQLite says that the file is damaged, rather than that it cannot be used now."""
+    return isinstance(error, _DAMAGE) or getattr(error, "extendedresult", 0) in _DAMAGE_CODES
+
+
 def _typed(error: apsw.Error, path: Path) -> AuditdError:
     """Return our error for one of SQLite's; `path` is shortened, because callers may read the message."""
     name = f"{path.parent.name}/{path.name}"
     facts = {"sqlite": f"{type(error).__name__}: {error}"}
-    if isinstance(error, _DAMAGE) or getattr(error, "extendedresult", 0) in _DAMAGE_CODES:
+    if is_damage(error):
         message = f"{name} is damaged ({error}); run 'auditlog check', restore a backup"
         return DamagedError("EVIDENCE_UNREADABLE", message, facts)
     return UnavailableError("EVIDENCE_UNAVAILABLE", f"{name} cannot be used now: {error}", 1.0, facts)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from auditd._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
+    from auditd.server._backup import make_backup, verify_backup
     from auditd.server._check import FolderReport, check_folder
     from auditd.server._config import Config, load_config
     from auditd.server._config_check import Checked, check_config
@@ -22,13 +23,17 @@ __all__ = [
     "check_folder",
     "load_config",
     "local_issuer",
+    "make_backup",
     "make_folder",
     "serve",
+    "verify_backup",
 ]
 
 __getattr__ = _lazy(
     __name__,
     {
+        "make_backup": "_backup",
+        "verify_backup": "_backup",
         "FolderReport": "_check",
         "check_folder": "_check",
         "Config": "_config",

@@ -78,3 +78,7 @@ $ auditlog append --action user.login --actor-id bob > receipts
 $ auditlog append --action user.read --actor-id bob > receipts
 """
     run_page("docs/guides/exporting.md", before=SERVER + events)
+
+
+def test_the_guide_to_backups_is_real(run_page):
+    run_page("docs/guides/backup.md", before=SERVER)

@@ -149,10 +149,22 @@ def evidence_reader(folder: Path) -> Iterator[EvidenceReader]:
     if not (folder / "evidence.db").is_file():
         raise FolderError("EVIDENCE_MISSING", f"{folder / 'evidence.db'} is missing; restore a backup")
     with ExitStack() as opened:
-        served = [folder / name for name in _READ] if _is_served(folder) else None
-        evidence, pending = served or opened.enter_context(_private_copy(folder))
+        evidence, pending = opened.enter_context(undisturbed(folder, _READ))
         db = opened.enter_context(_connection(evidence))
         yield EvidenceReader(db, evidence, _open_pending(pending, opened))
+
+
+@contextmanager
+def undisturbed(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
+    """Yield where SQLite may open these databases of a log's folder for reading without changing a byte of them."""
+    if _is_served(folder):
+        yield [folder / name for name in names]
+        return
+    private = Path(_make_private(folder))
+    try:
+        yield [_copy_database(folder / name, private / name) for name in names]
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
 
 
 def _is_served(folder: Path) -> bool:
@@ -168,15 +180,6 @@ def _is_served(folder: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _private_copy(folder: Path) -> Iterator[list[Path]]:
-    private = Path(_make_private(folder))
-    try:
-        yield [_copy_database(folder / name, private / name) for name in _READ]
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
 
 
 def _copy_database(original: Path, path: Path) -> Path:

@@ -1,0 +1,79 @@
+"""`auditlog backup`: copies of a server folder, made and verified."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from auditd.cli._check import AGAINST, KEYS, OUTPUT, Bars, note_of, print_report, report_as_json
+from auditd.cli._errors import folder_errors
+from auditd_client.cli import CommandError, ExitStatus, shown
+
+
+class _BackupGroup(click.Group):
+    """`backup DIR DEST` makes a backup; what else can be done with one is named: `backup verify`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what names no command, and asks for no help, for the folders of `make`."""
+        if args and args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("backup", cls=_BackupGroup, no_args_is_help=True)
+def backup() -> None:
+    """Copy a server folder while it is served or not, and verify copies.
+
+    `auditlog backup DIR DEST` is short for `auditlog backup make DIR DEST`.
+    """
+
+
+@backup.command("make")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
+@click.option("--with-keys", is_flag=True, help="Copy the private keys, too: who has them can sign another history.")
+@OUTPUT
+def make(folder: Path, destination: Path, *, with_keys: bool, output: str) -> None:
+    """Copy all evidence of the server folder DIR into the new folder DEST, and verify the copy.
+
+    Works beside a running server or a stopped one. DEST appears once it is whole, verified and on disk.
+    """
+    from auditd.server import load_config, make_backup
+
+    with folder_errors(), Bars() as bars:
+        manifest = make_backup(load_config(folder), destination, with_keys=with_keys, progress=bars.update)
+    if output == "json":
+        click.echo(manifest.text(), nl=False)
+        return
+    for name, log in manifest.logs.items():
+        click.echo(shown(f"{name}: {log.entries:,} entries, checkpoint of {log.size:,}"))
+    total = sum(file.bytes for file in manifest.files.values())
+    kept = "with private keys" if with_keys else "without keys: keep a copy of them elsewhere"
+    click.echo(shown(f"{destination}: {len(manifest.files)} files, {total:,} bytes, verified; {kept}"))
+
+
+@backup.command("verify")
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@AGAINST
+@KEYS
+@OUTPUT
+def verify(path: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], output: str) -> None:
+    """Verify the backup PATH: each file's hash, then every entry, tile, checkpoint and token.
+
+    Ends with 0 if it is sound, 1 if not. Only what others hold shows that entries are missing at the end, or that
+    someone with the signing key has made another history: give their checkpoints with --against.
+    """
+    from auditd.server import verify_backup
+
+    with folder_errors():
+        notes = {str(file): note_of(file) for file in against}
+        with Bars() as bars:
+            _, report = verify_backup(path, vkeys, notes, bars.update)
+    if output == "json":
+        click.echo(json.dumps(report_as_json(report), indent=2))
+    else:
+        print_report(report)
+    if not report.is_sound:
+        raise CommandError("the backup is damaged", status=ExitStatus.NO)

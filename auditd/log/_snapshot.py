@@ -1,0 +1,136 @@
+"""A log's evidence as it is at one moment, and the copy of it that a backup keeps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import apsw
+
+from auditd.errors import AuditdError, DamagedError, FolderError
+from auditd.log._database import BUSY_TIMEOUT_MS, CHECKSUM_BYTES, checksum_vfs, require_evidence
+from auditd.log._head import HeadFile
+from auditd.log._peers import open_peers
+from auditd.log._store import is_damage
+from auditd.log.check._reading import undisturbed
+from auditd.note import Checkpoint, VerifierKey
+
+_PAGES_A_STEP = 1_024
+
+
+class Snapshot:
+    """What one log holds at one moment; entries recorded later do not show.
+
+    `head` is the signed note that was newest just before, so the evidence goes at least as far. Beside a running
+    server the write-ahead log keeps growing as long as this is open.
+    """
+
+    def __init__(self, folder: Path, db: apsw.Connection, note: str, checkpoint: Checkpoint, key: VerifierKey) -> None:
+        self.key = key
+        self.note = note
+        self.checkpoint = checkpoint
+        self._folder = folder
+        self._db = db
+        # The first read of a transaction fixes what it sees, and what the copy below sees with it.
+        db.execute("BEGIN")
+        self.size = int(db.execute("SELECT coalesce(max(idx) + 1, 0) FROM entries").get)
+
+    def peers(self) -> list[tuple[str, int, bytes]]:
+        """Return (origin, size, root) of each other log of the folder that the newest stored checkpoint names."""
+        row = self._db.execute("SELECT peers FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
+        return [] if row is None or row[0] is None else open_peers(row[0], self.key)
+
+    def copy_to(self, folder: Path, progress: Callable[[int, int], None]) -> None:
+        """Write evidence, `head` and dictionaries into `folder`, which is made; `progress` is told of pages.
+
+        Every page is read through its checksum and keeps it. Raises DamagedError where a page cannot be believed,
+        FolderError where `folder` cannot be written.
+        """
+        try:
+            (folder / "dictionaries").mkdir(parents=True, mode=0o700)
+            with _typed_errors(self._folder):
+                self._copy_pages(folder / "evidence.db", progress)
+                dictionaries = [row[0] for row in self._db.execute("SELECT dictionary FROM dictionaries")]
+            for data in dictionaries:
+                name = f"{hashlib.sha256(data).hexdigest()}.zstd-dictionary"
+                (folder / "dictionaries" / name).write_bytes(data)
+            HeadFile.create(folder / "head", self.key, self.note)
+        except OSError as error:
+            raise FolderError(
+                "BACKUP_UNWRITABLE", f"{error.filename or folder}: {error.strerror}; no backup was made"
+            ) from error
+
+    def _copy_pages(self, path: Path, progress: Callable[[int, int], None]) -> None:
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_EXCLUSIVE
+        copy = apsw.Connection(str(path), flags=flags, vfs=checksum_vfs())
+        try:
+            # Nothing reads this file before it is whole and synced, by whoever puts the backup together.
+            copy.pragma("journal_mode", "off")
+            copy.pragma("synchronous", "OFF")
+            # The checksum VFS learns from the first page that the others have checksums, so that page comes first.
+            copy.reserve_bytes(reserve=CHECKSUM_BYTES)
+            copy.execute("CREATE TABLE replaced_by_the_copy (one)")
+            with copy.backup("main", self._db, "main") as backup:
+                while not backup.done:
+                    backup.step(_PAGES_A_STEP)
+                    progress(backup.page_count - backup.remaining, backup.page_count)
+        finally:
+            copy.close()
+
+
+@contextmanager
+def snapshot(folder: Path, key: VerifierKey) -> Iterator[Snapshot]:
+    """Look at the log in `folder`, beside a running server or a stopped one, without changing a byte.
+
+    Raises FolderError where evidence or head are missing, DamagedError where they cannot be believed.
+    """
+    require_evidence(folder / "evidence.db")
+    with ExitStack() as opened:
+        # Before the evidence: beside a running server it must not be newer.
+        note, checkpoint = _newest_head(folder, key)
+        [path] = opened.enter_context(undisturbed(folder, ["evidence.db"]))
+        with _typed_errors(folder):
+            db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
+            opened.callback(db.close)
+            db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+            db.set_busy_timeout(BUSY_TIMEOUT_MS)
+            taken = Snapshot(folder, db, note, checkpoint, key)
+        yield taken
+
+
+def are_of_one_moment(snapshots: Sequence[Snapshot]) -> bool:
+    """Tell whether none of them names more entries of another than that one holds.
+
+    Raises DamagedError where what one says of the others is damaged.
+    """
+    sizes = {item.key.name: item.size for item in snapshots}
+    return all(size <= sizes.get(origin, size) for item in snapshots for origin, size, _ in item.peers())
+
+
+def _newest_head(folder: Path, key: VerifierKey) -> tuple[str, Checkpoint]:
+    head = HeadFile(folder / "head", key, writable=False)
+    try:
+        newest = head.read()
+    finally:
+        head.close()
+    if newest is None:
+        raise DamagedError("HEAD_DAMAGED", f"{folder / 'head'} holds no checkpoint signed by {key}")
+    return newest
+
+
+@contextmanager
+def _typed_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise _typed(error, folder) from error
+
+
+def _typed(error: apsw.Error, folder: Path) -> AuditdError:
+    if is_damage(error):
+        message = f"{folder / 'evidence.db'} is damaged ({error}); run 'auditlog check'; no backup was made"
+        return DamagedError("EVIDENCE_UNREADABLE", message)
+    return FolderError("BACKUP_UNWRITABLE", f"log {folder.name} cannot be copied: {error}; no backup was made")

@@ -1,0 +1,184 @@
+"""Backups of a whole server folder: made beside a running server or a stopped one, and verified."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from auditd.errors import DamagedError, FolderError, UnavailableError
+from auditd.log import Snapshot, are_of_one_moment, load_signer, snapshot, write_private_file
+from auditd.log.check import Finding, evidence_reader
+from auditd.note import NoteError, VerifierKey
+from auditd.server._check import FolderReport, check_folder
+from auditd.server._config import CONFIG_NAME, Config, load_config
+from auditd.server._logs import log_names
+from auditd.server._manifest import (
+    MANIFEST_NAME,
+    LogInBackup,
+    Manifest,
+    compare_files,
+    describe_files,
+    sync,
+    sync_all,
+)
+
+_ATTEMPTS = 100
+"""Each lasts milliseconds, and a log stores at most one checkpoint a second."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+def make_backup(config: Config, destination: Path, *, with_keys: bool, progress: Progress) -> Manifest:
+    """Copy every log of a folder into the new folder `destination`, as they are at one moment, and verify the copy.
+
+    Beside a running server nothing waits for it. Never copied are `pending.db`, whose signatures could be used to act
+    as someone, and indexes, which are derived; keys only `with_keys`. `destination` gets its name once all is verified
+    and durable; whatever goes wrong leaves nothing behind.
+
+    Raises FolderError where `destination` exists or cannot be written, DamagedError where the evidence is not sound.
+    """
+    if destination.exists() or destination.is_symlink():
+        raise FolderError("BACKUP_EXISTS", f"{destination} exists; a backup is a new folder")
+    try:
+        with _whole_folder(destination) as folder:
+            return _fill(config, folder, with_keys=with_keys, progress=progress)
+    except OSError as error:
+        raise FolderError(
+            "BACKUP_UNWRITABLE", f"{error.filename or destination}: {error.strerror}; no backup was made"
+        ) from error
+
+
+def verify_backup(
+    backup: Path, vkeys: Iterable[str], against: Mapping[str, str], progress: Progress
+) -> tuple[Manifest, FolderReport]:
+    """Verify a backup: every file's hash, then, if those are as written, all of the evidence as `check_folder` does.
+
+    The keys come from the manifest unless `vkeys` are given. `against` are signed notes that others hold, by name.
+    Raises FolderError where `backup` is none, InvalidRequestError as `check_folder` does.
+    """
+    manifest = Manifest.read(backup)
+    differences = compare_files(manifest, backup, lambda done, total: progress("files", done, total))
+    if differences:
+        return manifest, FolderReport(findings=differences)
+    config = load_config(backup)
+    given = [*vkeys]
+    named = {vkey.partition("+")[0] for vkey in given}
+    given += [log.verifier_key for log in manifest.logs.values() if log.origin not in named]
+    report = check_folder(config, given, against, progress)
+    if report.is_sound:
+        report.findings += _contradictions(manifest, config, report)
+    return manifest, report
+
+
+def _contradictions(manifest: Manifest, config: Config, report: FolderReport) -> Iterator[Finding]:
+    """Yield where the manifest says something else of the logs than they are, the checkpoints above all."""
+    found = {log.name: log for log in report.logs}
+    for name in sorted(manifest.logs.keys() | found.keys()):
+        log, is_there = manifest.logs.get(name), found.get(name)
+        if log is None or is_there is None:
+            yield Finding("MANIFEST_WRONG", f"log {name}", "is in the manifest or in the backup, not in both")
+            continue
+        key = VerifierKey.parse(log.verifier_key)
+        with snapshot(config.log_folder(name), key) as held:
+            of_log = _describe(held)
+        if of_log != log or is_there.entries != log.entries or manifest.origin != config.origin:
+            yield Finding("MANIFEST_WRONG", f"log {name}", f"the manifest says {log}, the log is {of_log}")
+
+
+def _fill(config: Config, folder: Path, *, with_keys: bool, progress: Progress) -> Manifest:
+    made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    with _snapshots(config) as taken:
+        for name, held in taken.items():
+            held.copy_to(folder / "logs" / name, lambda done, total, name=name: progress(f"{name}: pages", done, total))  # type: ignore[misc]
+        logs = {name: _describe(held) for name, held in taken.items()}
+    _copy_settings(config, folder)
+    if with_keys:
+        _copy_keys(config.keys, folder / "keys")
+    manifest = Manifest(config.origin, made_at, with_keys, logs, {})
+    described = describe_files(folder, lambda done, total: progress("files", done, total))
+    manifest = replace(manifest, files=described)
+    (folder / MANIFEST_NAME).write_text(manifest.text(), encoding="utf-8")
+    _, report = verify_backup(folder, (), {}, progress)
+    if not report.is_sound:
+        first = next(iter([*report.findings, *(finding for log in report.logs for finding in log.findings)]))
+        raise DamagedError(
+            "EVIDENCE_UNSOUND",
+            f"what was copied does not verify: {first.where}: {first.what} [{first.kind}]; no backup was made:"
+            f" run 'auditlog check {config.folder}'",
+        )
+    sync_all(folder)
+    return manifest
+
+
+def _describe(held: Snapshot) -> LogInBackup:
+    head = held.checkpoint
+    return LogInBackup(held.key.name, str(held.key), held.size, head.size, head.root.hex(), held.note)
+
+
+@contextmanager
+def _snapshots(config: Config) -> Iterator[dict[str, Snapshot]]:
+    """Yield every log as it is at one moment: none says more of another than that one holds."""
+    # `control` last: it names dictionaries and keys before others use them.
+    names = sorted(log_names(config), key=lambda name: (name == "control", name == "access", name))
+    keys = {name: _key_of(config, name) for name in names}
+    for _ in range(_ATTEMPTS):
+        with ExitStack() as opened:
+            taken = {name: opened.enter_context(snapshot(config.log_folder(name), keys[name])) for name in names}
+            if are_of_one_moment(list(taken.values())):
+                yield taken
+                return
+    raise UnavailableError("BACKUP_UNSTEADY", "the logs never were of one moment: one of them was put back alone?")
+
+
+def _key_of(config: Config, name: str) -> VerifierKey:
+    """Return a log's verifier key: of its key file, or, where that is kept elsewhere, as its evidence says."""
+    try:
+        return load_signer(config.keys / f"{name}.pem", config.log_origin(name)).verifier_key
+    except FolderError:
+        with evidence_reader(config.log_folder(name)) as reader:
+            identity = reader.identity()
+    try:
+        return VerifierKey.parse(identity[1] if identity else "")
+    except NoteError as error:
+        raise DamagedError("IDENTITY_MISSING", f"log {name} does not say which log it is: {error.message}") from error
+
+
+def _copy_settings(config: Config, folder: Path) -> None:
+    """Copy `auditd.toml` and what it names within the folder, but for private keys."""
+    (folder / CONFIG_NAME).write_text(config.text, encoding="utf-8")
+    named = [issuer.jwks_file for issuer in config.issuers]
+    if config.tls is not None:
+        named += [config.tls.certificate, config.tls.client_ca]
+    for path in named:
+        original = config.folder / path if path is not None else config.folder
+        if original.is_relative_to(config.folder) and original.is_file():
+            copy = folder / original.relative_to(config.folder)
+            copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            copy.write_bytes(original.read_bytes())
+
+
+def _copy_keys(keys: Path, copies: Path) -> None:
+    copies.mkdir(mode=0o700)
+    for path in sorted(keys.iterdir()):
+        if path.is_file():
+            write_private_file(copies / path.name, path.read_bytes())
+
+
+@contextmanager
+def _whole_folder(destination: Path) -> Iterator[Path]:
+    """Yield a new folder that gets its name when the block ends well, and else is gone."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        yield folder
+        # Fails where somebody took the name meanwhile, unless with an empty folder.
+        folder.rename(destination)
+        sync(destination.parent)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

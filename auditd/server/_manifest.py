@@ -1,0 +1,153 @@
+"""`manifest.json` of a backup: what it holds, file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from auditd.errors import FolderError
+from auditd.log.check import Finding
+from auditd.note import VerifierKey
+
+MANIFEST_NAME = "manifest.json"
+FORMAT = "auditd-backup/1"
+_MAX_BYTES = 64 * 1024 * 1024
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LogInBackup:
+    """One log: how many entries are there, and the signed checkpoint (`size` and hex `root`) that covers them.
+
+    `entries` may be a few more than `size`: those that were committed and not yet signed for.
+    """
+
+    origin: str
+    verifier_key: str
+    entries: int
+    size: int
+    root: str
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileInBackup:
+    """A file's length and hex SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds; files by their path in it, logs by name. `made_at` is RFC 3339, UTC."""
+
+    origin: str
+    made_at: str
+    with_keys: bool
+    logs: dict[str, LogInBackup]
+    files: dict[str, FileInBackup]
+
+    def text(self) -> str:
+        """Return the file's text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def read(cls, backup: Path) -> Manifest:
+        """Read the manifest of a backup; raise FolderError where there is none or it is malformed."""
+        path = backup / MANIFEST_NAME
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise ValueError(f"more than {_MAX_BYTES} bytes")
+            return cls._parse(json.loads(path.read_bytes()))
+        except FileNotFoundError as error:
+            raise FolderError("NOT_A_BACKUP", f"{backup} is no backup: it has no {MANIFEST_NAME}") from error
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise FolderError("NOT_A_BACKUP", f"{path} is no manifest of a backup: {error!r}") from error
+
+    @classmethod
+    def _parse(cls, values: dict[str, Any]) -> Manifest:
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']!r}, this release knows {FORMAT!r}")
+        logs = {name: LogInBackup(**log) for name, log in values["logs"].items()}
+        for log in logs.values():
+            if str(VerifierKey.parse(log.verifier_key)) != log.verifier_key:
+                raise ValueError(f"verifier_key: {log.verifier_key!r}")
+        files = {name: FileInBackup(**file) for name, file in values["files"].items()}
+        return cls(str(values["origin"]), str(values["made_at"]), bool(values["with_keys"]), logs, files)
+
+
+def describe_files(backup: Path, progress: Callable[[int, int], None]) -> dict[str, FileInBackup]:
+    """Return every file of a backup but the manifest; `progress` is told of bytes."""
+    paths = sorted(_files(backup))
+    total = sum(path.stat().st_size for path in paths)
+    done = 0
+    described = {}
+    for path in paths:
+        digest, length = hashlib.sha256(), 0
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                length += len(chunk)
+                progress(done + length, total)
+        done += length
+        described[path.relative_to(backup).as_posix()] = FileInBackup(length, digest.hexdigest())
+    return described
+
+
+def compare_files(manifest: Manifest, backup: Path, progress: Callable[[int, int], None]) -> list[Finding]:
+    """Hold the files of a backup against its manifest, and say what differs."""
+    there = describe_files(backup, progress)
+    findings = []
+    for name, told in sorted(manifest.files.items()):
+        if name not in there:
+            findings.append(Finding("FILE_MISSING", name, "is not there"))
+        elif there[name] != told:
+            is_now = there[name]
+            findings.append(
+                Finding(
+                    "FILE_CHANGED",
+                    name,
+                    f"is not as it was written: {is_now.bytes} bytes, SHA-256 {is_now.sha256};"
+                    f" the manifest says {told.bytes} bytes, SHA-256 {told.sha256}",
+                )
+            )
+    findings += [
+        Finding("FILE_UNKNOWN", name, "the manifest does not name it")
+        for name in sorted(there)
+        if name not in manifest.files
+    ]
+    return findings
+
+
+def sync_all(folder: Path) -> None:
+    """Make every file below `folder`, and every name, durable."""
+    for path in [
+        *_files(folder),
+        folder / MANIFEST_NAME,
+        *(item for item in folder.rglob("*") if item.is_dir()),
+        folder,
+    ]:
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise FolderError("NOT_A_BACKUP", f"{path} is a symbolic link, which no backup has")
+        if path.is_file() and path != folder / MANIFEST_NAME:
+            yield path
