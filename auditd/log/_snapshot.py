@@ -117,7 +117,7 @@ def _newest_head(folder: Path, key: VerifierKey) -> tuple[str, Checkpoint]:
     finally:
         head.close()
     if newest is None:
-        raise DamagedError("HEAD_DAMAGED", f"{folder / 'head'} holds no checkpoint signed by {key}")
+        raise FolderError("HEAD_MISSING", f"{folder / 'head'} holds no checkpoint signed by {key}; put it back")
     return newest
 
 
