@@ -26,7 +26,7 @@ def trees() -> tuple[ast.Module, ...]:
 
 
 def reasons_in_code() -> set[str]:
-    """Every string that looks like a reason, but for environment variables and names that a package exports."""
+    """Every string that looks like a reason, but for environment variables, names that a package exports, and keys."""
     found: set[str] = set()
     for tree in trees():
         exported = {
@@ -35,6 +35,7 @@ def reasons_in_code() -> set[str]:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)
             for item in node.value.elts
         }
+        exported |= {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
         found |= {
             node.value
             for node in ast.walk(tree)
