@@ -13,11 +13,14 @@ from auditd.filter._ast import (
     Operator,
     Or,
     Pattern,
+    Period,
     Present,
+    Relative,
     Text,
     Time,
     Value,
 )
+from auditd.filter._bind import bind, substitute
 from auditd.filter._fields import FIELDS, Field, Kind, field_at
 from auditd.filter._limits import DEFAULT_LIMITS, Limits
 from auditd.filter._parse import parse
@@ -43,13 +46,16 @@ __all__ = [
     "Operator",
     "Or",
     "Pattern",
+    "Period",
     "Predicate",
     "Present",
+    "Relative",
     "Spelling",
     "Text",
     "Time",
     "Value",
     "address_of",
+    "bind",
     "canonical_time",
     "compile_predicate",
     "compile_raw",
@@ -57,5 +63,6 @@ __all__ = [
     "is_sealed",
     "leaf_time",
     "parse",
+    "substitute",
     "typed_value",
 ]

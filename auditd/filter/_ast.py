@@ -52,6 +52,21 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """The times from `start` on and before `end`, both in the form that `canonical_time` gives."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A time `offset_s` seconds after the moment of the query; `bind` puts a `Time` in its place."""
+
+    offset_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """The addresses from `low` to `high`, both included, of IP version 4 or 6."""
 
@@ -65,7 +80,7 @@ class Present:
     """`*`: any value at all."""
 
 
-Value: TypeAlias = Text | Pattern | Number | Constant | Time | Network | Present
+Value: TypeAlias = Text | Pattern | Number | Constant | Time | Period | Relative | Network | Present
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Sequence
 
 from auditd.errors import InvalidRequestError, Violation
 
@@ -10,15 +11,29 @@ _MARGIN = 36
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", ":"})
 
 
-def refusal(text: str, position: int, problem: str) -> InvalidRequestError:
-    """Return the error for `problem` at `text[position]`: its column, from 1, and a line with a caret."""
+def refusal(text: str, position: int, problem: str, nearest: Sequence[str] = ()) -> InvalidRequestError:
+    """Return the error for `problem` at `text[position]`: its column, from 1, and a line with a caret.
+
+    Both are facts of the error as well: `column`, and `nearest`, the fields that may be meant.
+    """
     column = position + 1
     start = max(0, position - _MARGIN)
     excerpt = text[start : position + _MARGIN]
     line = _printable(excerpt)
     description = f"{_printable(problem)} (at column {column})"
-    message = f"filter: {description}\n  {line}\n  {' ' * (position - start)}^"
-    return InvalidRequestError("INVALID_FILTER", message, (Violation("filter", description),))
+    message = f"filter: {description}\n  {line}\n  {' ' * _width(line[: position - start])}^"
+    facts = {"column": str(column)}
+    if nearest:
+        facts["nearest"] = ",".join(nearest)
+    return InvalidRequestError("INVALID_FILTER", message, (Violation("filter", description),), facts)
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in {"W", "F"})
+        for character in text
+    )
 
 
 def out_of_place(found: str, expected: Collection[str]) -> str:

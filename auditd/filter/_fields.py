@@ -13,7 +13,7 @@ class Kind(Enum):
     """What a field holds, and so which values and operators suit it."""
 
     STRING = "a string"
-    OUTCOME = "an outcome"
+    ENUM = "one of a few words"
     TIME = "a time"
     INTEGER = "a whole number"
     ADDRESS = "an IP address or a CIDR block"
@@ -25,14 +25,19 @@ _ALL: frozenset[Operator] = frozenset({"=", "!=", "<", "<=", ">", ">=", ":"})
 _EQUALITY: frozenset[Operator] = frozenset({"=", "!=", ":"})
 OPERATORS: dict[Kind, frozenset[Operator]] = {
     Kind.STRING: _ALL,
-    Kind.OUTCOME: _EQUALITY,
+    Kind.ENUM: _EQUALITY,
     Kind.TIME: _ALL,
     Kind.INTEGER: _ALL,
     Kind.ADDRESS: _EQUALITY,
     Kind.ANY: _ALL,
     Kind.MESSAGE: frozenset({":"}),
 }
-OUTCOMES = ("SUCCESS", "FAILURE", "DENIED")
+_WORDS = {
+    "outcome": ("SUCCESS", "FAILURE", "DENIED"),
+    "clock": ("SUSPECT",),
+    "caller.kind": ("token", "certificate", "server", "unauthenticated"),
+    "actor.identity": ("asserted", "verified"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Field:
     kind: Kind
     in_event: bool
     repeated: bool
+    words: tuple[str, ...] = ()
+    """What an enum may be."""
 
     @property
     def name(self) -> str:
@@ -51,22 +58,25 @@ class Field:
 
 
 def _table() -> dict[tuple[str, ...], Field]:
-    caller = ("kind", "iss", "sub", "jti", "credential")
+    caller = ("iss", "sub", "jti", "credential")
     entry = {
         "log": Kind.STRING,
         "index": Kind.INTEGER,
         "recorded_at": Kind.TIME,
+        "clock": Kind.ENUM,
+        "caller.kind": Kind.ENUM,
         "caller": Kind.MESSAGE,
         **dict.fromkeys([f"caller.{name}" for name in caller], Kind.STRING),
     }
     actor = (
         *("type", "id", "name", "roles", "session_id", "auth_method"),
-        *("identity", "identity_reason", "verified", "credential"),
+        *("identity_reason", "verified", "credential"),
     )
     origin = ("user_agent", "device_id", "method", "endpoint", "request_id", "traceparent")
     event = {
         "time": Kind.TIME,
-        "outcome": Kind.OUTCOME,
+        "outcome": Kind.ENUM,
+        "actor.identity": Kind.ENUM,
         "origin.ip": Kind.ADDRESS,
         "producer.seq": Kind.INTEGER,
         "attributes": Kind.ANY,
@@ -81,7 +91,7 @@ def _table() -> dict[tuple[str, ...], Field]:
         for name, kind in kinds.items():
             path = tuple(name.split("."))
             repeated = path[0] in {"resources", "attributes"} or name in {"actor.roles", "actor.verified"}
-            fields[path] = Field(path, kind, in_event, repeated)
+            fields[path] = Field(path, kind, in_event, repeated, _WORDS.get(name, ()))
     return fields
 
 
@@ -92,22 +102,24 @@ def field_at(path: tuple[str, ...]) -> Field:
     """Return the field that `path` names; every path under `attributes` is one.
 
     Raises:
-        KeyError: there is no such field; the argument says so and names the nearest one.
+        UnknownFieldError: there is no such field; it says so and names the nearest ones.
 
     """
     if path[0] == "attributes" and len(path) > 1:
         return Field(path, Kind.ANY, in_event=True, repeated=True)
     field = FIELDS.get(path)
     if field is None:
-        raise KeyError(_unknown(".".join(path)))
+        raise UnknownFieldError(".".join(path))
     return field
 
 
-def _unknown(name: str) -> str:
-    shown = name if len(name) <= 80 else name[:77] + "..."
-    names = [field.name for field in FIELDS.values()]
-    nearest = [known for known in names if known.endswith("." + name)]
-    nearest = nearest or difflib.get_close_matches(shown, names, n=1)
-    if nearest:
-        return f"no field is called {shown!r}; did you mean {' or '.join(nearest)}?"
-    return f"no field is called {shown!r}; an attribute is written attributes.{shown}"
+class UnknownFieldError(LookupError):
+    """No field is called `name`; `nearest` are those that may be meant."""
+
+    def __init__(self, name: str) -> None:
+        shown = name if len(name) <= 80 else name[:77] + "..."
+        names = [field.name for field in FIELDS.values()]
+        nearest = [known for known in names if known.endswith("." + name)]
+        self.nearest = nearest or difflib.get_close_matches(shown, names, n=1)
+        hint = f"did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        super().__init__(f"no field is called {shown!r}; {hint or f'an attribute is written attributes.{shown}'}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeGuard, cast
 from auditd.errors import InvalidRequestError
 from auditd.filter._ast import EVERYTHING, And, Comparison, Filter, FreeText, Not, Operator, Or
 from auditd.filter._diagnose import out_of_place, refusal, strange_character
-from auditd.filter._fields import field_at
+from auditd.filter._fields import UnknownFieldError, field_at
 from auditd.filter._limits import DEFAULT_LIMITS, Limits, TokenCounter
 from auditd.filter._values import Spelling, typed_value
 
@@ -122,8 +122,8 @@ class _Builder:
         path = tuple(self._unquote(name, part.group()) for part in _SEGMENT.finditer(str(name)))
         try:
             field = field_at(path)
-        except KeyError as error:
-            raise self._refuse(name, str(error.args[0])) from None
+        except UnknownFieldError as error:
+            raise refusal(self._text, name.start_pos or 0, str(error), error.nearest) from None
         spelling = self._spelling(value)
         try:
             typed = typed_value(field, cast("Operator", str(operator)), spelling)

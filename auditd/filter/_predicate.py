@@ -17,7 +17,9 @@ from auditd.filter._ast import (
     Number,
     Or,
     Pattern,
+    Period,
     Present,
+    Relative,
     Text,
     Time,
 )
@@ -39,6 +41,10 @@ def compile_predicate(tree: Filter) -> Predicate:
     """Return a function that tells whether a filter selects an entry, given as its parsed leaf.
 
     The function never raises and never changes the entry. A sealed value is present and equals nothing.
+
+    Raises:
+        ValueError: a relative time was not bound to the moment of the query.
+
     """
     match tree:
         case And(terms):
@@ -104,6 +110,8 @@ def _comparison(comparison: Comparison) -> Predicate:
     steps = ("event", *field.path) if field.in_event else field.path
     if isinstance(comparison.value, Present):
         return _present(steps)
+    if isinstance(comparison.value, Relative):
+        raise ValueError("a relative time without the moment of the query")
     read = _scalars(steps, field, keys=comparison.operator == ":")
     test = _ordered(comparison) if comparison.operator in _ORDER else _equals(field, comparison)
     if comparison.operator == "!=":
@@ -187,6 +195,8 @@ def _equals(field: Field, comparison: Comparison) -> _Test:
             return lambda value: _in_network(value, version, low, high)
         case Time(canonical):
             return lambda value: leaf_time(value) == canonical
+        case Period(start, end):
+            return lambda value: (time := leaf_time(value)) is not None and start <= time < end
         case Number(number, text):
             if field.kind is Kind.ANY:
                 return lambda value: value == text or (_is_number(value) and value == number)
@@ -204,6 +214,11 @@ def _equals(field: Field, comparison: Comparison) -> _Test:
 def _ordered(comparison: Comparison) -> _Test:
     compare = _ORDER[comparison.operator]
     match comparison.value:
+        case Period(start, end):
+            # Before a period is before its start, after it is not before its end.
+            edge = start if comparison.operator in {"<", ">="} else end
+            compare = operator.lt if comparison.operator in {"<", "<="} else operator.ge
+            return lambda value: (time := leaf_time(value)) is not None and compare(time, edge)
         case Time(canonical):
             return lambda value: (time := leaf_time(value)) is not None and compare(time, canonical)
         case Number(number):

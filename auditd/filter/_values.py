@@ -6,15 +6,36 @@ import ipaddress
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from auditd.filter._ast import Constant, Network, Number, Operator, Pattern, Present, Text, Time, Value
-from auditd.filter._fields import OPERATORS, OUTCOMES, Field, Kind
+from auditd.filter._ast import (
+    Constant,
+    Network,
+    Number,
+    Operator,
+    Pattern,
+    Period,
+    Present,
+    Relative,
+    Text,
+    Time,
+    Value,
+)
+from auditd.filter._fields import OPERATORS, Field, Kind
 
+_PERIOD = re.compile(
+    r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)([Tt](?P<hour>\d\d):(?P<minute>\d\d)(?P<zone>[Zz]|[+-]\d\d:\d\d))?)?)?",
+    re.ASCII,
+)
+_RELATIVE = re.compile(r"now(?:([+-])(\d{1,9})([smhdw]))?", re.ASCII)
+_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_MAX_OFFSET_S = 10_000 * 366 * 86_400
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _MAX_NUMBER_LENGTH = 400
+_MAX_YEAR = 9_999
+_END = "9999-12-31T23:59:60"  # after every canonical time
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
@@ -68,16 +89,62 @@ def _pattern(field: Field, operator: Operator, spelling: Spelling) -> Pattern:
 def _plain_value(field: Field, spelling: Spelling) -> Value:
     match field.kind:
         case Kind.TIME:
-            return Time(canonical_time(spelling.text))
+            return _time(spelling.text)
         case Kind.INTEGER:
             return _integer(field, spelling.text)
         case Kind.ADDRESS:
             return _network(spelling.text)
-        case Kind.OUTCOME if spelling.text not in OUTCOMES:
-            raise ValueError(f"{spelling.text[:80]!r} is no outcome; use {', '.join(OUTCOMES)}")
+        case Kind.ENUM if spelling.text not in field.words:
+            raise ValueError(f"{spelling.text[:80]!r} is no {field.name}; use {', '.join(field.words)}")
         case Kind.ANY if not spelling.quoted:
             return _attribute(spelling.text)
     return Text(spelling.text)
+
+
+def _time(text: str) -> Value:
+    if relative := _RELATIVE.fullmatch(text):
+        sign, number, unit = relative.groups()
+        offset_s = int(number) * _UNIT_S[unit] if number else 0
+        if offset_s > _MAX_OFFSET_S:
+            raise ValueError(f"{text!r} lies more than 10,000 years away")
+        return Relative(-offset_s if sign == "-" else offset_s)
+    if period := _PERIOD.fullmatch(text):
+        return _period(text, period.groupdict())
+    return Time(canonical_time(text))
+
+
+def _period(text: str, parts: dict[str, str | None]) -> Period:
+    """Return the year, month, day or minute that a time cut short names, in UTC unless it has an offset."""
+    year, month, day = (int(parts[name] or 1) for name in ("year", "month", "day"))
+    if parts["zone"] is not None:
+        start = canonical_time(f"{text[:16]}:00{parts['zone']}")
+        return Period(start, _after(datetime.fromisoformat(start), timedelta(minutes=1)))
+    try:
+        start_at = datetime(year, month, day, tzinfo=None)  # noqa: DTZ001  canonical times are UTC and say so nowhere
+    except ValueError:
+        raise ValueError(f"{text!r} is no time that exists") from None
+    if parts["day"]:
+        return Period(start_at.isoformat(), _after(start_at, timedelta(days=1)))
+    months = year * 12 + month if parts["month"] else (year + 1) * 12
+    end = f"{months // 12:04}-{months % 12 + 1:02}-01T00:00:00"
+    return Period(start_at.isoformat(), end if months // 12 <= _MAX_YEAR else _END)
+
+
+def _after(start: datetime, length: timedelta) -> str:
+    try:
+        return (start + length).isoformat()
+    except OverflowError:
+        return _END
+
+
+def time_at(seconds: int, nanos: int) -> Time:
+    """Return the moment `seconds` and `nanos` after 1970, the nearest one within the years 1 to 9999."""
+    try:
+        moment = datetime.fromtimestamp(0, UTC).replace(tzinfo=None) + timedelta(seconds=seconds)
+    except OverflowError:
+        return Time(_END if seconds > 0 else "")
+    digits = f"{nanos:09}".rstrip("0")
+    return Time(moment.isoformat() + ("." + digits if digits else ""))
 
 
 def canonical_time(text: str) -> str:
@@ -91,7 +158,7 @@ def canonical_time(text: str) -> str:
     """
     match = _TIME.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text[:80]!r} is no RFC 3339 time such as 2026-11-24T00:26:13Z")
+        raise ValueError(f"{text[:80]!r} is no time such as 2026-11-24T00:26:13Z, 2026-11 or now-24h")
     date, clock, fraction, sign, hours, minutes = match.groups()
     try:
         time = datetime.fromisoformat(f"{date}T{clock}")
