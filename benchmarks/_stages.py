@@ -33,7 +33,8 @@ from auditd.log._store import Batch, EvidenceStore
 from auditd.log._training import DICTIONARY_BYTES
 from auditd.merkle import EMPTY_ROOT, Nodes, Tree, inclusion_paths, leaf_hashes
 from auditd.note import Checkpoint, sign_note
-from auditd.query._index_file import create as create_index
+from auditd.query._derived_file import create as create_index
+from auditd.query._index_file import FORM
 from auditd.query._index_file import write as write_index
 from auditd.query._terms import caller_terms, terms_of
 from auditd.server._append import AppendCall, _response
@@ -60,7 +61,7 @@ class Stages:
         Log.create(folder / "log", self._signer)
         self._store = EvidenceStore(folder / "log" / "evidence.db")
         self._head = HeadFile(folder / "log" / "head", self._signer.verifier_key)
-        self._index = create_index(folder / "index.db")
+        self._index = create_index(folder / "index.db", FORM)
         self._tree = Tree()
         self._nodes = Nodes(self._tree, self._store.tile)
         self._codec = FrameCodec([_dictionary(kind)])

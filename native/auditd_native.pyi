@@ -1,6 +1,6 @@
 """The hot path of appends in native code. Each function says which Python one it stands in for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 LIMITS: Mapping[str, int]
 """The limits of an event that the code holds, by their names in `auditd.entry._limits`."""
@@ -44,6 +44,9 @@ def append_response(
     paths: Sequence[bytes] | None = None,
 ) -> bytes:
     """Return the bytes of an `auditd.v1.AppendResponse` to events that were all new."""
+
+def sign_leaves(leaves: Sequence[bytes], searched_text: Callable[[bytes], bytes]) -> tuple[int, bytes]:
+    """Return the signature of the leaves of a block (`auditd.query._grams.sign_leaves`)."""
 
 def leaf_hashes(leaves: Sequence[bytes]) -> list[bytes]:
     """Return the hash of each leaf (`auditd.merkle.leaf_hash`)."""

@@ -21,12 +21,13 @@ from auditd.filter._ast import (
     Value,
 )
 from auditd.filter._bind import bind, substitute
+from auditd.filter._describe import describe
 from auditd.filter._fields import FIELDS, Field, Kind, field_at
 from auditd.filter._limits import DEFAULT_LIMITS, Limits
 from auditd.filter._parse import parse
 from auditd.filter._predicate import Predicate, compile_predicate, is_sealed
 from auditd.filter._raw import compile_raw
-from auditd.filter._values import Spelling, address_of, canonical_time, leaf_time, typed_value
+from auditd.filter._values import Spelling, address_of, canonical_time, leaf_time, time_ns, typed_value
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -59,10 +60,12 @@ __all__ = [
     "canonical_time",
     "compile_predicate",
     "compile_raw",
+    "describe",
     "field_at",
     "is_sealed",
     "leaf_time",
     "parse",
     "substitute",
+    "time_ns",
     "typed_value",
 ]

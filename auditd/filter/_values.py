@@ -35,6 +35,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _MAX_NUMBER_LENGTH = 400
 _MAX_YEAR = 9_999
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END = "9999-12-31T23:59:60"  # after every canonical time
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
@@ -173,6 +174,20 @@ def canonical_time(text: str) -> str:
     return time.isoformat() + ("." + digits if digits else "")
 
 
+def time_ns(canonical: str) -> int:
+    """Return a canonical time as nanoseconds since 1970.
+
+    Raises:
+        ValueError: it is no such time.
+
+    """
+    if canonical == _END:
+        return (253_402_300_799 + 1) * 1_000_000_000
+    moment = datetime.fromisoformat(canonical[:19] + "+00:00")
+    seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    return seconds * 1_000_000_000 + int(canonical[20:].ljust(9, "0"))
+
+
 def leaf_time(value: object) -> str | None:
     """Return the canonical form of a time as leaves have it, in UTC; None for any other value."""
     if not isinstance(value, str) or not value.endswith("Z"):
@@ -215,6 +230,13 @@ def _network(text: str) -> Network:
     if first and last and first[0] == last[0] == 4:
         return Network(4, first[1], last[1])
     return Network(network.version, low, high)
+
+
+def network_text(version: int, low: int, high: int) -> str:
+    """Return the addresses from `low` to `high` as a CIDR block, or as one address."""
+    bits = 32 if version == 4 else 128
+    first = ipaddress.IPv4Address(low) if version == 4 else ipaddress.IPv6Address(low)
+    return str(first) if low == high else f"{first}/{bits - (low ^ high).bit_length()}"
 
 
 @lru_cache(maxsize=65536)

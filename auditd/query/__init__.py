@@ -4,15 +4,19 @@ from auditd.query._aggregate import Counted, Group, aggregate
 from auditd.query._dimension import Dimension
 from auditd.query._index import Entry, Index
 from auditd.query._live import Matcher, match
+from auditd.query._narrow import By
+from auditd.query._page import Page
 from auditd.query._page_tokens import AGGREGATE_PURPOSE, EXPORT_PURPOSE, PageTokens, Position, QueryIdentity
-from auditd.query._search import Page, Search
+from auditd.query._search import Search
 from auditd.query._source import Source
 from auditd.query._spans import Order
 from auditd.query._terms import caller_terms, member_terms
+from auditd.query._tiles import Tiles
 
 __all__ = [
     "AGGREGATE_PURPOSE",
     "EXPORT_PURPOSE",
+    "By",
     "Counted",
     "Dimension",
     "Entry",
@@ -26,6 +30,7 @@ __all__ = [
     "QueryIdentity",
     "Search",
     "Source",
+    "Tiles",
     "aggregate",
     "caller_terms",
     "match",

@@ -1,12 +1,14 @@
-"""From a filter to the least that an entry must have: a full-text query and bounds of index and time."""
+"""From a filter to the least that an entry must have: a full-text query, grams, bounds of index and time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from functools import reduce
 
-from auditd.filter import And, Comparison, Filter, FreeText, Not, Number, Or, Time
+from auditd.filter import And, Comparison, Filter, FreeText, Not, Number, Or, Period, Time, describe
 from auditd.query._terms import term_for
+from auditd.query._text_need import AllOf, AnyOf, TextNeed, text_need
 
 _LAST_INDEX = 2**63 - 1
 # FTS5 gathers every term with a prefix before it gives the first row, and nothing stops it meanwhile.
@@ -42,21 +44,39 @@ class Bounds:
         )
 
     @property
+    def limits_index(self) -> bool:
+        """Whether an index lies outside."""
+        return self.first > 0 or self.last < _LAST_INDEX
+
+    @property
     def limits_time(self) -> bool:
         """Whether a time of recording lies outside."""
         return self.earliest != _FIRST_TIME or self.latest != _LAST_TIME
 
 
+class By(Enum):
+    """What narrows a search."""
+
+    RANGE = "range"
+    FIELDS = "fields"
+    TEXT = "text"
+    EVENT_TIME = "event time"
+
+
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What every selected entry fulfils: an FTS5 query, where not None, and bounds.
+    """What every selected entry fulfils: an FTS5 query and grams, where not None, bounds, and bounds of event time.
 
-    `prefixes` counts the beginnings of terms that the query looks for.
+    `prefixes` counts the beginnings of terms that the query looks for; `reasons` are the parts of the filter that
+    each of these comes from.
     """
 
     match: str | None = None
     prefixes: int = 0
+    text: TextNeed | None = None
     bounds: Bounds = Bounds()
+    event_time: Bounds = Bounds()
+    reasons: tuple[tuple[By, str], ...] = ()
 
 
 _ANYTHING = Narrowing()
@@ -78,39 +98,74 @@ def _narrow(tree: Filter, *, with_prefixes: bool) -> Narrowing:
             return _either([_narrow(term, with_prefixes=with_prefixes) for term in terms])
         case Comparison():
             narrowing = _comparison(tree)
-            return narrowing if with_prefixes or not narrowing.prefixes else _ANYTHING
-        case Or() | Not() | FreeText():
+            return narrowing if with_prefixes or not narrowing.prefixes else _text(tree)
+        case FreeText():
+            return _text(tree)
+        case Or() | Not():
             return _ANYTHING
 
 
 def _both(parts: list[Narrowing]) -> Narrowing:
-    known = [part for part in parts if part.match is not None]
-    bounds = reduce(Bounds.both, [part.bounds for part in parts], Bounds())
-    return Narrowing(_joined(known, "AND"), sum(part.prefixes for part in known), bounds)
+    known = [part.match for part in parts if part.match is not None]
+    texts = tuple(part.text for part in parts if part.text is not None)
+    return Narrowing(
+        _joined(known, "AND"),
+        sum(part.prefixes for part in parts),
+        AllOf(texts) if texts else None,
+        reduce(Bounds.both, [part.bounds for part in parts], Bounds()),
+        reduce(Bounds.both, [part.event_time for part in parts], Bounds()),
+        tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
+    )
 
 
 def _either(parts: list[Narrowing]) -> Narrowing:
+    matches = [part.match for part in parts if part.match is not None]
+    texts = tuple(part.text for part in parts if part.text is not None)
+    match = _joined(matches, "OR") if len(matches) == len(parts) else None
+    text = AnyOf(texts) if len(texts) == len(parts) else None
     bounds = reduce(Bounds.either, [part.bounds for part in parts])
-    if any(part.match is None for part in parts):
-        return Narrowing(bounds=bounds)
-    return Narrowing(_joined(parts, "OR"), sum(part.prefixes for part in parts), bounds)
+    event_time = reduce(Bounds.either, [part.event_time for part in parts])
+    effective = {
+        By.FIELDS: match is not None,
+        By.TEXT: text is not None,
+        By.RANGE: bounds != Bounds(),
+        By.EVENT_TIME: event_time != Bounds(),
+    }
+    reasons = dict.fromkeys(reason for part in parts for reason in part.reasons if effective[reason[0]])
+    prefixes = sum(part.prefixes for part in parts) if match is not None else 0
+    return Narrowing(match, prefixes, text, bounds, event_time, tuple(reasons))
 
 
-def _joined(parts: list[Narrowing], connector: str) -> str | None:
-    return f" {connector} ".join(dict.fromkeys(f"({part.match})" for part in parts)) or None
+def _joined(parts: list[str], connector: str) -> str | None:
+    return f" {connector} ".join(dict.fromkeys(f"({part})" for part in parts)) or None
 
 
 def _comparison(comparison: Comparison) -> Narrowing:
+    operator = comparison.operator
     match comparison.path, comparison.value:
         case ("index",), Number(number):
-            return Narrowing(bounds=_index_bounds(comparison.operator, int(number)))
-        case ("recorded_at",), Time(time):
-            return Narrowing(bounds=_time_bounds(comparison.operator, time))
+            return _ranged(comparison, _index_bounds(operator, int(number)))
+        case ("recorded_at",), Time() | Period() as time:
+            return _ranged(comparison, _time_bounds(operator, time))
+        case ("time",), Time() | Period() as time:
+            bounds = _time_bounds(operator, time)
+            reasons = ((By.EVENT_TIME, describe(comparison)),) if bounds != Bounds() else ()
+            return Narrowing(event_time=bounds, reasons=reasons)
     term = term_for(comparison)
     if term is None:
-        return _ANYTHING
+        return _text(comparison)
     quoted = '"' + term.text.replace('"', '""') + '"'
-    return Narrowing(quoted + " *", prefixes=1) if term.prefix else Narrowing(quoted)
+    reasons = ((By.FIELDS, describe(comparison)),)
+    return Narrowing(quoted + " *", 1, reasons=reasons) if term.prefix else Narrowing(quoted, reasons=reasons)
+
+
+def _text(term: Comparison | FreeText) -> Narrowing:
+    need = text_need(term)
+    return _ANYTHING if need is None else Narrowing(text=need, reasons=((By.TEXT, describe(term)),))
+
+
+def _ranged(comparison: Comparison, bounds: Bounds) -> Narrowing:
+    return Narrowing(bounds=bounds, reasons=((By.RANGE, describe(comparison)),) if bounds != Bounds() else ())
 
 
 def _index_bounds(operator: str, number: int) -> Bounds:
@@ -128,12 +183,17 @@ def _index_bounds(operator: str, number: int) -> Bounds:
     return Bounds()
 
 
-def _time_bounds(operator: str, time: str) -> Bounds:
+def _time_bounds(operator: str, time: Time | Period) -> Bounds:
+    start, end = (time.start, time.end) if isinstance(time, Period) else (time.canonical, time.canonical)
     match operator:
         case "=" | ":":
-            return Bounds(earliest=time, latest=time)
-        case "<" | "<=":
-            return Bounds(latest=time)
-        case ">" | ">=":
-            return Bounds(earliest=time)
+            return Bounds(earliest=start, latest=end)
+        case "<":
+            return Bounds(latest=start)
+        case "<=":
+            return Bounds(latest=end)
+        case ">":
+            return Bounds(earliest=end)
+        case ">=":
+            return Bounds(earliest=start)
     return Bounds()

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from auditd.errors import InvalidRequestError, Violation
 from auditd.query._spans import Order
 
-_POSITION = struct.Struct(">QQ")
+# Filled up so that no token ends in "=".
+_POSITION = struct.Struct(">QQQQ2x")
 _MAC_LENGTH = hashlib.sha256().digest_size
 _TOKEN_LENGTH = len(base64.urlsafe_b64encode(bytes(_POSITION.size + _MAC_LENGTH)))
-QUERY_PURPOSE = "auditd page token v1"
-AGGREGATE_PURPOSE = "auditd aggregate token v1"
-EXPORT_PURPOSE = "auditd export token v1"
+QUERY_PURPOSE = "auditd page token v2"
+AGGREGATE_PURPOSE = "auditd aggregate token v2"
+EXPORT_PURPOSE = "auditd export token v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,20 @@ class QueryIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page begins, in a tree of a size. Both are at most 2^63-1."""
+    """Where a page begins, in a tree of a size, by a query of a moment. All are at most 2^63-1.
+
+    Attributes:
+        tree_size: the size of the tree that all pages read.
+        cursor: where the page begins among the entries.
+        now_ns: the moment of the query, in nanoseconds since 1970: what `now` means in its filter.
+        time_ns: for an order by event time, the time at which the page begins, likewise.
+
+    """
 
     tree_size: int
     cursor: int
+    now_ns: int = 0
+    time_ns: int = 0
 
 
 class PageTokens:
@@ -55,8 +66,8 @@ class PageTokens:
         self._purpose = purpose
 
     def seal(self, query: QueryIdentity, position: Position) -> str:
-        """Return the token of a position: URL-safe text of 64 characters."""
-        body = _POSITION.pack(position.tree_size, position.cursor)
+        """Return the token of a position: URL-safe text of 88 characters."""
+        body = _POSITION.pack(position.tree_size, position.cursor, position.now_ns, position.time_ns)
         return base64.urlsafe_b64encode(body + self._mac(query, body)).decode("ascii")
 
     def open(self, query: QueryIdentity, token: str, field: str = "page_token") -> Position:

@@ -1,4 +1,4 @@
-"""Reading an index: snapshots, and connections kept for the next of them."""
+"""Reading a derived file: snapshots, and connections kept for the next of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import apsw
 
-from auditd.query._index_file import BUSY_TIMEOUT_MS, close
+from auditd.query._derived_file import BUSY_TIMEOUT_MS, close
 
 _MAX_IDLE = 4
 _OLDEST_FIRST = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid"
@@ -22,7 +22,7 @@ class IndexUnusableError(Exception):
 
 
 class Snapshot:
-    """An index as one reader sees it: later commits do not show.
+    """A derived file as one reader sees it: later commits do not show.
 
     Raises:
         IndexUnusableError: the file cannot be read; so does every method.
@@ -45,6 +45,17 @@ class Snapshot:
         """How many entries, from the first on, it covers."""
         return self._size
 
+    def end(self) -> None:
+        """Let go of what was seen."""
+        try:
+            self._connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise IndexUnusableError(str(error)) from error
+
+
+class IndexSnapshot(Snapshot):
+    """An index of fields as one reader sees it."""
+
     def rows(self, match: str, start: int, end: int, *, newest_first: bool) -> Generator[int]:
         """Yield the indexes in `[start, end)` of entries whose terms fulfil an FTS5 query, in order."""
         sql = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
@@ -61,26 +72,23 @@ class Snapshot:
             except apsw.Error as error:
                 raise IndexUnusableError(str(error)) from error
 
-    def end(self) -> None:
-        """Let go of what was seen."""
-        try:
-            self._connection.execute("ROLLBACK")
-        except apsw.Error as error:
-            raise IndexUnusableError(str(error)) from error
+
+_S = TypeVar("_S", bound=Snapshot)
 
 
-class Readers:
+class Readers(Generic[_S]):
     """A pool of read-only connections to one file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, snapshot: type[_S]) -> None:
         self._path = path
+        self._snapshot = snapshot
         # `_lock` guards the two below it.
         self._lock = threading.Lock()
         self._idle: list[apsw.Connection] = []
         self._generation = 0
 
     @contextmanager
-    def snapshot(self, damaged: Callable[[], None]) -> Iterator[Snapshot]:
+    def snapshot(self, damaged: Callable[[], None]) -> Iterator[_S]:
         """Give a snapshot of the file.
 
         Args:
@@ -93,7 +101,7 @@ class Readers:
         try:
             connection, generation = self._take()
             try:
-                snapshot = Snapshot(connection)
+                snapshot = self._snapshot(connection)
                 try:
                     yield snapshot
                 finally:

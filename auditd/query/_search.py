@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from auditd.errors import DamagedError
-from auditd.filter import EVERYTHING, Filter, compile_predicate, compile_raw, leaf_time
+from auditd.filter import Filter, leaf_time
 from auditd.query._index import Index
 from auditd.query._leaf import parse_leaf
 from auditd.query._live import Matcher
-from auditd.query._narrow import Bounds, Narrowing, narrow
+from auditd.query._narrow import Bounds, By, Narrowing, narrow
+from auditd.query._page import Page, Wanted, page_by_index, page_by_time
 from auditd.query._source import Source
-from auditd.query._spans import Order, Span, spans
+from auditd.query._spans import Indexes, Order, Span, spans
+from auditd.query._tiles import Tiles
 
 _MAX_REMEMBERED = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of results: entries as (index, leaf), in order.
-
-    `next_cursor` says where the next page begins, and is None at the end; a page may be short, or empty,
-    without being the last. `examined` counts the leaves read.
-    """
-
-    entries: list[tuple[int, bytes]]
-    next_cursor: int | None
-    examined: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +39,14 @@ class Search:
 
     Args:
         source: the log, whose leaves come verified.
-        index: its index; without one every search reads all leaves.
+        index: its index of fields; without one they narrow nothing.
+        tiles: what is known of its tiles; without it neither text nor event times narrow anything.
 
     """
 
-    def __init__(self, source: Source, index: Index | None) -> None:
+    def __init__(self, source: Source, index: Index | None, tiles: Tiles | None = None) -> None:
         self._source = source
-        self._index = index
+        self._indexes = Indexes(index, tiles)
         # From (time, whether it is included) to the first index recorded later: true for ever once known.
         self._first_after: dict[tuple[str, bool], int] = {}
 
@@ -68,6 +58,7 @@ class Search:
         page_size: int,
         tree_size: int,
         cursor: int | None = None,
+        cursor_time_ns: int = 0,
         max_bytes: int = 4_000_000,
         stopped: Callable[[], bool] = _never,
         use_index: bool = True,
@@ -76,11 +67,12 @@ class Search:
 
         Args:
             tree: the filter.
-            order: whether the highest index comes first or last.
+            order: what comes first.
             page_size: most entries to return, at least 1.
             tree_size: only entries with a lower index are considered; at most the log's size.
             cursor: `next_cursor` of the page before, of a search that differs in nothing else but
                 `page_size`, `max_bytes` and `use_index`; None for the first page.
+            cursor_time_ns: `next_time_ns` of the page before.
             max_bytes: most bytes of leaves to return; a single leaf may pass it.
             stopped: asked between reads; once it is true the page ends where it is. Some progress is made in
                 any case.
@@ -89,17 +81,28 @@ class Search:
         Raises:
             ValueError: `page_size` is below 1, or `tree_size` beyond the log's size.
             DamagedError: a leaf that had to be read is not the one in the tree.
+            UnavailableError: `ORDER_UNAVAILABLE`; in an order by event time, what the index does not cover could
+                not be read before `stopped` was true.
 
         """
         if page_size < 1 or not 0 <= tree_size <= self._source.size:
             raise ValueError(f"page_size {page_size}, tree_size {tree_size} of {self._source.size}")
         narrowing = narrow(tree)
         start, end = self._range(narrowing.bounds, tree_size, use_index=use_index)
-        if cursor is not None:
-            start, end = (start, min(end, cursor)) if order is Order.NEWEST_FIRST else (max(start, cursor), end)
-        filler = _Filler(self._source, tree, order, page_size, max_bytes)
-        index = self._index if use_index else None
-        return filler.fill(index, narrowing, start, end, stopped)
+        indexes = self._indexes if use_index else Indexes()
+        wanted = Wanted(tree, narrowing, order, page_size, max_bytes, stopped)
+        if order.by_event_time:
+            after = None if cursor is None else (cursor_time_ns, cursor)
+            page = page_by_time(self._source, indexes, wanted, (start, end), after)
+        else:
+            page = page_by_index(self._source, indexes, wanted, _beyond(cursor, start, end, order))
+        covered = indexes.fields.covered if indexes.fields is not None else 0
+        return replace(
+            page,
+            in_range=end - start,
+            uncovered=max(0, end - max(start, covered)),
+            narrowed_by=_effective(narrowing, indexes, use_index=use_index),
+        )
 
     def walk(
         self, tree: Filter, start: int, tree_size: int, stopped: Callable[[], bool], *, use_index: bool = True
@@ -115,8 +118,8 @@ class Search:
         narrowing = narrow(tree)
         first, end = self._range(narrowing.bounds, tree_size, use_index=use_index)
         matcher = Matcher(tree)
-        index = self._index if use_index else None
-        with closing(spans(index, narrowing, max(start, first), end, Order.OLDEST_FIRST)) as pending:
+        indexes = self._indexes if use_index else Indexes()
+        with closing(spans(indexes, narrowing, max(start, first), end, Order.OLDEST_FIRST)) as pending:
             for span in pending:
                 leaves = self._source.leaves(*span)
                 parsed = [parse_leaf(leaf) for leaf in leaves if matcher.may_select(leaf)]
@@ -162,60 +165,21 @@ class Search:
         return recorded
 
 
-def _beyond(cursor: int, start: int, end: int, order: Order) -> Span:
+def _effective(narrowing: Narrowing, indexes: Indexes, *, use_index: bool) -> tuple[tuple[By, str], ...]:
+    """Return what narrowed a search, and by what, as far as there is an index for it."""
+    there = {
+        By.RANGE: use_index or narrowing.bounds.limits_index,
+        By.FIELDS: indexes.fields is not None,
+        By.TEXT: indexes.tiles is not None and indexes.tiles.text_covered > 0,
+        By.EVENT_TIME: indexes.tiles is not None,
+    }
+    return tuple(reason for reason in narrowing.reasons if there[reason[0]])
+
+
+def _beyond(cursor: int | None, start: int, end: int, order: Order) -> Span:
     """Return what remains of `[start, end)` after the pages before."""
+    if cursor is None:
+        return start, end
     if order is Order.NEWEST_FIRST:
         return start, max(start, min(end, cursor))
     return min(end, max(start, cursor)), end
-
-
-class _Filler:
-    """Reads leaves until a page is full."""
-
-    def __init__(self, source: Source, tree: Filter, order: Order, page_size: int, max_bytes: int) -> None:
-        self._source = source
-        self._raw = compile_raw(tree)
-        self._predicate = compile_predicate(tree)
-        # An export of everything need not take a single leaf apart.
-        self._selects_all = tree == EVERYTHING
-        self._order = order
-        self._page_size = page_size
-        self._max_bytes = max_bytes
-        self._entries: list[tuple[int, bytes]] = []
-        self._bytes = 0
-        self._examined = 0
-
-    def fill(
-        self, index: Index | None, narrowing: Narrowing, start: int, end: int, stopped: Callable[[], bool]
-    ) -> Page:
-        newest_first = self._order is Order.NEWEST_FIRST
-        with closing(spans(index, narrowing, start, end, self._order)) as pending:
-            for span in pending:
-                full_at = self._read(span)
-                cursor = full_at if full_at is not None else span[0 if newest_first else 1]
-                if full_at is not None or stopped():
-                    done = cursor <= start if newest_first else cursor >= end
-                    return Page(self._entries, None if done else cursor, self._examined)
-        return Page(self._entries, None, self._examined)
-
-    def _read(self, span: Span) -> int | None:
-        """Add what is selected of a span; return the next page's cursor once the page is full."""
-        numbered = list(enumerate(self._source.leaves(*span), span[0]))
-        self._examined += len(numbered)
-        newest_first = self._order is Order.NEWEST_FIRST
-        for number, leaf in reversed(numbered) if newest_first else numbered:
-            if not self._selects(leaf):
-                continue
-            before, after = (number + 1, number) if newest_first else (number, number + 1)
-            if self._entries and self._bytes + len(leaf) > self._max_bytes:
-                return before
-            self._entries.append((number, leaf))
-            self._bytes += len(leaf)
-            if len(self._entries) == self._page_size:
-                return after
-        return None
-
-    def _selects(self, leaf: bytes) -> bool:
-        if self._selects_all:
-            return True
-        return (self._raw is None or self._raw(leaf)) and self._predicate(parse_leaf(leaf))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from auditd.query._chosen_tiles import ChosenTiles
 from auditd.query._index import Index
 from auditd.query._narrow import Narrowing
-from auditd.query._readers import IndexUnusableError, Snapshot
+from auditd.query._readers import IndexSnapshot, IndexUnusableError
+from auditd.query._tiles import Tiles
 
 # Half-open. Once a span is read, everything before its end (oldest first) or from its start on (newest
 # first) has been considered; an empty span only says so.
@@ -21,27 +24,61 @@ _GAP = 8  # leaves read for nothing rather than read apart
 
 
 class Order(Enum):
-    """Order of the results of a search, by index."""
+    """Order of the results of a search: by index, or by event time and then by index."""
 
     NEWEST_FIRST = "newest first"
     OLDEST_FIRST = "oldest first"
+    LATEST_EVENT_FIRST = "latest event first"
+    EARLIEST_EVENT_FIRST = "earliest event first"
+
+    @property
+    def by_event_time(self) -> bool:
+        """Whether event time comes first."""
+        return self in {Order.LATEST_EVENT_FIRST, Order.EARLIEST_EVENT_FIRST}
 
 
-def spans(index: Index | None, narrowing: Narrowing, start: int, end: int, order: Order) -> Generator[Span]:
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """What may narrow a search; either may be missing."""
+
+    fields: Index | None = None
+    tiles: Tiles | None = None
+
+
+def spans(indexes: Indexes, narrowing: Narrowing, start: int, end: int, order: Order) -> Generator[Span]:
     """Yield spans that hold every entry in `[start, end)` that a narrowing allows."""
     remaining = (start, end)
-    if index is not None and narrowing.match is not None:
-        try:
-            with index.snapshot() as snapshot:
+    try:
+        with ExitStack() as seen:
+            found = _chunks(start, end, order)
+            if indexes.fields is not None and narrowing.match is not None:
+                snapshot = seen.enter_context(indexes.fields.snapshot())
                 if snapshot is not None:
-                    with closing(_narrowed(snapshot, narrowing, start, end, order)) as found:
-                        for span in found:
-                            yield span
-                            remaining = _after(span, remaining, order)
-                    return
-        except IndexUnusableError:
-            pass  # what remains is read from the evidence
+                    found = _narrowed(snapshot, narrowing, start, end, order)
+            if indexes.tiles is not None and (narrowing.text is not None or narrowing.event_time.limits_time):
+                tiles = seen.enter_context(indexes.tiles.snapshot())
+                if tiles is not None:
+                    found = _chosen(found, ChosenTiles(tiles, narrowing), order)
+            seen.enter_context(closing(found))
+            for span in found:
+                yield span
+                remaining = _after(span, remaining, order)
+        return
+    except IndexUnusableError:
+        pass  # what remains is read from the evidence
     yield from _chunks(*remaining, order)
+
+
+def _chosen(found: Generator[Span], tiles: ChosenTiles, order: Order) -> Generator[Span]:
+    """Yield what of the spans lies in tiles that may hold anything; of the rest only how far it goes."""
+    with closing(found):
+        for low, high in found:
+            # Spans of the index of fields may cross from one tile into the next.
+            for start, end in _chunks(low, high, order) if high > low else ((low, high),):
+                if start < end and not tiles.may_hold(start // _CHUNK):
+                    yield (start, start) if order is Order.NEWEST_FIRST else (end, end)
+                else:
+                    yield start, end
 
 
 def _after(span: Span, remaining: Span, order: Order) -> Span:
@@ -50,7 +87,7 @@ def _after(span: Span, remaining: Span, order: Order) -> Span:
     return remaining[0], span[0]
 
 
-def _chunks(start: int, end: int, order: Order, length: int = _CHUNK) -> Iterator[Span]:
+def _chunks(start: int, end: int, order: Order, length: int = _CHUNK) -> Generator[Span]:
     """Yield consecutive spans between multiples of `length`."""
     if order is Order.OLDEST_FIRST:
         while start < end:
@@ -64,7 +101,7 @@ def _chunks(start: int, end: int, order: Order, length: int = _CHUNK) -> Iterato
             end = stop
 
 
-def _narrowed(snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Generator[Span]:
+def _narrowed(snapshot: IndexSnapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Generator[Span]:
     """Yield what the index has found, and all that it does not cover."""
     edge = min(max(start, snapshot.size), end)
     if order is Order.NEWEST_FIRST:
@@ -75,18 +112,18 @@ def _narrowed(snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, or
         yield from _chunks(edge, end, order)
 
 
-def _found(snapshot: Snapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Iterator[Span]:
+def _found(snapshot: IndexSnapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Iterator[Span]:
     assert narrowing.match is not None
     newest_first = order is Order.NEWEST_FIRST
     # All terms with a prefix are gathered anew for each statement, so there the window is everything.
     window = max(1, end) if narrowing.prefixes else _WINDOW
     for low, high in _chunks(start, end, order, window):
         with closing(snapshot.rows(narrowing.match, low, high, newest_first=newest_first)) as rows:
-            yield from _joined(rows)
+            yield from joined(rows)
         yield (low, low) if newest_first else (high, high)
 
 
-def _joined(rows: Iterable[int]) -> Iterator[Span]:
+def joined(rows: Iterable[int]) -> Iterator[Span]:
     """Join indexes that lie close together, in order, into spans of at most `_CHUNK` leaves."""
     span: Span | None = None
     for row in rows:

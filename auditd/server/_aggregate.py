@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from auditd.errors import InvalidRequestError, Violation
-from auditd.filter import Filter, parse
+from auditd.filter import Filter, bind, parse
 from auditd.log import Log
 from auditd.query import (
     AGGREGATE_PURPOSE,
@@ -41,6 +42,7 @@ class PreparedAggregate:
     max_groups: int
     tree_size: int
     first_index: int
+    now_ns: int
 
 
 class Aggregates:
@@ -61,17 +63,18 @@ class Aggregates:
         identity = QueryIdentity(
             log.origin, what, Order.OLDEST_FIRST, request.no_index, caller.caller.issuer, caller.caller.subject
         )
-        position = Position(log.size, 0)
+        position = Position(log.size, 0, time.time_ns())
         if request.page_token:
             position = self._tokens.open(identity, request.page_token)
         return PreparedAggregate(
-            parse(request.filter),
+            bind(parse(request.filter), position.now_ns),
             by,
             _about(request),
             identity,
             min(request.max_groups or DEFAULT_GROUPS, MAX_GROUPS),
             min(position.tree_size, log.size),
             position.cursor,
+            position.now_ns,
         )
 
     def answer(self, search: Search, prepared: PreparedAggregate, stopped: Callable[[], bool]) -> pb.AggregateResponse:
@@ -103,7 +106,7 @@ class Aggregates:
         for group in counted.groups:
             response.groups.add(values=group.values, count=group.count)
         if counted.next_index < prepared.tree_size:
-            position = Position(prepared.tree_size, counted.next_index)
+            position = Position(prepared.tree_size, counted.next_index, prepared.now_ns)
             response.next_page_token = self._tokens.seal(prepared.identity, position)
         return response
 

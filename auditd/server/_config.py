@@ -97,6 +97,19 @@ class LocalIssuerSettings:
     identifies: tuple[Party, ...] = setting((Party.CALLER,), parties)
 
 
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{value!r}, must be an array of names")
+    return tuple(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSettings:
+    """What is indexed: of the logs `without_text`, no text and no values of attributes."""
+
+    without_text: tuple[str, ...] = setting((), _names)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A server folder's settings; paths are absolute."""
@@ -112,6 +125,7 @@ class Config:
     local_issuer: LocalIssuerSettings = table(LocalIssuerSettings)
     issuers: tuple[IssuerConfig, ...] = tables(IssuerConfig)
     certificates: tuple[CertificateConfig, ...] = tables(CertificateConfig)
+    index: IndexSettings = table(IndexSettings)
     limits: LimitSettings = table(LimitSettings)
 
     def __post_init__(self) -> None:

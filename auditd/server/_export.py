@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from auditd.errors import ExhaustedError, InvalidRequestError, UnavailableError, Violation
-from auditd.filter import Filter, parse
+from auditd.filter import Filter, bind, parse
 from auditd.log import Log
 from auditd.query import EXPORT_PURPOSE, Order, PageTokens, Position, QueryIdentity, Search
 from auditd.server._access import AccessRecorder, Reading
@@ -41,6 +41,7 @@ class PreparedExport:
     identity: QueryIdentity
     tree_size: int
     start: int
+    now_ns: int
     checkpoint: str
 
 
@@ -81,7 +82,8 @@ class Exporter:
         tree = parse(request.filter)
         head = log.tree_head
         if not request.resume_token:
-            return PreparedExport(log, tree, identity, head.size, 0, head.note)
+            now_ns = time.time_ns()
+            return PreparedExport(log, bind(tree, now_ns), identity, head.size, 0, now_ns, head.note)
         position = self._tokens.open(identity, request.resume_token, "resume_token")
         if position.tree_size > head.size:
             # The token is ours, so the log was that large once: it has lost entries since.
@@ -91,7 +93,8 @@ class Exporter:
             raise InvalidRequestError(
                 "INVALID_PAGE_TOKEN", f"resume_token: {problem}", [Violation("resume_token", problem)]
             )
-        return PreparedExport(log, tree, identity, position.tree_size, position.cursor, "")
+        tree = bind(tree, position.now_ns)
+        return PreparedExport(log, tree, identity, position.tree_size, position.cursor, position.now_ns, "")
 
     async def run(
         self,
@@ -190,7 +193,7 @@ class Exporter:
             first_index=start,
             next_index=end,
             tree_size=prepared.tree_size,
-            resume_token=self._tokens.seal(prepared.identity, Position(prepared.tree_size, end)),
+            resume_token=self._tokens.seal(prepared.identity, Position(prepared.tree_size, end, prepared.now_ns)),
             checkpoint=prepared.checkpoint if start == prepared.start else "",
         )
         add = message.entries.add

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
+from auditd._native import available
 from auditd.entry import EncodedEvent
 from auditd.log import CommitPlan, Log, Observer, Part
-from auditd.query import Entry, Index, Search
+from auditd.query import Entry, Index, Search, Tiles
 from auditd.server._config import Config
 
 
@@ -53,7 +54,7 @@ class Indexes:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._feeds: dict[str, _Feed] = {}
-        self._indexes: list[Index] = []
+        self._opened: list[Index | Tiles] = []
         self.searches: dict[str, Search] = {}
 
     def observer(self, name: str) -> Observer:
@@ -63,14 +64,19 @@ class Indexes:
     def open(self, logs: Mapping[str, Log]) -> None:
         """Open the index of each log; one that is unfit is built anew in the background."""
         for name, log in logs.items():
-            index = Index(self._config.log_folder(name) / "index.db", log)
-            self._indexes.append(index)
+            folder = self._config.log_folder(name)
+            index = Index(folder / "index.db", log)
+            self._opened.append(index)
             self._feeds[name].index = index
-            self.searches[name] = Search(log, index)
+            # Without native code the text of an event takes some 0.2 ms of Python, which appends would feel.
+            text = available() and name not in self._config.index.without_text
+            tiles = Tiles(folder / "tiles.db", log, text=text)
+            self._opened.append(tiles)
+            self.searches[name] = Search(log, index, tiles)
 
     def close(self) -> None:
         """Stop feeding, and close."""
         for feed in self._feeds.values():
             feed.index = None
-        for index in self._indexes:
-            index.close()
+        for opened in self._opened:
+            opened.close()

@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditd.errors import InvalidRequestError, Violation
-from auditd.filter import Filter, parse
+from auditd.filter import Filter, bind, parse
 from auditd.log import Log
-from auditd.query import Order, PageTokens, Position, QueryIdentity, Search
+from auditd.query import By, Order, Page, PageTokens, Position, QueryIdentity, Search
 from auditd.server._aggregate import Aggregates, PreparedAggregate
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
@@ -31,6 +31,15 @@ _ORDERS = {
     pb.ORDER_UNSPECIFIED: Order.NEWEST_FIRST,
     pb.ORDER_NEWEST_FIRST: Order.NEWEST_FIRST,
     pb.ORDER_OLDEST_FIRST: Order.OLDEST_FIRST,
+    pb.ORDER_LATEST_EVENT_FIRST: Order.LATEST_EVENT_FIRST,
+    pb.ORDER_EARLIEST_EVENT_FIRST: Order.EARLIEST_EVENT_FIRST,
+}
+
+_NARROWED_BY = {
+    By.RANGE: pb.NARROWED_BY_RANGE,
+    By.FIELDS: pb.NARROWED_BY_FIELDS,
+    By.TEXT: pb.NARROWED_BY_TEXT,
+    By.EVENT_TIME: pb.NARROWED_BY_EVENT_TIME,
 }
 
 
@@ -41,9 +50,10 @@ class PreparedQuery:
     tree: Filter
     identity: QueryIdentity
     page_size: int
-    tree_size: int
-    cursor: int | None
+    position: Position
+    begun: bool
     verify_tokens: bool
+    explain: bool
 
 
 class Querier:
@@ -67,13 +77,15 @@ class Querier:
         identity = QueryIdentity(
             log.origin, request.filter, order, request.no_index, caller.caller.issuer, caller.caller.subject
         )
-        tree_size, cursor = log.size, None
+        position = Position(log.size, 0, time.time_ns())
         if request.page_token:
             position = self._tokens.open(identity, request.page_token)
-            tree_size, cursor = min(position.tree_size, log.size), position.cursor
+            position = replace(position, tree_size=min(position.tree_size, log.size))
         most = MAX_VERIFIED_PAGE_SIZE if request.verify_tokens else MAX_PAGE_SIZE
         page_size = min(request.page_size or DEFAULT_PAGE_SIZE, most)
-        return PreparedQuery(parse(request.filter), identity, page_size, tree_size, cursor, request.verify_tokens)
+        tree = bind(parse(request.filter), position.now_ns)
+        begun = bool(request.page_token)
+        return PreparedQuery(tree, identity, page_size, position, begun, request.verify_tokens, request.explain)
 
     async def page(
         self, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
@@ -99,30 +111,45 @@ class Querier:
         return lambda: time.monotonic() > ends_at or cancelled()
 
     def _page(self, log: Log, query: PreparedQuery, stopped: Callable[[], bool]) -> pb.QueryResponse:
+        started = time.perf_counter()
+        position = query.position
         page = self._searches[log.name].page(
             query.tree,
             order=query.identity.order,
             page_size=query.page_size,
-            tree_size=query.tree_size,
-            cursor=query.cursor,
+            tree_size=position.tree_size,
+            cursor=position.cursor if query.begun else None,
+            cursor_time_ns=position.time_ns,
             max_bytes=MAX_PAGE_BYTES,
             stopped=stopped,
             use_index=not query.identity.no_index,
         )
-        response = pb.QueryResponse(tree_size=query.tree_size)
+        response = pb.QueryResponse(tree_size=position.tree_size)
+        if query.explain:
+            response.explanation.CopyFrom(_explanation(page, time.perf_counter() - started))
         add = response.entries.add
         for index, leaf in page.entries:
             add(index=index, leaf=leaf)
             if query.verify_tokens:
                 self.tokens.judge(log, response.entries[-1])
         if page.next_cursor is not None:
-            position = Position(query.tree_size, page.next_cursor)
-            response.next_page_token = self._tokens.seal(query.identity, position)
+            following = replace(position, cursor=page.next_cursor, time_ns=page.next_time_ns)
+            response.next_page_token = self._tokens.seal(query.identity, following)
         return response
 
     def close(self) -> None:
         """Let running queries end."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _explanation(page: Page, duration_s: float) -> pb.Explanation:
+    return pb.Explanation(
+        narrowings=[pb.Narrowing(by=_NARROWED_BY[by], detail=detail) for by, detail in page.narrowed_by],
+        in_range=page.in_range,
+        examined=page.examined,
+        uncovered=page.uncovered,
+        duration_us=round(duration_s * 1_000_000),
+    )
 
 
 def _violation(field: str, problem: str) -> InvalidRequestError:

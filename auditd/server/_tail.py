@@ -18,7 +18,7 @@ from auditd.errors import (
     UnavailableError,
     Violation,
 )
-from auditd.filter import Filter, parse
+from auditd.filter import Filter, bind, parse
 from auditd.log import Log
 from auditd.query import Matcher, Order, Page, Search
 from auditd.server._access import AccessRecorder, Reading
@@ -155,7 +155,7 @@ class Tailer:
         if request.HasField("known_size"):
             known_size = require_size("known_size", request.known_size)
             log.require_known_size(known_size)
-        tree = parse(request.filter)
+        tree = bind(parse(request.filter), time.time_ns())
         start = log.size
         if request.HasField("from_index"):
             start = _require_reached(log, require_size("from_index", request.from_index))

@@ -4,6 +4,7 @@
 mod attributes;
 mod batch;
 mod event;
+mod grams;
 mod json;
 mod response;
 mod time;
@@ -19,6 +20,7 @@ fn auditd_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<batch::AppendBatch>()?;
     module.add_function(wrap_pyfunction!(batch::encode_append, module)?)?;
     module.add_function(wrap_pyfunction!(response::append_response, module)?)?;
+    module.add_function(wrap_pyfunction!(grams::sign_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(tree::leaf_hashes, module)?)?;
     module.add_function(wrap_pyfunction!(tree::parent_row, module)?)?;
     module.add("LIMITS", event::LIMITS.iter().copied().collect::<HashMap<_, _>>())

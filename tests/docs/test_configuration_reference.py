@@ -10,11 +10,19 @@ import pytest
 
 from auditd.identity import CertificateConfig, ClaimMapping, IssuerConfig
 from auditd.server import load_config
-from auditd.server._config import DEFAULT_LISTEN, FORMAT, Config, LimitSettings, LocalIssuerSettings, TlsSettings
+from auditd.server._config import (
+    DEFAULT_LISTEN,
+    FORMAT,
+    Config,
+    IndexSettings,
+    LimitSettings,
+    LocalIssuerSettings,
+    TlsSettings,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
-NOT_SET_BY_ITSELF = {"folder", "text", "tls", "local_issuer", "issuers", "certificates", "limits"}
+NOT_SET_BY_ITSELF = {"folder", "text", "tls", "local_issuer", "issuers", "certificates", "index", "limits"}
 
 
 def documented(heading: str) -> dict[str, str]:
@@ -31,7 +39,7 @@ def shown(value: object) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, int):
         return f"{value:,}"
-    if value is None:
+    if value is None or value == ():
         return "none"
     if isinstance(value, tuple):
         return ", ".join(f"`{item}`" for item in value) or "none"
@@ -46,6 +54,7 @@ def shown(value: object) -> str:
         ("`[local_issuer]`", LocalIssuerSettings),
         ("`[[issuers]]`", IssuerConfig),
         ("`[issuers.claims]`", ClaimMapping),
+        ("`[index]`", IndexSettings),
         ("`[limits]`", LimitSettings),
     ],
 )

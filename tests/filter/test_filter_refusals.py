@@ -58,11 +58,16 @@ def refusal(text, **limits):
         pytest.param("outcome > FAILURE", 11, "has no order", id="order of an enum"),
         pytest.param("origin.ip < 1.2.3.4", 13, "has no order", id="order of an address"),
         pytest.param("attributes.x > true", 16, "has no order", id="order of a constant"),
-        pytest.param("time >= 2026-11-24", 9, "RFC 3339", id="date without a time"),
+        pytest.param("time >= 2026-13", 9, "no time that exists", id="month 13"),
+        pytest.param("time >= 2026-1", 9, "no time such as", id="month of one digit"),
+        pytest.param("time >= now-24", 9, "no time such as", id="distance without a unit"),
+        pytest.param("time >= now-1000000w", 9, "10,000 years", id="too long ago"),
+        pytest.param("caller.kind = bearer", 15, "use token, certificate", id="unknown kind of caller"),
+        pytest.param('actor.identity = "ver*"', 18, "takes no *", id="star in an enum"),
         pytest.param("time >= 2026-02-30T00:00:00Z", 9, "no time that exists", id="30 February"),
         pytest.param("time >= 2026-01-01T00:00:60Z", 9, "no time that exists", id="leap second"),
         pytest.param("time >= 0001-01-01T00:00:00+01:00", 9, "no time that exists", id="before year 1"),
-        pytest.param('time >= "2026-01-01T00:00:00.1234567890Z"', 9, "RFC 3339", id="ten digits of a second"),
+        pytest.param('time >= "2026-01-01T00:00:00.1234567890Z"', 9, "no time such as", id="ten digits of a second"),
         pytest.param('time = "2026*"', 8, "takes no *", id="star in a time"),
         pytest.param('origin.ip = "10.*"', 13, "write a CIDR block", id="star in an address"),
         pytest.param('origin.ip = "10.0.0.9/8"', 13, "write '10.0.0.0/8'", id="block with host bits"),
@@ -81,6 +86,7 @@ def refusal(text, **limits):
 def test_refuses_and_says_where_and_why(text, column, problem):
     error, description = refusal(text)
     assert problem in description
+    assert error.facts["column"] == str(column)
     assert description.endswith(f"(at column {column})")
     first, line, caret = error.message.split("\n")
     assert first == f"filter: {description}"
@@ -199,3 +205,15 @@ def test_any_text_is_either_read_or_refused(text):
         raw = compile_raw(tree)
         assert raw is None or raw(b"{}") in {True, False}
     assert reason in {"", "INVALID_FILTER"}
+
+
+def test_the_nearest_field_is_a_fact_of_the_refusal():
+    error, _ = refusal("actr.id = x")
+    assert error.facts == {"column": "1", "nearest": "actor.id"}
+
+
+def test_the_caret_stands_below_its_column_whatever_the_width_of_the_letters():
+    error, _ = refusal('"日本" actr.id = x')
+    _, line, caret = error.message.split("\n")
+    assert line == '  "日本" actr.id = x'
+    assert caret == "  " + " " * 7 + "^"

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from auditd.errors import DamagedError
-from auditd.query import Index
+from auditd.query import Index, Tiles
 
 SEALED = {"sealed": "9f86d081884c7d659a2feaa0c55ad015"}
 ACTORS = [
@@ -159,3 +159,20 @@ def open_index(tmp_path):
     yield open_
     for index in opened:
         index.close()
+
+
+@pytest.fixture
+def open_tiles(tmp_path):
+    """Open what is known of a log's tiles, once it has caught up; it is closed at the end."""
+    opened = []
+
+    def open_(log, path=tmp_path / "tiles.db", **options):
+        tiles = Tiles(path, log, **options)
+        opened.append(tiles)
+        assert tiles.wait_covered(log.size // 256 * 256, 30)
+        assert tiles.wait_text_covered(log.size // 4096 * 4096 if options.get("text", True) else 0, 30)
+        return tiles
+
+    yield open_
+    for tiles in opened:
+        tiles.close()

@@ -24,7 +24,7 @@ from auditd.filter import (
     parse,
     typed_value,
 )
-from auditd.query import Index, Order, Search
+from auditd.query import Index, Order, Search, Tiles
 
 NAMES = ["tenant", "action", "actor.id", "actor.roles", "actor.session_id", "actor.type", "resources.id"]
 NAMES += ["resources.type", "origin.traceparent", "id", "caller.sub", "attributes.note"]
@@ -119,25 +119,36 @@ def scan(log, tree, tree_size):
     return [(index, leaf) for index, leaf in leaves if predicate(json.loads(leaf))]
 
 
+def in_order(found, order):
+    """Return entries, oldest first, in another order."""
+    if order.by_event_time:
+        found = sorted(found, key=lambda entry: (json.loads(entry[1])["event"]["time"], entry[0]))
+    return found if order in {Order.OLDEST_FIRST, Order.EARLIEST_EVENT_FIRST} else found[::-1]
+
+
 def pages(search, tree, tree_size, order, page_size, **options):
-    found, cursor = [], None
+    found, cursor, time_ns = [], None, 0
     while True:
-        page = search.page(tree, order=order, page_size=page_size, tree_size=tree_size, cursor=cursor, **options)
+        options |= {"cursor": cursor, "cursor_time_ns": time_ns}
+        page = search.page(tree, order=order, page_size=page_size, tree_size=tree_size, **options)
         assert len(page.entries) <= page_size
         found += page.entries
         if page.next_cursor is None:
             return found
-        assert page.next_cursor != cursor
-        cursor = page.next_cursor
+        assert (page.next_cursor, page.next_time_ns) != (cursor, time_ns)
+        cursor, time_ns = page.next_cursor, page.next_time_ns
 
 
 @pytest.fixture(scope="module", params=[600, 301, 0], ids=["covering all", "half behind", "empty"])
 def search(request, busy_log, tmp_path_factory):
     """A search of `busy_log` with an index that covers some of it."""
-    index = Index(tmp_path_factory.mktemp("index") / "index.db", busy_log.view(request.param))
+    folder, log = tmp_path_factory.mktemp("index"), busy_log.view(request.param)
+    index, tiles = Index(folder / "index.db", log), Tiles(folder / "tiles.db", log)
     assert index.wait_covered(request.param, 30)
-    yield Search(busy_log, index)
+    assert tiles.wait_covered(request.param // 256 * 256, 30)
+    yield Search(busy_log, index, tiles)
     index.close()
+    tiles.close()
 
 
 @settings(deadline=None)
@@ -149,9 +160,7 @@ def search(request, busy_log, tmp_path_factory):
     st.booleans(),
 )
 def test_a_search_finds_what_a_scan_finds(busy_log, search, tree, order, page_size, tree_size, use_index):
-    expected = scan(busy_log, tree, tree_size)
-    if order is Order.NEWEST_FIRST:
-        expected.reverse()
+    expected = in_order(scan(busy_log, tree, tree_size), order)
     found = pages(search, tree, tree_size, order, page_size, use_index=use_index)
     assert found == expected
 
@@ -172,23 +181,24 @@ def test_a_search_of_any_log_finds_what_a_scan_finds(new_log, make_event, data, 
 
 @pytest.mark.parametrize("order", Order)
 @pytest.mark.parametrize("text", ["", "action = user.login", "resources.id = 3 AND outcome = DENIED"])
-def test_pages_neither_repeat_nor_lose_an_entry_while_appends_go_on(log, open_index, make_event, order, text):
+def test_pages_neither_repeat_nor_lose_an_entry_while_appends_go_on(
+    log, open_index, open_tiles, make_event, order, text
+):
     choose = random.Random(2).choice
     log.append(*(make_event(choose, number) for number in range(400)))
     index = open_index(log)
-    search, tree, size = Search(log, index), parse(text), log.size
-    found, cursor = [], None
+    search, tree, size = Search(log, index, open_tiles(log)), parse(text), log.size
+    found, cursor, time_ns = [], None, 0
     while True:
-        page = search.page(tree, order=order, page_size=7, tree_size=size, cursor=cursor)
+        page = search.page(tree, order=order, page_size=7, tree_size=size, cursor=cursor, cursor_time_ns=time_ns)
         found += page.entries
         first, entries = log.append(*(make_event(choose, number) for number in range(20)))
         if len(found) % 2:
             index.offer(first, entries)
         if page.next_cursor is None:
             break
-        cursor = page.next_cursor
-    expected = scan(log, tree, size)
-    assert found == (expected[::-1] if order is Order.NEWEST_FIRST else expected)
+        cursor, time_ns = page.next_cursor, page.next_time_ns
+    assert found == in_order(scan(log, tree, size), order)
 
 
 def test_without_an_index_everything_is_scanned(busy_log):

@@ -37,7 +37,7 @@ def test_leaves_are_returned_to_the_byte(filled):
     assert page(Search(filled, None)).entries == list(enumerate(filled.leaves(0, 100)))
 
 
-@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("order", [Order.NEWEST_FIRST, Order.OLDEST_FIRST])
 def test_a_page_that_ends_with_the_log_is_the_last(filled, order):
     result = page(Search(filled, None), page_size=50, tree_size=50, order=order)
     assert len(result.entries) == 50
@@ -62,7 +62,7 @@ def test_a_page_holds_no_more_bytes_than_allowed_but_one_leaf_at_least(filled):
     assert page(search, max_bytes=exact - 1).next_cursor == 2
 
 
-@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("order", [Order.NEWEST_FIRST, Order.OLDEST_FIRST])
 @pytest.mark.parametrize("text", ["", "actor.id = alice", 'NOT actor.id = "a*"', "amount OR quick"])
 def test_a_search_stopped_again_and_again_still_comes_to_its_end(filled, open_index, order, text):
     search = Search(filled, open_index(filled))

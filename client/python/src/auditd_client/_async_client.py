@@ -29,6 +29,7 @@ from auditd_client._model import (
     EntriesProof,
     Entry,
     EventName,
+    Explanation,
     InclusionProof,
     LogInfo,
     Receipt,
@@ -176,6 +177,21 @@ class AsyncClient(Connection):
         """See `Client.query`."""
         request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens)
         return self._pages(request, limit, self._timeout(timeout_s))
+
+    async def explain(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        *,
+        log: str | None = None,
+        order: QueryOrder = "desc",
+        limit: int = 100,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> Explanation:
+        """See `Client.explain`."""
+        request = query_request(self._log_name(log), filter, order, limit, None, no_index, verify_tokens=False)
+        request.explain = True
+        return await self._run(self._flows.explain(request, self._timeout(timeout_s)))
 
     async def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> AsyncIterator[Entry]:
         left = limit

@@ -28,6 +28,7 @@ from auditd_client._model import (
     EntriesProof,
     Entry,
     EventName,
+    Explanation,
     InclusionProof,
     LogInfo,
     Receipt,
@@ -241,7 +242,7 @@ class Client(Connection):
 
         - `filter`: in the AIP-160 grammar; empty selects everything.
         - `log`: name of the log; the client's own if absent.
-        - `order`: of the entries' indexes.
+        - `order`: `asc` or `desc` of the entries' indexes, `time-asc` or `time-desc` of their events' times.
         - `limit`: most entries to yield; all if absent.
         - `page_size`: most entries in a page, up to 1,000.
         - `no_index`: whether to read the evidence alone, without the index.
@@ -254,6 +255,21 @@ class Client(Connection):
         """
         request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens)
         return self._pages(request, limit, self._timeout(timeout_s))
+
+    def explain(
+        self,
+        filter: str = "",  # noqa: A002 - the word of the API
+        *,
+        log: str | None = None,
+        order: QueryOrder = "desc",
+        limit: int = 100,
+        no_index: bool = False,
+        timeout_s: float | None = None,
+    ) -> Explanation:
+        """Return how the first page of a query is found, of at most `limit` entries; see `query`."""
+        request = query_request(self._log_name(log), filter, order, limit, None, no_index, verify_tokens=False)
+        request.explain = True
+        return self._run(self._flows.explain(request, self._timeout(timeout_s)))
 
     def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> Iterator[Entry]:
         left = limit

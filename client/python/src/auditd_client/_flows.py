@@ -19,6 +19,7 @@ from auditd_client._model import (
     EntriesProof,
     Entry,
     EventName,
+    Explanation,
     InclusionProof,
     LogInfo,
 )
@@ -30,9 +31,14 @@ from auditd_client.verify import Checkpoint, Credential, verify_entry
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.event_pb2 import Event
 
-QueryOrder: TypeAlias = Literal["asc", "desc"]
+QueryOrder: TypeAlias = Literal["asc", "desc", "time-asc", "time-desc"]
 
-_ORDERS = {"desc": pb.ORDER_NEWEST_FIRST, "asc": pb.ORDER_OLDEST_FIRST}
+_ORDERS = {
+    "desc": pb.ORDER_NEWEST_FIRST,
+    "asc": pb.ORDER_OLDEST_FIRST,
+    "time-desc": pb.ORDER_LATEST_EVENT_FIRST,
+    "time-asc": pb.ORDER_EARLIEST_EVENT_FIRST,
+}
 
 
 @dataclass(slots=True)
@@ -128,6 +134,20 @@ class Flows:
         response = yield from call("Query", request, Deadline.after(timeout_s), self.retry)
         return [_entry(entry) for entry in response.entries], response.next_page_token
 
+    def explain(self, request: pb.QueryRequest, timeout_s: float) -> Flow[Explanation]:
+        """Read one page; return how it was found."""
+        response = yield from call("Query", request, Deadline.after(timeout_s), self.retry)
+        found = response.explanation
+        return Explanation(
+            tuple((_narrowed_by(item.by), item.detail) for item in found.narrowings),
+            found.in_range,
+            found.examined,
+            found.uncovered,
+            found.duration_us,
+            len(response.entries),
+            bool(response.next_page_token),
+        )
+
     def counts(self, request: pb.AggregateRequest, timeout_s: float) -> Flow[pb.AggregateResponse]:
         """Read one part of the counts; that asks for the next one, if there is one."""
         response: pb.AggregateResponse = yield from call("Aggregate", request, Deadline.after(timeout_s), self.retry)
@@ -217,6 +237,13 @@ def _verdict(number: int) -> str:
     return pb.TokenVerdict.Name(number) if number in pb.TokenVerdict.values() else str(number)
 
 
+def _narrowed_by(number: int) -> str:
+    """Return what narrowed a query, as a word: `fields`, `text` ..."""
+    if number not in pb.NarrowedBy.values():
+        return str(number)
+    return pb.NarrowedBy.Name(number).removeprefix("NARROWED_BY_").lower().replace("_", " ")
+
+
 def query_request(
     log: str,
     query_filter: str,
@@ -231,7 +258,7 @@ def query_request(
     Raises ValueError if `order`, `limit` or `page_size` is out of range.
     """
     if order not in _ORDERS:
-        raise ValueError(f"order: {order!r}, expected 'asc' or 'desc'")
+        raise ValueError(f"order: {order!r}, expected one of {', '.join(_ORDERS)}")
     for name, value in (("limit", limit), ("page_size", page_size)):
         if value is not None and value < 1:
             raise ValueError(f"{name}: {value}, expected at least 1")

@@ -59,6 +59,27 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a page of a query was found.
+
+    - `narrowings`: what narrowed it (`range`, `fields`, `text`, `event time`), and by which part of the filter.
+    - `in_range`: entries within the filter's ranges of index and time of recording.
+    - `examined`: entries read and examined.
+    - `uncovered`: entries in range that the index of fields does not cover yet.
+    - `duration_us`: how long the search took in the server, in microseconds.
+    - `found`: entries on the page; `has_more` tells whether there may be another page.
+    """
+
+    narrowings: tuple[tuple[str, str], ...]
+    in_range: int
+    examined: int
+    uncovered: int
+    duration_us: int
+    found: int
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EventName:
     """What an event is known by: issuer and subject of its sender's token, its id and time."""
 

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Literal
 
 import click
 
-from auditd_client import Entry
+from auditd_client import Entry, QueryOrder
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._entry_rows import CSV_COLUMNS, TABLE_COLUMNS, parse_columns, read_leaf, row
 from auditd_client.cli._entry_tokens import TOKEN_COLUMNS, is_invalid, token_values, verify_tokens_option, with_tokens
 from auditd_client.cli._errors import CommandError, ExitStatus
+from auditd_client.cli._explanation import write_explanation
 from auditd_client.cli._output import Writer, note, output_option
 from auditd_client.cli._progress import no_progress, progress
 from auditd_client.cli._settings import ConnectionSettings, connection_options
@@ -35,11 +35,12 @@ _BLOCK = 1_000
 )
 @click.option(
     "--order",
-    type=click.Choice(("asc", "desc")),
+    type=click.Choice(("asc", "desc", "time-asc", "time-desc")),
     default="desc",
     show_default=True,
-    help="Oldest first, or newest first.",
+    help="By index, or by the events' own times.",
 )
+@click.option("--explain", is_flag=True, help="Say how the entries are found, instead of printing them.")
 @click.option(
     "--no-index", is_flag=True, help="Read the evidence itself, past the index, which could hide entries; slow."
 )
@@ -55,7 +56,8 @@ _BLOCK = 1_000
 def command(
     filter_text: str,
     limit: int,
-    order: Literal["asc", "desc"],
+    order: QueryOrder,
+    explain: bool,
     no_index: bool,
     columns: tuple[str, ...] | None,
     verify_tokens: bool,
@@ -65,12 +67,19 @@ def command(
     """Print the entries that FILTER selects, the newest first; without it all.
 
     With `--output jsonl` an entry is one line: its leaf, the exact bytes that were hashed.
+    With `--explain` the first page is searched, and what narrowed the search is printed.
     With `--verify-tokens` the exit status is 1 if a token of an entry does not verify (INVALID).
 
     \b
     auditlog query 'action = "user.login" AND outcome = FAILURE'
     auditlog query 'actor.id = "ali*" AND recorded_at >= "2026-11-01T00:00:00Z"' --limit 0 --output jsonl
     """  # noqa: D301 - click wants the character
+    if explain:
+        with connect(settings, max_attempts=MAX_ATTEMPTS) as client:
+            write_explanation(
+                client.explain(filter_text, order=order, limit=limit or _BLOCK, no_index=no_index), output
+            )
+        return
     chosen = columns or (CSV_COLUMNS if output == "csv" else TABLE_COLUMNS)
     writer: Writer[Entry] = Writer(
         output,

@@ -26,6 +26,16 @@ class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_UNSPECIFIED: _ClassVar[Order]
     ORDER_NEWEST_FIRST: _ClassVar[Order]
     ORDER_OLDEST_FIRST: _ClassVar[Order]
+    ORDER_LATEST_EVENT_FIRST: _ClassVar[Order]
+    ORDER_EARLIEST_EVENT_FIRST: _ClassVar[Order]
+
+class NarrowedBy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NARROWED_BY_UNSPECIFIED: _ClassVar[NarrowedBy]
+    NARROWED_BY_RANGE: _ClassVar[NarrowedBy]
+    NARROWED_BY_FIELDS: _ClassVar[NarrowedBy]
+    NARROWED_BY_TEXT: _ClassVar[NarrowedBy]
+    NARROWED_BY_EVENT_TIME: _ClassVar[NarrowedBy]
 TOKEN_VERDICT_UNSPECIFIED: TokenVerdict
 VERIFIED: TokenVerdict
 NOT_YET_RECORDED: TokenVerdict
@@ -36,6 +46,13 @@ INVALID: TokenVerdict
 ORDER_UNSPECIFIED: Order
 ORDER_NEWEST_FIRST: Order
 ORDER_OLDEST_FIRST: Order
+ORDER_LATEST_EVENT_FIRST: Order
+ORDER_EARLIEST_EVENT_FIRST: Order
+NARROWED_BY_UNSPECIFIED: NarrowedBy
+NARROWED_BY_RANGE: NarrowedBy
+NARROWED_BY_FIELDS: NarrowedBy
+NARROWED_BY_TEXT: NarrowedBy
+NARROWED_BY_EVENT_TIME: NarrowedBy
 
 class AppendRequest(_message.Message):
     __slots__ = ("log", "events", "return_leaves", "include_proofs", "known_size")
@@ -108,7 +125,7 @@ class Entry(_message.Message):
     def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ..., caller_token: _Optional[_Union[TokenVerdict, str]] = ..., actor_token: _Optional[_Union[TokenVerdict, str]] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens")
+    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens", "explain")
     LOG_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +133,7 @@ class QueryRequest(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     NO_INDEX_FIELD_NUMBER: _ClassVar[int]
     VERIFY_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     log: str
     filter: str
     page_size: int
@@ -123,17 +141,42 @@ class QueryRequest(_message.Message):
     order: Order
     no_index: bool
     verify_tokens: bool
-    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ...) -> None: ...
+    explain: bool
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ..., explain: _Optional[bool] = ...) -> None: ...
+
+class Narrowing(_message.Message):
+    __slots__ = ("by", "detail")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    by: NarrowedBy
+    detail: str
+    def __init__(self, by: _Optional[_Union[NarrowedBy, str]] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("narrowings", "in_range", "examined", "uncovered", "duration_us")
+    NARROWINGS_FIELD_NUMBER: _ClassVar[int]
+    IN_RANGE_FIELD_NUMBER: _ClassVar[int]
+    EXAMINED_FIELD_NUMBER: _ClassVar[int]
+    UNCOVERED_FIELD_NUMBER: _ClassVar[int]
+    DURATION_US_FIELD_NUMBER: _ClassVar[int]
+    narrowings: _containers.RepeatedCompositeFieldContainer[Narrowing]
+    in_range: int
+    examined: int
+    uncovered: int
+    duration_us: int
+    def __init__(self, narrowings: _Optional[_Iterable[_Union[Narrowing, _Mapping]]] = ..., in_range: _Optional[int] = ..., examined: _Optional[int] = ..., uncovered: _Optional[int] = ..., duration_us: _Optional[int] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
-    __slots__ = ("entries", "next_page_token", "tree_size")
+    __slots__ = ("entries", "next_page_token", "tree_size", "explanation")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[Entry]
     next_page_token: str
     tree_size: int
-    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., tree_size: _Optional[int] = ...) -> None: ...
+    explanation: Explanation
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., tree_size: _Optional[int] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...
 
 class ProveRequest(_message.Message):
     __slots__ = ("log", "inclusion", "event_name", "consistency", "range", "entries", "leaf_hashes")

@@ -1,0 +1,127 @@
+"""Entries in the order of their event times, which is not that in which they were recorded."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Container, Iterator
+from contextlib import closing
+from typing import TypeAlias
+
+from auditd.query._chosen_tiles import ChosenTiles, times_within
+from auditd.query._grams import TILE_ENTRIES
+from auditd.query._leaf import parse_leaf
+from auditd.query._live import Matcher
+from auditd.query._narrow import Narrowing
+from auditd.query._readers import IndexSnapshot
+from auditd.query._source import Source
+from auditd.query._tiles import event_time_ns
+from auditd.query._tiles_file import TilesSnapshot
+
+# Event time in nanoseconds since 1970, and index; both negative where the latest comes first, so that the lesser of
+# two places always comes first.
+Place: TypeAlias = tuple[int, int]
+
+MAX_CANDIDATES = 50_000
+"""Entries of the index of fields that are looked up before their times are; with more, times come first."""
+
+
+def ordered(
+    tiles: TilesSnapshot,
+    fields: IndexSnapshot | None,
+    narrowing: Narrowing,
+    start: int,
+    end: int,
+    after: Place | None,
+    *,
+    latest_first: bool,
+) -> Iterator[Place | None]:
+    """Yield the place of every entry in `[start, end)` that a narrowing allows, in order, `after` a place.
+
+    Tiles come into memory as their times are reached, so it holds few of them where events were recorded about
+    when they happened. None is yielded now and then, so that the caller can stop.
+
+    Args:
+        tiles: the event times, which MUST cover `end`.
+        fields: the index of fields, which MUST cover `end`; None if it is not to be used.
+        narrowing: what selected entries fulfil.
+        start: the first index.
+        end: the index behind the last.
+        after: the place before the first one; None for all.
+        latest_first: whether the latest time comes first.
+
+    Raises:
+        IndexUnusableError: a file cannot be read.
+
+    """
+    among = _candidates(fields, narrowing, start, end)
+    chosen = ChosenTiles(tiles, narrowing)
+    sign = -1 if latest_first else 1
+    lowest, highest = times_within(narrowing.event_time)
+    waiting: list[tuple[int, int]] = []
+    for tile, earliest, latest in tiles.spans(start // TILE_ENTRIES, -(-end // TILE_ENTRIES)):
+        first, last = (-latest, -earliest) if latest_first else (earliest, latest)
+        past = after is not None and last < after[0]
+        if not past and latest >= lowest and earliest <= highest:
+            waiting.append((first, tile))
+    heapq.heapify(waiting)
+    places: list[Place] = []
+    while waiting or places:
+        while waiting and (not places or waiting[0][0] <= places[0][0]):
+            tile = heapq.heappop(waiting)[1]
+            if chosen.may_hold(tile):
+                first_index = tile * TILE_ENTRIES
+                for index, time_ns in enumerate(tiles.times(tile), first_index):
+                    place = (sign * time_ns, sign * index)
+                    if start <= index < end and (after is None or place > after) and _is_in(among, index):
+                        heapq.heappush(places, place)
+            yield None
+        if places:
+            yield heapq.heappop(places)
+
+
+def _is_in(among: Container[int] | None, index: int) -> bool:
+    return among is None or index in among
+
+
+def _candidates(fields: IndexSnapshot | None, narrowing: Narrowing, start: int, end: int) -> Container[int] | None:
+    if fields is None or narrowing.match is None:
+        return None
+    found: set[int] = set()
+    with closing(fields.rows(narrowing.match, start, end, newest_first=False)) as rows:
+        for row in rows:
+            found.add(row)
+            if len(found) > MAX_CANDIDATES:
+                return None
+    return found
+
+
+def first_places(
+    source: Source,
+    matcher: Matcher,
+    start: int,
+    end: int,
+    after: Place | None,
+    size: int,
+    *,
+    latest_first: bool,
+    stopped: Callable[[], bool],
+) -> tuple[list[Place], int] | None:
+    """Read the entries `[start, end)`; return the first `size` places of those selected, and how many were read.
+
+    None if it was stopped, for until all are read nobody knows which are first.
+    """
+    sign = -1 if latest_first else 1
+    kept: list[Place] = []
+    for low in range(start, end, TILE_ENTRIES):
+        high = min(end, low + TILE_ENTRIES)
+        for index, leaf in enumerate(source.leaves(low, high), low):
+            if not matcher.may_select(leaf):
+                continue
+            place = (sign * event_time_ns(leaf), sign * index)
+            if (after is None or place > after) and matcher.selects(parse_leaf(leaf)):
+                kept.append(place)
+        if len(kept) > 4 * size:
+            kept = heapq.nsmallest(size, kept)
+        if high < end and stopped():
+            return None
+    return heapq.nsmallest(size, kept), end - start

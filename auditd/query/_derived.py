@@ -1,0 +1,155 @@
+"""What is derived from a log: a file that a thread fills behind the commits and searches read."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import apsw
+
+from auditd.errors import AuditdError
+from auditd.query._derived_file import Form, UnfitError, close, create, open_writer
+from auditd.query._readers import Readers, Snapshot
+from auditd.query._source import Source
+
+_S = TypeVar("_S", bound=Snapshot)
+_logger = logging.getLogger(__name__)
+
+
+class Derived(ABC, Generic[_S]):
+    """Narrows searches of one log; never decides one, and can be deleted at any time.
+
+    Its thread, and no other, writes the file. A file that is missing, damaged, of another version or of other
+    evidence is built anew; until it covers an entry, searches read that entry from the evidence.
+
+    Args:
+        path: the file, made when it is missing.
+        source: the log.
+        form: what the file holds.
+        snapshot: how it is read.
+        retry_s: how long to wait, in seconds, when the file cannot be written or the evidence is damaged.
+
+    """
+
+    def __init__(self, path: Path, source: Source, form: Form, snapshot: type[_S], retry_s: float) -> None:
+        self._path = path
+        self._source = source
+        self._form = form
+        self._retry_s = retry_s
+        self._readers: Readers[_S] = Readers(path, snapshot)
+        # `_condition` guards every attribute below it.
+        self._condition = threading.Condition()
+        self._covered = 0
+        self._usable = False
+        self._distrusted = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"{path.stem} of {source.name}", daemon=True)
+
+    @property
+    def covered(self) -> int:
+        """How many entries, from the first on, the index covers."""
+        with self._condition:
+            return self._covered
+
+    @property
+    def lag(self) -> int:
+        """How many committed entries the index does not cover yet."""
+        return max(0, self._source.size - self.covered)
+
+    def wait_covered(self, size: int, timeout_s: float) -> bool:
+        """Wait until the index covers the first `size` entries; return whether it does."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._covered >= size, timeout_s)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[_S | None]:
+        """Give the index as it is now; None while it is unusable.
+
+        Whatever goes wrong in reading it is raised as `IndexUnusableError`, after which it is built anew.
+        """
+        with self._condition:
+            usable = self._usable
+        if not usable:
+            yield None
+            return
+        with self._readers.snapshot(self._distrust) as snapshot:
+            yield snapshot
+
+    def close(self) -> None:
+        """Stop the thread and close the file. What was offered and not yet written is read again later."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        self._thread.join()
+        self._readers.retire()
+
+    def _distrust(self) -> None:
+        with self._condition:
+            self._distrusted = True
+            self._usable = False
+            self._condition.notify_all()
+
+    def _run(self) -> None:
+        rebuild = False
+        while not self._closed(0):
+            try:
+                connection = self._open(rebuild=rebuild)
+                try:
+                    self._feed(connection)
+                finally:
+                    self._retire(connection)
+                rebuild = True
+            except (apsw.Error, OSError) as error:
+                _logger.warning("%s of %s: %s", self._path.stem, self._source.origin, error)
+                rebuild = isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.SQLError))
+                self._closed(self._retry_s)
+            except AuditdError as error:
+                # Searches meet the same evidence and report it; the index must only not hide it.
+                _logger.error("%s of %s: %s", self._path.stem, self._source.origin, error)
+                rebuild = False
+                self._closed(self._retry_s)
+
+    def _closed(self, timeout_s: float) -> bool:
+        with self._condition:
+            return self._condition.wait_for(lambda: self._closing, timeout_s)
+
+    def _open(self, *, rebuild: bool) -> apsw.Connection:
+        """Open the file, in a state fit for use."""
+        size = 0
+        try:
+            if rebuild:
+                raise UnfitError("could not be read")
+            connection, size = open_writer(self._path, self._form, self._source)
+        except UnfitError as reason:
+            _logger.info("%s of %s is built: %s", self._path.stem, self._source.origin, reason)
+            connection = create(self._path, self._form)
+        with self._condition:
+            self._covered = size
+            self._opened()
+            self._distrusted = False
+            self._usable = True
+            self._condition.notify_all()
+        return connection
+
+    def _retire(self, connection: apsw.Connection) -> None:
+        with self._condition:
+            self._usable = False
+            self._covered = 0
+        self._readers.retire()
+        close(connection)
+
+    @property
+    def _stopping(self) -> bool:
+        return self._closing or self._distrusted
+
+    @abstractmethod
+    def _feed(self, connection: apsw.Connection) -> None:
+        """Write what is not covered yet, and what comes, until this is closed or distrusted."""
+
+    def _opened(self) -> None:
+        """Take notice that the file was opened; `_condition` is held."""

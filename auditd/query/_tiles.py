@@ -1,0 +1,129 @@
+"""What is known of tiles: filled by a thread of its own, which reads what is recorded."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import apsw
+
+from auditd.filter import leaf_time, time_ns
+from auditd.query._derived import Derived
+from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES, sign_leaves
+from auditd.query._leaf import parse_leaf
+from auditd.query._source import Source
+from auditd.query._tiles_file import FORM, MAX_TIME_NS, TilesSnapshot, text_blocks, write_text, write_times
+
+_POLL_S = 0.5
+_TILES_PER_WRITE = 16
+_EVENT_TIME = b'"time":"'
+_EVENT = b',"event":'
+
+
+class Tiles(Derived[TilesSnapshot]):
+    """Event times of whole tiles, and the text of whole blocks of them; see `Derived`.
+
+    Entries after the last whole tile, or block, are read by those who search. While entries are being appended the
+    thread rests as long as it works, so that appends go before it.
+
+    Args:
+        path: the file, made when it is missing.
+        source: the log.
+        text: whether text is indexed as well.
+        retry_s: how long to wait, in seconds, when the file cannot be written or the evidence is damaged.
+
+    """
+
+    def __init__(self, path: Path, source: Source, *, text: bool = True, retry_s: float = 5.0) -> None:
+        super().__init__(path, source, FORM, TilesSnapshot, retry_s)
+        self._text = text
+        # Guarded by `_condition`.
+        self._text_covered = 0
+        self._thread.start()
+
+    @property
+    def text_covered(self) -> int:
+        """How many entries, from the first on, are covered by the index of text."""
+        with self._condition:
+            return self._text_covered
+
+    @property
+    def text_lag(self) -> int:
+        """How many committed entries the index of text does not cover; 0 where there is none."""
+        return max(0, self._source.size - self.text_covered) if self._text else 0
+
+    def wait_text_covered(self, size: int, timeout_s: float) -> bool:
+        """Wait until the text of the first `size` entries is covered; return whether it is."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._text_covered >= size, timeout_s)
+
+    def _feed(self, connection: apsw.Connection) -> None:
+        self._set_covered(self.covered, text_blocks(connection) * BLOCK_ENTRIES)
+        while not self._stopping_now():
+            size, started = self._source.size, time.monotonic()
+            if not self._feed_once(connection, size):
+                self._rest(_POLL_S)
+            elif self._source.size != size:
+                self._rest(time.monotonic() - started)
+
+    def _feed_once(self, connection: apsw.Connection, size: int) -> bool:
+        """Add some times, or else the text of a block; tell whether there was anything to add."""
+        covered, text_covered = self.covered, self.text_covered
+        tiles = min((size - covered) // TILE_ENTRIES, _TILES_PER_WRITE)
+        if tiles > 0:
+            end = covered + tiles * TILE_ENTRIES
+            times = [
+                [event_time_ns(leaf) for leaf in self._source.leaves(start, start + TILE_ENTRIES)]
+                for start in range(covered, end, TILE_ENTRIES)
+            ]
+            write_times(connection, covered // TILE_ENTRIES, times, self._source.root_at(end))
+            self._set_covered(end, text_covered)
+            return True
+        end = text_covered + BLOCK_ENTRIES
+        # Signatures are bound to the evidence by what `covered` records, so they never run ahead of it.
+        if not self._text or end > covered:
+            return False
+        leaves: list[bytes] = []
+        for start in range(text_covered, end, TILE_ENTRIES):
+            leaves += self._source.leaves(start, start + TILE_ENTRIES)
+            if self._stopping_now():
+                return True
+        write_text(connection, text_covered // BLOCK_ENTRIES, *sign_leaves(leaves))
+        self._set_covered(covered, end)
+        return True
+
+    def _set_covered(self, covered: int, text_covered: int) -> None:
+        with self._condition:
+            self._covered, self._text_covered = covered, text_covered
+            self._condition.notify_all()
+
+    def _stopping_now(self) -> bool:
+        with self._condition:
+            return self._stopping
+
+    def _rest(self, timeout_s: float) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopping, timeout_s)
+
+
+def event_time_ns(leaf: bytes) -> int:
+    """Return a leaf's event time in nanoseconds since 1970, the nearest one that 63 bits hold."""
+    start = leaf.find(_EVENT_TIME, leaf.find(_EVENT)) + len(_EVENT_TIME)
+    end = leaf.find(b'"', start)
+    text = leaf[start:end]
+    if leaf.startswith(b"{", leaf.find(_EVENT) + len(_EVENT)) and text.endswith(b"Z") and text.isascii():
+        seconds_ns = _seconds_ns(text[:19])
+        digits = text[20:-1]
+        if seconds_ns is not None and (not digits or digits.isdigit()):
+            return min(seconds_ns + int(digits.ljust(9, b"0") or 0), MAX_TIME_NS)
+    canonical = leaf_time(parse_leaf(leaf)["event"].get("time"))
+    return 0 if canonical is None else max(0, min(time_ns(canonical), MAX_TIME_NS))
+
+
+@lru_cache(maxsize=65_536)
+def _seconds_ns(text: bytes) -> int | None:
+    try:
+        return time_ns(text.decode("ascii"))
+    except ValueError:
+        return None

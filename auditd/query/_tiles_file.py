@@ -1,0 +1,126 @@
+"""The file of what is known of tiles, 256 entries each: event times, and which text cannot be in them."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import cast
+
+import apsw
+
+from auditd.query._derived_file import Form, record_covered
+from auditd.query._grams import BLOCK_TILES, MAX_BITS, MIN_BITS, TILE_ENTRIES, bucket_of
+from auditd.query._readers import IndexUnusableError, Snapshot
+from auditd.query._text_need import TextNeed, grams_in, tiles_of
+
+# Any change of tables, grams or hashes is another version: the file is then built anew.
+VERSION = 1
+ALL_TILES = (1 << BLOCK_TILES) - 1
+MAX_TIME_NS = 2**63 - 1
+_CHUNK_PLACES = 1_024  # with two bytes a place a row fits a page
+_CHUNKS = (1 << MAX_BITS) // _CHUNK_PLACES
+
+FORM = Form(
+    """
+    CREATE TABLE tiles(tile INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL) STRICT;
+    CREATE TABLE times(tile INTEGER PRIMARY KEY, times BLOB NOT NULL) STRICT;
+    CREATE TABLE texts(block INTEGER PRIMARY KEY, bits INTEGER NOT NULL) STRICT;
+    CREATE TABLE places(id INTEGER PRIMARY KEY, places BLOB NOT NULL) STRICT;
+    """,
+    VERSION,
+    "SELECT (SELECT max(tile) FROM tiles), (SELECT max(tile) FROM times), (SELECT max(id) FROM places)",
+)
+
+
+def text_blocks(connection: apsw.Connection) -> int:
+    """Return how many blocks, from the first on, have signatures."""
+    return cast("int", connection.execute("SELECT coalesce(max(block) + 1, 0) FROM texts").get)
+
+
+def write_times(connection: apsw.Connection, tile: int, times: Sequence[Sequence[int]], root: bytes) -> None:
+    """Add the event times, in nanoseconds, of the tiles from `tile` on, and record what is then covered."""
+    with connection:
+        for number, of_tile in enumerate(times, tile):
+            connection.execute("INSERT INTO tiles VALUES (?, ?, ?)", (number, min(of_tile), max(of_tile)))
+            connection.execute("INSERT INTO times VALUES (?, ?)", (number, _packed(of_tile)))
+        record_covered(connection, (tile + len(times)) * TILE_ENTRIES, root)
+
+
+def write_text(connection: apsw.Connection, block: int, bits: int, places: bytes) -> None:
+    """Add the signature of a block, which must be the next one."""
+    length = 2 * _CHUNK_PLACES
+    with connection:
+        connection.execute("INSERT INTO texts VALUES (?, ?)", (block, bits))
+        for chunk in range(len(places) // length):
+            row = block * _CHUNKS + chunk, places[chunk * length : (chunk + 1) * length]
+            connection.execute("INSERT INTO places VALUES (?, ?)", row)
+
+
+def _packed(times: Sequence[int]) -> bytes:
+    packed = array("q", times)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+class TilesSnapshot(Snapshot):
+    """What is known of tiles, as one reader sees it."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+        self.text_size = min(self._integer("SELECT coalesce(max(block) + 1, 0) FROM texts"), 2**40) * (
+            BLOCK_TILES * TILE_ENTRIES
+        )
+
+    def spans(self, first: int, last: int) -> list[tuple[int, int, int]]:
+        """Return (tile, earliest, latest event time in nanoseconds) of the tiles `[first, last)`."""
+        sql = "SELECT tile, earliest, latest FROM tiles WHERE tile >= ? AND tile < ? ORDER BY tile"
+        rows = cast("list[tuple[int, int, int]]", self._rows(sql, (first, last)))
+        if len(rows) != max(0, last - first):
+            raise IndexUnusableError(f"{len(rows)} tiles in [{first}, {last})")
+        return rows
+
+    def times(self, tile: int) -> Sequence[int]:
+        """Return the event times of a tile's entries, in nanoseconds."""
+        rows = self._rows("SELECT times FROM times WHERE tile = ?", (tile,))
+        times = array("q")
+        if len(rows) != 1 or len(cast("bytes", rows[0][0])) != TILE_ENTRIES * times.itemsize:
+            raise IndexUnusableError(f"no times of tile {tile}")
+        times.frombytes(cast("bytes", rows[0][0]))
+        if sys.byteorder == "big":
+            times.byteswap()
+        return times
+
+    def tiles_with(self, block: int, need: TextNeed) -> int:
+        """Return the tiles of a block, each a bit, that may hold what is needed."""
+        bits = self._integer("SELECT bits FROM texts WHERE block = ?", (block,))
+        if not MIN_BITS <= bits <= MAX_BITS:
+            raise IndexUnusableError(f"a signature of {bits} bits")
+        places = {gram: bucket_of(gram, bits) for gram in grams_in(need)}
+        chunks = {place // _CHUNK_PLACES for place in places.values()}
+        ids = ",".join(str(block * _CHUNKS + chunk) for chunk in sorted(chunks))
+        found = dict(
+            cast("list[tuple[int, bytes]]", self._rows(f"SELECT id, places FROM places WHERE id IN ({ids})"))  # noqa: S608
+        )
+
+        def tiles_of_gram(gram: bytes) -> int:
+            chunk, at = divmod(places[gram], _CHUNK_PLACES)
+            row = found.get(block * _CHUNKS + chunk, b"")
+            if len(row) != 2 * _CHUNK_PLACES:
+                raise IndexUnusableError(f"no signature of block {block}")
+            return int.from_bytes(row[2 * at : 2 * at + 2], "little")
+
+        return tiles_of(need, tiles_of_gram) & ALL_TILES
+
+    def _integer(self, sql: str, values: tuple[int, ...] = ()) -> int:
+        rows = self._rows(sql, values)
+        if len(rows) != 1 or not isinstance(rows[0][0], int):
+            raise IndexUnusableError("a number is missing")
+        return rows[0][0]
+
+    def _rows(self, sql: str, values: tuple[int, ...] = ()) -> list[tuple[object, ...]]:
+        try:
+            return cast("list[tuple[object, ...]]", self._connection.execute(sql, values).fetchall())
+        except apsw.Error as error:
+            raise IndexUnusableError(str(error)) from error
