@@ -62,7 +62,13 @@ def _members(schema, node, prefix):
         path = "" if name == "event" else f"{prefix}{name}"
         if path:
             yield path
-        for option in (value, *value.get("anyOf", ())):
-            kind = option.get("items", option).get("$ref", "").rpartition("/")[2]
+        for kind in _kinds(value):
             if kind in {"caller", "event", "actor", "resource", "origin", "producer"}:
                 yield from _members(schema, schema["$defs"][kind], path and f"{path}.")
+
+
+def _kinds(value):
+    for option in (value, *value.get("anyOf", ())):
+        yield option.get("$ref", "").rpartition("/")[2]
+        if "items" in option:
+            yield from _kinds(option["items"])
