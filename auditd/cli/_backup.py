@@ -1,4 +1,4 @@
-"""`auditlog backup`: copies of a server folder, made and verified."""
+"""`auditlog backup`: copies of a server folder: made, verified, restored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _BackupGroup(click.Group):
 
 @click.group("backup", cls=_BackupGroup, no_args_is_help=True)
 def backup() -> None:
-    """Copy a server folder while it is served or not, and verify copies.
+    """Copy a server folder while it is served or not, verify copies and restore them.
 
     `auditlog backup DIR DEST` is short for `auditlog backup make DIR DEST`.
     """
@@ -77,3 +77,23 @@ def verify(path: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], output
         print_report(report)
     if not report.is_sound:
         raise CommandError("the backup is damaged", status=ExitStatus.NO)
+
+
+@backup.command("restore")
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@KEYS
+def restore(path: Path, folder: Path, vkeys: tuple[str, ...]) -> None:
+    """Make the new server folder DIR from the backup PATH, which is verified first.
+
+    Its logs can be read, but nothing is recorded in them until `auditlog log resume` has proven that nothing is
+    missing.
+    """
+    from auditd.server import restore_backup
+
+    with folder_errors(), Bars() as bars:
+        manifest = restore_backup(path, folder, vkeys, bars.update)
+    for name, log in manifest.logs.items():
+        click.echo(shown(f"{name}: {log.entries:,} entries, as of {manifest.made_at}"))
+    keys = "" if manifest.with_keys else "put its keys back, then "
+    click.echo(shown(f"{folder}: read-only; {keys}run: auditlog log resume {folder} --against NEWEST_KNOWN_CHECKPOINT"))

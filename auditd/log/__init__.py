@@ -4,6 +4,7 @@ from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed2
 from auditd.log._log import Log, LogSettings
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan, Part
+from auditd.log._restored import mark_restored, restored_from, unmark_restored
 from auditd.log._snapshot import Snapshot, are_of_one_moment, snapshot
 from auditd.log._store import Credential, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
@@ -28,8 +29,11 @@ __all__ = [
     "are_of_one_moment",
     "create_key_file",
     "load_signer",
+    "mark_restored",
+    "restored_from",
     "sign_peers",
     "snapshot",
+    "unmark_restored",
     "verify_ed25519",
     "write_private_file",
 ]

@@ -29,6 +29,7 @@ from auditd.log._lock import FolderLock
 from auditd.log._peers import Peer, require_peers
 from auditd.log._pending import PendingSignatures
 from auditd.log._release import SignatureReleaser
+from auditd.log._restored import restored_from
 from auditd.log._store import EvidenceStore, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._training import DictionaryTrainer
@@ -111,6 +112,7 @@ class Log:
 
     def _open(self, folder: Path, signer: LogSigner, settings: LogSettings, opened: ExitStack) -> None:
         opened.callback(FolderLock(folder / "lock").release)
+        self._restored_from = restored_from(folder)
         self._store = EvidenceStore(folder / "evidence.db")
         opened.callback(self._store.close)
         head = HeadFile(folder / "head", signer.verifier_key)
@@ -151,13 +153,30 @@ class Log:
             _sync_folder(made)
 
     def start(self) -> None:
-        """Begin to record."""
+        """Begin to record; a restored log does not, it can be read alone."""
+        if self._restored_from is not None:
+            return
         self._writer.start()
         self._housekeeper.start()
 
     def close(self) -> None:
         """Record what is queued, store the last checkpoint and close every file; a second call does nothing."""
         self._files.close()
+
+    def resume(self) -> None:
+        """Let a restored log go on, which MUST have been proven to lack nothing; before `start`."""
+        self._restored_from = None
+
+    def require_resumed(self) -> None:
+        """Raise PreconditionError if this log was restored, and not resumed: another history might begin here."""
+        if self._restored_from is not None:
+            raise PreconditionError(
+                "LOG_RESTORED",
+                f"log {self.name!r} was restored from a backup of {self._restored_from} and ends after"
+                f" {self.size} entries. Nothing is recorded until it is proven that none is missing: stop the server,"
+                " run auditlog log resume DIR --against NEWEST_KNOWN_CHECKPOINT",
+                {"log": self.name, "tree_size": str(self.size)},
+            )
 
     @property
     def tree_head(self) -> TreeHead:
@@ -170,7 +189,11 @@ class Log:
         return self._writer.tree_head.size
 
     def submit(self, submission: Submission) -> None:
-        """Queue a submission for the writer; raise ExhaustedError if there is no room, UnavailableError once closed."""
+        """Queue a submission for the writer.
+
+        Raises ExhaustedError if there is no room, UnavailableError once closed, PreconditionError where restored.
+        """
+        self.require_resumed()
         self._writer.submit(submission)
 
     def record(self, submission: Submission) -> Recorded:

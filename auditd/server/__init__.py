@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from auditd._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
-    from auditd.server._backup import make_backup, verify_backup
+    from auditd.server._backup import make_backup, restore_backup, verify_backup
     from auditd.server._check import FolderReport, check_folder
     from auditd.server._config import Config, load_config
     from auditd.server._config_check import Checked, check_config
     from auditd.server._folder import LOG_NAMES, Made, make_folder
     from auditd.server._local_issuer import local_issuer
+    from auditd.server._resume import Resumed, resume_logs
     from auditd.server._serve import serve
 
 __all__ = [
@@ -19,12 +20,15 @@ __all__ = [
     "Config",
     "FolderReport",
     "Made",
+    "Resumed",
     "check_config",
     "check_folder",
     "load_config",
     "local_issuer",
     "make_backup",
     "make_folder",
+    "restore_backup",
+    "resume_logs",
     "serve",
     "verify_backup",
 ]
@@ -33,7 +37,10 @@ __getattr__ = _lazy(
     __name__,
     {
         "make_backup": "_backup",
+        "restore_backup": "_backup",
         "verify_backup": "_backup",
+        "Resumed": "_resume",
+        "resume_logs": "_resume",
         "FolderReport": "_check",
         "check_folder": "_check",
         "Config": "_config",

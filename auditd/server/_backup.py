@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auditd.errors import DamagedError, FolderError, UnavailableError
-from auditd.log import Snapshot, are_of_one_moment, load_signer, snapshot, write_private_file
+from auditd.log import Snapshot, are_of_one_moment, load_signer, mark_restored, snapshot, write_private_file
 from auditd.log.check import Finding, evidence_reader
 from auditd.note import NoteError, VerifierKey
 from auditd.server._check import FolderReport, check_folder
@@ -22,6 +22,7 @@ from auditd.server._manifest import (
     LogInBackup,
     Manifest,
     compare_files,
+    copy_file,
     describe_files,
     sync,
     sync_all,
@@ -76,6 +77,34 @@ def verify_backup(
     return manifest, report
 
 
+def restore_backup(backup: Path, folder: Path, vkeys: Iterable[str], progress: Progress) -> Manifest:
+    """Make the new server folder `folder` from a backup, once that is verified; its logs can then only be read.
+
+    Nothing is recorded in a log until `resume_logs`. Whatever goes wrong leaves nothing behind. Raises FolderError
+    where `folder` exists or cannot be written, DamagedError where the backup is not sound.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise FolderError("BACKUP_EXISTS", f"{folder} exists; a backup is restored to a new folder")
+    manifest, report = verify_backup(backup, vkeys, {}, progress)
+    if not report.is_sound:
+        raise DamagedError(
+            "EVIDENCE_UNSOUND", f"{backup} is damaged, nothing was restored: run 'auditlog backup verify {backup}'"
+        )
+    try:
+        with _whole_folder(folder) as restored:
+            for number, (name, told) in enumerate(sorted(manifest.files.items()), 1):
+                copy_file(backup / name, restored / name, told)
+                progress("restoring files", number, len(manifest.files))
+            for name in manifest.logs:
+                mark_restored(restored / "logs" / name, manifest.made_at)
+            sync_all(restored)
+    except OSError as error:
+        raise FolderError(
+            "BACKUP_UNWRITABLE", f"{error.filename or folder}: {error.strerror}; nothing was restored"
+        ) from error
+    return manifest
+
+
 def _contradictions(manifest: Manifest, config: Config, report: FolderReport) -> Iterator[Finding]:
     """Yield where the manifest says something else of the logs than they are, the checkpoints above all."""
     found = {log.name: log for log in report.logs}
@@ -97,6 +126,9 @@ def _fill(config: Config, folder: Path, *, with_keys: bool, progress: Progress) 
         for name, held in taken.items():
             held.copy_to(folder / "logs" / name, lambda done, total, name=name: progress(f"{name}: pages", done, total))  # type: ignore[misc]
         logs = {name: _describe(held) for name, held in taken.items()}
+    for name in logs:
+        # So that a copy of the backup made by other means cannot be taken for the log itself.
+        mark_restored(folder / "logs" / name, made_at)
     _copy_settings(config, folder)
     if with_keys:
         _copy_keys(config.keys, folder / "keys")

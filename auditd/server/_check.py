@@ -49,7 +49,7 @@ def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str
     report = FolderReport()
     given = {key.name: key for key in map(_parse_key, vkeys)}
     known = {name: _key_of(config, name, given, report) for name in log_names(config)}
-    claims = _by_origin(against, known)
+    claims = claims_by_origin(against, known)
     peers = _peers(config, known, report)
     announced = _Announced()
     for name, key in sorted(known.items(), key=lambda item: item[0] != "control"):
@@ -96,7 +96,8 @@ def _parse_key(vkey: str) -> VerifierKey:
         raise InvalidRequestError("BAD_KEY", f"--key: {error.message}") from error
 
 
-def _by_origin(against: Mapping[str, str], keys: Mapping[str, VerifierKey]) -> dict[str, list[Checkpoint]]:
+def claims_by_origin(against: Mapping[str, str], keys: Mapping[str, VerifierKey]) -> dict[str, list[Checkpoint]]:
+    """Return the checkpoints of signed notes, by the origin of the log that they are of; raise InvalidRequestError."""
     origins = {key.name for key in keys.values()}
     claims: dict[str, list[Checkpoint]] = {}
     for name, note in against.items():

@@ -58,7 +58,13 @@ class Logs:
         return frozenset(self._recorded.certificates)
 
     def start(self) -> None:
-        """Begin to record, the configuration first; return when that is durable."""
+        """Begin to record, the configuration first; return when that is durable.
+
+        Raises PreconditionError where `control` or `access` was restored and not resumed, for without them no start,
+        no read and no refusal can be recorded.
+        """
+        for name in sorted(SYSTEM_LOGS):
+            self._by_name[name].require_resumed()
         for log in self._by_name.values():
             log.start()
         control = self._by_name["control"]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from auditd.errors import FolderError
+from auditd.errors import DamagedError, FolderError
 from auditd.log.check import Finding
 from auditd.note import VerifierKey
 
@@ -18,6 +18,7 @@ MANIFEST_NAME = "manifest.json"
 FORMAT = "auditd-backup/1"
 _MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +126,21 @@ def compare_files(manifest: Manifest, backup: Path, progress: Callable[[int, int
     return findings
 
 
+def copy_file(original: Path, copy: Path, told: FileInBackup) -> None:
+    """Copy a file of a backup, for its owner alone; raise DamagedError if it is not what the manifest told."""
+    copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest = hashlib.sha256()
+    with original.open("rb") as source, os.fdopen(os.open(copy, _NEW, 0o600), "wb") as target:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            target.write(chunk)
+    if digest.hexdigest() != told.sha256:
+        raise DamagedError("EVIDENCE_UNSOUND", f"{original} was changed meanwhile, nothing was restored")
+
+
 def sync_all(folder: Path) -> None:
     """Make every file below `folder`, and every name, durable."""
-    for path in [
-        *_files(folder),
-        folder / MANIFEST_NAME,
-        *(item for item in folder.rglob("*") if item.is_dir()),
-        folder,
-    ]:
+    for path in [*folder.rglob("*"), folder]:
         sync(path)
 
 

@@ -44,7 +44,8 @@ SERVER_COMMANDS: Mapping[str, str] = {
     "init": "Make a server folder.",
     "serve": "Run a server.",
     "check": "Re-hash and verify all evidence of a server folder.",
-    "backup": "Copy a server folder, served or not; verify copies.",
+    "backup": "Copy a server folder, served or not; verify copies, restore them.",
+    "log": "Let a restored log go on.",
 }
 
 

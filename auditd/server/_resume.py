@@ -1,0 +1,111 @@
+"""Letting restored logs go on, once it is proven that nothing is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from auditd.errors import DamagedError, FolderError
+from auditd.log import Answers, Log, restored_from, unmark_restored
+from auditd.note import Checkpoint, VerifierKey
+from auditd.server._check import claims_by_origin
+from auditd.server._config import Config
+from auditd.server._logs import Logs, log_names
+from auditd.server._own_events import OwnEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A log that goes on: it has `entries`, and everything up to `proven_size` is what was signed for."""
+
+    name: str
+    entries: int
+    proven_size: int
+
+
+def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
+    """Let the restored logs go on that these signed notes of others, by name, speak for; recorded in `control`.
+
+    Raises FolderError where a server has the folder, none was restored, or `control` itself is not spoken for;
+    DamagedError where a log ends before a checkpoint or contradicts it; InvalidRequestError as `check_folder` does.
+    """
+    marks = {name: made_at for name in log_names(config) if (made_at := restored_from(config.log_folder(name)))}
+    if not marks:
+        raise FolderError("NOT_RESTORED", f"{config.folder}: no log of it waits to be resumed")
+    logs = Logs(config, _deliver, lambda _name: None)
+    try:
+        keys = {name: VerifierKey.parse(log.verifier_key) for name, log in logs.by_name.items()}
+        claims = claims_by_origin(against, keys)
+        for log in logs.by_name.values():
+            _require_whole(log, claims.get(log.origin, ()))
+        proven = [logs.by_name[name] for name in marks if logs.by_name[name].origin in claims]
+        _require_recordable(logs.by_name["control"], proven, marks)
+        resumed = [Resumed(log.name, log.size, max(claim.size for claim in claims[log.origin])) for log in proven]
+        _record(config, logs.by_name["control"], proven, claims, marks)
+    finally:
+        logs.close()
+    # Only now: if this ends before, the proof is asked for again.
+    for one in resumed:
+        unmark_restored(config.log_folder(one.name))
+    return resumed
+
+
+def _require_whole(log: Log, claims: Sequence[Checkpoint]) -> None:
+    """Hold a log against what others say was signed for; raise DamagedError."""
+    for claim in sorted(claims, key=lambda claim: claim.size):
+        facts = {"log": log.name, "size": str(log.size), "signed_size": str(claim.size)}
+        if claim.size > log.size:
+            raise DamagedError(
+                "RESTORED_SHORT",
+                f"log {log.name} cannot go on: it ends after {log.size} entries, {claim.size} were signed for; entries"
+                f" {log.size} to {claim.size - 1} are missing. Restore a newer backup",
+                facts,
+            )
+        if log.root_at(claim.size) != claim.root:
+            raise DamagedError(
+                "RESTORED_OTHER_HISTORY",
+                f"log {log.name} cannot go on: its first {claim.size} entries are not those that were signed for."
+                " Keep both, they are evidence",
+                facts,
+            )
+
+
+def _require_recordable(control: Log, proven: Sequence[Log], marks: Mapping[str, str]) -> None:
+    if not proven:
+        raise FolderError(
+            "NOT_PROVEN", f"none of these checkpoints is of a restored log; restored were: {', '.join(sorted(marks))}"
+        )
+    if control.name in marks and control not in proven:
+        raise FolderError(
+            "NOT_PROVEN",
+            f"the log {control.name!r}, in which this is recorded, was restored as well;"
+            f" give the newest checkpoint known of {control.origin}, too",
+        )
+
+
+def _record(
+    config: Config,
+    control: Log,
+    proven: Sequence[Log],
+    claims: Mapping[str, Sequence[Checkpoint]],
+    marks: Mapping[str, str],
+) -> None:
+    own_events = OwnEvents(config.origin)
+    facts = [
+        {
+            "log": log.name,
+            "entries": log.size,
+            "backup_made_at": marks[log.name],
+            "against": [{"size": claim.size, "root": claim.root.hex()} for claim in claims[log.origin]],
+        }
+        for log in proven
+    ]
+    control.resume()
+    control.start()
+    for attributes in facts:
+        control.record(own_events.by_server("log.resume", attributes))
+
+
+def _deliver(answers: Answers) -> None:
+    for submission, outcome in answers:
+        submission.done(outcome)
