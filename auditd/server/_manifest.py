@@ -155,6 +155,9 @@ def sync(path: Path) -> None:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
+        # What a check works in; one that is under way, or was killed, takes nothing from what the backup holds.
+        if path.relative_to(folder).as_posix().startswith("logs/.check-"):
+            continue
         if path.is_symlink():
             raise FolderError("NOT_A_BACKUP", f"{path} is a symbolic link, which no backup has")
         if path.is_file() and path != folder / MANIFEST_NAME:

@@ -178,6 +178,13 @@ def test_missing_and_added_files_are_named(auditlog, backup):
     assert found == {("FILE_MISSING", "logs/access/head"), ("FILE_UNKNOWN", "logs/main/evidence.db-wal")}
 
 
+def test_what_a_killed_check_left_is_no_part_of_a_backup(auditlog, backup):
+    left = backup / "logs/.check-killed"
+    left.mkdir()
+    (left / "evidence.db").hardlink_to(backup / "logs/main/evidence.db")
+    assert auditlog("backup", "verify", str(backup)).returncode == 0
+
+
 def test_an_edited_entry_is_found_even_with_a_manifest_that_fits(auditlog, backup):
     db = unprotected(backup / "logs/main/evidence.db")
     with db:
