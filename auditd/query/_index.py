@@ -17,8 +17,8 @@ from auditd.query._readers import IndexSnapshot
 from auditd.query._source import Source
 from auditd.query._terms import terms_of
 
-_MAX_WAITING = 50_000
-_BATCH = 5_000
+_MAX_WAITING = 100_000
+_BATCH = 20_000
 _GATHER_S = 0.25
 _LEAVES_PER_READ = 256
 

@@ -17,6 +17,8 @@ from auditd.query._tiles_file import FORM, MAX_TIME_NS, TilesSnapshot, text_bloc
 
 _POLL_S = 0.5
 _TILES_PER_WRITE = 16
+_REST = 4.0
+"""How long the thread rests while entries are being appended, in times of what it worked."""
 _EVENT_TIME = b'"time":"'
 _EVENT = b',"event":'
 
@@ -25,7 +27,7 @@ class Tiles(Derived[TilesSnapshot]):
     """Event times of whole tiles, and the text of whole blocks of them; see `Derived`.
 
     Entries after the last whole tile, or block, are read by those who search. While entries are being appended the
-    thread rests as long as it works, so that appends go before it.
+    thread rests for longer than it works, so that appends go before it.
 
     Args:
         path: the file, made when it is missing.
@@ -65,7 +67,7 @@ class Tiles(Derived[TilesSnapshot]):
             if not self._feed_once(connection, size):
                 self._rest(_POLL_S)
             elif self._source.size != size:
-                self._rest(time.monotonic() - started)
+                self._rest(_REST * (time.monotonic() - started))
 
     def _feed_once(self, connection: apsw.Connection, size: int) -> bool:
         """Add some times, or else the text of a block; tell whether there was anything to add."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +30,7 @@ from auditd.server._issuers import Issuers
 from auditd.server._listening import listen_on, require_safe
 from auditd.server._local_issuer import local_issuer
 from auditd.server._logs import Logs
+from auditd.server._memory import calm_the_collector, trim
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
@@ -142,12 +142,12 @@ async def _run(
     checks = _add_health_and_reflection(server)
     addresses = listen_on(server, config, listen)
     stop = _stop_event()
-    background = [asyncio.create_task(access.run()), asyncio.create_task(tailer.watch())]
+    background = [asyncio.create_task(work) for work in (access.run(), tailer.watch(), trim())]
     await server.start()
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     for name in (SERVICE, ADMIN_SERVICE):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
-    _calm_the_collector()
+    calm_the_collector()
     ready(addresses)
     try:
         await stop.wait()
@@ -234,10 +234,3 @@ def _stop_event() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def _calm_the_collector() -> None:
-    """What is alive now stays; batches make many objects and no cycles, so collect seldom."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 100)
