@@ -71,7 +71,11 @@ def read_table(
     problem = f"is no setting; known are {', '.join(sorted(known))}"
     found += [Violation(where + name, problem) for name in source if name not in known]
     values = _read_fields(kind, source, where, base, found)
-    absent = {item.name: item.default for item in fields(kind) if item.name not in source}  # type: ignore[arg-type]  # a dataclass
+    absent = {
+        item.name: item.default
+        for item in fields(kind)  # type: ignore[arg-type]  # a dataclass
+        if item.name not in source and item.default is not MISSING
+    }
     _add_together(kind, absent | values, where, found)
     return None if len(found) > before else kind(**values, **more)
 

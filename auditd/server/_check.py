@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +54,8 @@ def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str
     claims = claims_by_origin(against, known)
     peers = _peers(config, known, report)
     announced = _Announced()
-    for name, key in sorted(known.items(), key=lambda item: item[0] != "control"):
+    # `control` comes last: beside a running server it must not be older than what the others have used.
+    for name, key in sorted(known.items(), key=lambda item: item[0] == "control"):
         named = [(size, root, by) for origin, size, root, by in peers if origin == key.name]
         outcome = check_log(
             name,
@@ -66,8 +69,9 @@ def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str
         )
         report.logs.append(outcome)
         _compare_with_peers(outcome, named, report)
-        if name != "control":
-            _compare_with_control(outcome, announced, report)
+    report.logs.sort(key=lambda outcome: outcome.name != "control")
+    for outcome in report.logs:
+        _compare_with_control(outcome, announced, report)
     _say_what_remains(report, claims)
     return report
 
@@ -143,6 +147,13 @@ def _compare_with_peers(outcome: LogReport, named: Iterable[tuple[int, bytes, st
 
 
 def _compare_with_control(outcome: LogReport, announced: _Announced, report: FolderReport) -> None:
+    for certificate, index in outcome.certificates.items():
+        if certificate not in announced.certificates:
+            where = f"log {outcome.name}, entry {index}"
+            what = f"{certificate.hex()[:16]}…: control does not hold the caller's certificate"
+            report.findings.append(Finding("CERTIFICATE_UNKNOWN", where, what))
+    if outcome.name == "control":
+        return
     for digest in sorted(outcome.dictionaries - announced.dictionaries):
         report.findings.append(
             Finding("DICTIONARY_UNKNOWN", f"log {outcome.name}", f"{digest}: control does not name it")
@@ -177,6 +188,7 @@ class _Announced:
     def __init__(self) -> None:
         self.dictionaries: set[str] = set()
         self.issuer_keys: set[str] = set()
+        self.certificates: set[bytes] = set()
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take in one entry of `control`."""
@@ -185,3 +197,5 @@ class _Announced:
             self.dictionaries.add(event["attributes"]["sha256"])
         elif event["action"] == "issuer_key.add":
             self.issuer_keys.add(event["attributes"]["thumbprint"])
+        elif event["action"] == "certificate.add":
+            self.certificates.add(hashlib.sha256(base64.b64decode(event["attributes"]["certificate"])).digest())

@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 
 from auditd.identity._strict import encode_base64url
 from auditd_proto.v1 import audit_log_service_pb2 as pb
+from tests.providers import until
 
 ISSUER = "https://users.example.com"
 AUDIENCE = "https://app.example.com"
@@ -324,6 +325,22 @@ def test_old_tokens_are_verified_again_by_their_recorded_keys(recorder, provider
     assert users_server.cli("verify", str(exported), "--jwks", str(jwks), env=offline).returncode == 1
     checked = users_server.check()
     assert (checked.returncode, "[CLAIMS_DROPPED]" in checked.stdout) == (0, True), checked.stdout
+
+
+def test_no_signature_is_lost_or_repeated_by_kills_while_they_move(recorder, provider, users_server):
+    then = time.time() - 3_600
+    index = []
+    for _ in range(4):
+        for _ in range(25):  # those that expired long ago are due at once
+            token = provider.token(now=then)
+            index.append(recorder.append(recorder.event(token, at=then)).receipts[0].index)
+        users_server.kill()
+        users_server.start()
+        recorder.stub = users_server.stub()
+    until(lambda: recorder.append(recorder.event()) and recorder.verdicts(index[-1])[1] == "VERIFIED")
+    assert {recorder.verdicts(one)[1] for one in index} == {"VERIFIED"}
+    checked = users_server.check()
+    assert (checked.returncode, "SIGNATURE_LOST" in checked.stdout) == (0, False), checked.stdout
 
 
 def test_dropped_claims_are_in_no_file_of_the_server(recorder, provider, users_server):

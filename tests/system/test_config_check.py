@@ -35,6 +35,11 @@ def test_new_folder_has_no_mistakes(folder, auditlog):
     assert (done.returncode, done.stdout) == (0, f"{folder}/auditd.toml: no mistakes\n")
 
 
+def test_an_issuer_without_a_name_is_a_mistake_even_with_discovery(checked):
+    status, said = checked(HEAD + "[[issuers]]\ndiscovery = true\n")
+    assert (status, said) == (2, ["3: issuers[0].issuer: is missing"])
+
+
 def test_files_that_are_named_are_read_and_each_fault_has_its_line(folder, checked, tmp_path):
     provider = Provider("")
     private = provider.jwks("a")[:-3] + b', "d": "c2VjcmV0"}]}'

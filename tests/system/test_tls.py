@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
 import socket
 import ssl
 from datetime import timedelta
@@ -409,6 +410,37 @@ def test_check_finds_entries_of_certificate_callers_sound(server, pki):
         client.append([EVENT])
     done = server.check()
     assert (done.returncode, "CREDENTIAL" in done.stdout) == (0, False), done.stdout
+
+
+def test_check_finds_a_caller_whose_certificate_control_does_not_hold(make_server, pki):
+    server = make_server(start=False)
+    with (server.folder / "auditd.toml").open("a") as config:
+        config.write(
+            f"""
+[tls]
+certificate = "{pki["server"].certificate_file}"
+key = "{pki["server"].key_file}"
+client_ca = "{pki["ca"].certificate_file}"
+
+[[certificates]]
+subject = "alice"
+roles = ["writer"]
+distinguished_name = "CN=alice"
+"""
+        )
+    server.start()
+    server.stop()
+    control, before = server.folder / "logs" / "control", server.folder / "before"
+    shutil.copytree(control, before)
+    server.start()
+    with connect(server, pki, "alice") as client:
+        client.append([EVENT])
+    server.stop()
+    assert server.check().returncode == 0
+    shutil.rmtree(control)
+    before.rename(control)
+    done = server.check()
+    assert (done.returncode, "CERTIFICATE_UNKNOWN" in done.stdout) == (1, True), done.stdout
 
 
 def test_init_refuses_a_host_that_is_none(tmp_path):

@@ -29,8 +29,8 @@ class LogReport:
 
     `unprotected` are the entries behind the newest checkpoint that is signed and fits: nothing but the tree itself
     speaks for them. `dictionaries` are the SHA-256 (hex) of those it uses, `key_thumbprints` the issuer keys that its
-    credentials name. `verdicts` counts the credentials by what verifying their tokens again gave. `roots` are the roots
-    at the sizes asked for, as rebuilt.
+    credentials name, `certificates` (SHA-256) those of callers, with the first entry that names each. `verdicts` counts
+    the credentials by what verifying their tokens again gave. `roots` are the roots at the sizes asked for, as rebuilt.
     """
 
     name: str
@@ -44,6 +44,7 @@ class LogReport:
     unprotected: int = 0
     dictionaries: set[str] = field(default_factory=set)
     key_thumbprints: set[str] = field(default_factory=set)
+    certificates: dict[bytes, int] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -118,6 +119,7 @@ class _Check:
         self._check_credentials(leaves)
         report = self._report
         report.entries = self._reader.size
+        report.certificates = leaves.named_certificates
         report.roots = {size: trees.root_that_counts(size) for size in trees.roots}
         report.findings, report.finding_count = self._findings.kept, self._findings.count
         return report

@@ -17,7 +17,7 @@ OnEntry = Callable[[dict[str, Any]], None]
 
 
 class LeafChecks:
-    """Checks leaves in the order of their indexes; keeps the credentials that they name, with the first index."""
+    """Checks leaves in the order of their indexes; keeps the credentials and certificates they name, by first index."""
 
     def __init__(self, origin: str, codec: FrameCodec, findings: Findings, on_entry: OnEntry) -> None:
         self._origin = origin
@@ -26,6 +26,7 @@ class LeafChecks:
         self._on_entry = on_entry
         self._recorded_at = ""
         self.named_credentials: dict[bytes, int] = {}
+        self.named_certificates: dict[bytes, int] = {}
 
     def check(self, index: int, key: bytes, frame: bytes) -> bytes:
         """Return the leaf's hash; `b""` where the frame holds no leaf. What is wrong goes to the findings."""
@@ -53,8 +54,10 @@ class LeafChecks:
         if event_key(*name, parse_time(event["time"])) != key:
             self._findings.add("KEY_DAMAGED", where, "its key is not that of its event's name")
         for party in (caller, event.get("actor", {})):
+            if "credential" not in party:
+                continue
             # Certificates are kept in `control`, not beside the entries.
-            kept = "credential" in party and party.get("kind") != "certificate"
-            if kept and len(self.named_credentials) < _MAX_CREDENTIALS:
-                self.named_credentials.setdefault(bytes.fromhex(party["credential"]), index)
+            named = self.named_certificates if party.get("kind") == "certificate" else self.named_credentials
+            if len(named) < _MAX_CREDENTIALS:
+                named.setdefault(bytes.fromhex(party["credential"]), index)
         self._on_entry(entry)
