@@ -14,7 +14,7 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-all lint format protos proto-baseline bench demo lock clean
+.PHONY: all help test test-all lint format protos proto-baseline bench bench-search demo lock clean
 
 all: $(INSTALLED) $(NATIVE) ## Build .venv, holding the auditlog command
 
@@ -65,6 +65,9 @@ proto-baseline: $(BUF) ## Make the API as it is now the one that may not break (
 
 bench: $(INSTALLED) $(NATIVE) ## Run the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-search: $(INSTALLED) $(NATIVE) ## Measure searches of one large log
+	$(BIN)/python -m benchmarks.search $(ARGS)
 
 demo: $(INSTALLED) $(NATIVE) ## Show it all in a minute; DATA=folder imports CloudTrail files
 	@$(BIN)/python -m demo $(if $(DATA),--data '$(DATA)') $(ARGS)

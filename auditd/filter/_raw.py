@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from auditd.filter._ast import And, Comparison, Filter, FreeText, Not, Or, Pattern, Text
+from auditd.filter._ast import And, Comparison, Filter, FreeText, Not, Or, Pattern, Present, Text
 
 
 def compile_raw(tree: Filter) -> Callable[[bytes], bool] | None:
@@ -24,6 +24,9 @@ def compile_raw(tree: Filter) -> Callable[[bytes], bool] | None:
             return _any_case(text)
         case Comparison(_, "=" | ":", Text(text) | Pattern(text)):
             return _holds(text)
+        case Comparison(("attributes", *_, name), _, _) if tree.operator != ":" or isinstance(tree.value, Present):
+            # Whatever compares an attribute, `!=` too, selects nothing without it.
+            return _holds(f'"{name}"')
         case Not() | Comparison():
             return None
 

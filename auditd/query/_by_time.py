@@ -54,6 +54,7 @@ def ordered(
 
     """
     among = _candidates(fields, narrowing, start, end)
+    tiles_among = None if among is None else {index // TILE_ENTRIES for index in among}
     chosen = ChosenTiles(tiles, narrowing)
     sign = -1 if latest_first else 1
     lowest, highest = times_within(narrowing.event_time)
@@ -61,7 +62,7 @@ def ordered(
     for tile, earliest, latest in tiles.spans(start // TILE_ENTRIES, -(-end // TILE_ENTRIES)):
         first, last = (-latest, -earliest) if latest_first else (earliest, latest)
         past = after is not None and last < after[0]
-        if not past and latest >= lowest and earliest <= highest:
+        if not past and latest >= lowest and earliest <= highest and _is_in(tiles_among, tile):
             waiting.append((first, tile))
     heapq.heapify(waiting)
     places: list[Place] = []
@@ -83,7 +84,7 @@ def _is_in(among: Container[int] | None, index: int) -> bool:
     return among is None or index in among
 
 
-def _candidates(fields: IndexSnapshot | None, narrowing: Narrowing, start: int, end: int) -> Container[int] | None:
+def _candidates(fields: IndexSnapshot | None, narrowing: Narrowing, start: int, end: int) -> set[int] | None:
     if fields is None or narrowing.match is None:
         return None
     found: set[int] = set()
