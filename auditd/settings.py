@@ -177,6 +177,17 @@ def read_text(value: object) -> str:
     return value
 
 
+def one_of(*words: str) -> Reader:
+    """Read one of a few words."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise ValueError(f"{value!r}, must be one of {', '.join(words)}")
+        return value
+
+    return read
+
+
 def read_path(value: object) -> Path:
     """Read the path of a file or folder."""
     if isinstance(value, Path):

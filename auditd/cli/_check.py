@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -52,13 +53,16 @@ def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], outpu
     Works beside a running server or a stopped one, and never changes a byte of evidence. Says where the evidence is
     damaged, and what could not be excluded without what others hold. Ends with 0 if it is sound, 1 if not.
     """
-    from auditd.server import check_folder, load_config
+    from auditd.server import LastCheck, check_folder, keep_last_check, load_config
 
     with folder_errors():
         config = load_config(folder)
         notes = {str(path): note_of(path) for path in against}
         with Bars() as bars:
             report = check_folder(config, vkeys, notes, bars.update)
+    findings = len(report.findings) + sum(log.finding_count for log in report.logs)
+    entries = sum(log.entries for log in report.logs)
+    keep_last_check(folder, LastCheck(time.time(), report.is_sound, findings, entries))
     if output == "json":
         click.echo(json.dumps(report_as_json(report), indent=2))
     else:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from auditd.cli._errors import folder_errors
 from auditd_client.cli import shown
+
+if TYPE_CHECKING:
+    from auditd.server import Addresses
 
 
 @click.command("serve")
@@ -22,29 +24,35 @@ from auditd_client.cli import shown
     metavar="HOST:PORT",
     help="Address to listen on; port 0 takes a free one.  [default: as in auditd.toml]",
 )
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Answer /metrics, /healthz and /readyz there; port 0 takes a free one.  [default: as in auditd.toml, or off]",
+)
 @click.option("--insecure", is_flag=True, help="Allow plaintext on an address other than loopback.")
 @click.option(
     "--check-config",
     is_flag=True,
     help="Only say what is wrong with auditd.toml and the files it names, with file, line and key of every mistake.",
 )
-def serve(folder: Path, listen: str | None, insecure: bool, check_config: bool) -> None:
+def serve(folder: Path, listen: str | None, http: str | None, insecure: bool, check_config: bool) -> None:
     """Run a server on the folder DIR until it is told to stop (SIGTERM, Ctrl-C).
 
     Before it signs anything it verifies that the evidence extends all that was signed. It refuses to start where that
     does not hold, and says what is missing.
     """
-    from auditd.server import load_config
+    from auditd.server import configure_logging, load_config
     from auditd.server import serve as run
 
     if check_config:
         _check_config(folder)
         return
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with folder_errors():
         config = load_config(folder)
+        configure_logging(config.logging, sys.stderr)
+        ready = _ready_event if config.logging.format == "json" else _ready
         run_to_end = _runner()
-        run_to_end(run(config, listen or config.listen, insecure=insecure, ready=_ready))
+        run_to_end(run(config, listen or config.listen, insecure=insecure, ready=ready, http=http))
 
 
 def _check_config(folder: Path) -> None:
@@ -57,10 +65,18 @@ def _check_config(folder: Path) -> None:
     click.echo(f"{shown(str(checked.config.path))}: no mistakes")
 
 
-def _ready(addresses: Sequence[str]) -> None:
-    for address in addresses[1:]:
+def _ready(addresses: Addresses) -> None:
+    for address in addresses.grpc[1:]:
         click.echo(f"clients without a certificate: {address}", err=True)
-    click.echo(f"auditd is ready on {addresses[0]}", err=True)
+    if addresses.http is not None:
+        click.echo(f"metrics and health: http://{addresses.http}", err=True)
+    click.echo(f"auditd is ready on {addresses.grpc[0]}", err=True)
+
+
+def _ready_event(addresses: Addresses) -> None:
+    from auditd.server import event_logger
+
+    event_logger("auditlog").info("ready", grpc=list(addresses.grpc), http=addresses.http)
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

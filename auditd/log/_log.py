@@ -26,6 +26,7 @@ from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
 from auditd.log._keys import LogSigner
 from auditd.log._lock import FolderLock
+from auditd.log._measures import WriterMeasures
 from auditd.log._peers import Peer, require_peers
 from auditd.log._pending import PendingSignatures
 from auditd.log._release import SignatureReleaser
@@ -189,6 +190,25 @@ class Log:
         """The number of entries that may be shown."""
         return self._writer.tree_head.size
 
+    @property
+    def measures(self) -> WriterMeasures:
+        """What its writer has done."""
+        return self._writer.measures
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many events wait to be recorded, and their bytes."""
+        return self._writer.waiting
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be recorded now, as far as is known; empty if nothing stands against it."""
+        return self._writer.problem
+
+    def recover_soon(self) -> None:
+        """Have a writer whose last commit failed reopen and verify the evidence, without waiting for an append."""
+        self._writer.recover_soon()
+
     def submit(self, submission: Submission) -> None:
         """Queue a submission for the writer.
 
@@ -230,6 +250,24 @@ class Log:
         """
         if end > self.size:
             raise ValueError(f"leaves [{start}, {end}): not within a tree of size {self.size}")
+        try:
+            return self._verified_leaves(start, end)
+        except DamagedError as error:
+            self._locate(error, start, end)
+            raise
+
+    def _locate(self, error: DamagedError, start: int, end: int) -> None:
+        """Have an error about entries [start, end) name the log and the first entry that it concerns."""
+        error.facts.setdefault("log", self.name)
+        for index in range(start, end) if "index" not in error.facts else ():
+            try:
+                self._verified_leaves(index, index + 1)
+            except DamagedError:
+                error.facts["index"] = str(index)
+                error.message = f"entry {index}: {error.message}"
+                return
+
+    def _verified_leaves(self, start: int, end: int) -> list[bytes]:
         decompress = self._writer.codec.decompress
         expected = self._writer.nodes.leaf_hashes(start, end)
         leaves = [decompress(frame, index) for index, frame in enumerate(self._store.frames(start, end), start)]

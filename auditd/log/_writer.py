@@ -7,6 +7,7 @@ import math
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -16,6 +17,7 @@ from auditd.errors import AuditdError, DamagedError, ExhaustedError, Unavailable
 from auditd.log._frames import FrameCodec, require_leaf
 from auditd.log._head import HeadFile
 from auditd.log._keys import LogSigner
+from auditd.log._measures import WriterMeasures
 from auditd.log._pending import PendingSignatures
 from auditd.log._plan import CommitPlan, Placed
 from auditd.log._recovery import Recovered, recover
@@ -91,6 +93,7 @@ class Writer(threading.Thread):
         self._template = LeafTemplate(parts.signer.name)
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._chore: Callable[[], None] | None = None
+        self._recovery_wanted = False
         self._limits = limits
         self._room = threading.Lock()  # guards _queued_events, _queued_bytes and _stopping
         self._queued_events = 0
@@ -99,6 +102,7 @@ class Writer(threading.Thread):
         self._credentials: dict[bytes, None] = {}
         self._new_dictionary: bytes | None = None
         self._stored_checkpoint_at = -math.inf
+        self.measures = WriterMeasures()
         self._state: Recovered | None = None
         self._recover()
 
@@ -132,6 +136,22 @@ class Writer(threading.Thread):
                     0.2,
                     {"limit": limit, "value": str(value)},
                 )
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many events wait to be answered, and their bytes."""
+        with self._room:
+            return self._queued_events, self._queued_bytes
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be recorded now, as far as is known; empty if nothing stands against it."""
+        return self.measures.problem if self.is_alive() else "its writer does not run"
+
+    def recover_soon(self) -> None:
+        """Have the evidence reopened and verified after a failed commit, without waiting for the next submission."""
+        self._recovery_wanted = True
+        self.do_soon(lambda: None)
 
     def do_soon(self, chore: Callable[[], None]) -> None:
         """Have `chore` done in the writer thread, once what waits is answered; one that still waits is replaced."""
@@ -172,9 +192,12 @@ class Writer(threading.Thread):
 
     def _do_chore(self) -> None:
         chore, self._chore = self._chore, None
-        if chore is None or self._state is None:
+        wanted, self._recovery_wanted = self._recovery_wanted, False
+        if chore is None or (self._state is None and not wanted):
             return
         try:
+            if self._state is None:
+                self._recover_again()
             chore()
         except Exception as error:  # noqa: BLE001 -- nobody waits for it, and it is asked for again
             self._state = None
@@ -201,6 +224,9 @@ class Writer(threading.Thread):
             return self._record(state, submissions)
         except Exception as error:  # noqa: BLE001 -- whatever it was, the callers wait and memory is in doubt
             self._state = None
+            if not self.measures.problem:
+                _logger.error("%s: nothing can be recorded: %s", self.name, error)
+            self.measures.failed(error)
             return [(submission, _refusal(recorded, error)) for submission in submissions]
 
     def _recover_again(self) -> Recovered:
@@ -215,6 +241,7 @@ class Writer(threading.Thread):
         parts.head.write(head.note)
         self._credentials.clear()
         self.nodes, self.codec, self.tree_head, self._state = state.nodes, state.codec, head, state
+        self.measures.problem = ""
         return state
 
     def _record(self, state: Recovered, submissions: Sequence[Submission]) -> Answers:
@@ -224,6 +251,7 @@ class Writer(threading.Thread):
         for submission in submissions:
             plan.add(submission)
         leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.keys else ([], [], 0)
+        self.measures.duplicates += sum(len(placed.duplicates) for placed in plan.placed)
         answers: list[tuple[Submission, Outcome]] = [
             (placed.submission, self._receipt(plan, placed, leaves, hashes, recorded_at_us)) for placed in plan.placed
         ]
@@ -231,7 +259,7 @@ class Writer(threading.Thread):
 
     def _commit(self, state: Recovered, plan: CommitPlan) -> tuple[list[bytes], list[bytes], int]:
         """Write the plan's new entries, sign, and write `head`; return leaves, leaf hashes and the time."""
-        parts = self._parts
+        parts, began = self._parts, time.perf_counter()
         recorded_at_us = max(self._clock() // 1_000, state.recorded_at_us)
         leaves = self._leaves(plan, recorded_at_us)
         hashes = leaf_hashes(leaves)
@@ -245,9 +273,11 @@ class Writer(threading.Thread):
         )
         batch.frames = state.codec.compress(leaves)
         batch.tiles = state.tree.extend(hashes)
+        prepared = time.perf_counter()
         if batch.credentials:
             parts.pending.keep(batch.credentials)
         parts.store.append(batch)
+        stored = time.perf_counter()
         state.tree.settle(state.tree.size)
         if new_dictionary is not None:
             self._new_dictionary = None
@@ -255,6 +285,7 @@ class Writer(threading.Thread):
         head = self._sign(state)
         parts.head.write(head.note)
         self.tree_head = head
+        self.measures.committed(len(leaves), began, prepared, stored, time.perf_counter())
         self._credentials.update(dict.fromkeys(item.credential for item in batch.credentials))
         if self._observer is not None:
             self._observer.committed(plan)

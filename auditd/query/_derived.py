@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -18,7 +18,12 @@ from auditd.query._readers import Readers, Snapshot
 from auditd.query._source import Source
 
 _S = TypeVar("_S", bound=Snapshot)
+OnError = Callable[[AuditdError], None]
 _logger = logging.getLogger(__name__)
+
+
+def unheard(_error: AuditdError) -> None:
+    """Tell nobody."""
 
 
 class Derived(ABC, Generic[_S]):
@@ -33,14 +38,24 @@ class Derived(ABC, Generic[_S]):
         form: what the file holds.
         snapshot: how it is read.
         retry_s: how long to wait, in seconds, when the file cannot be written or the evidence is damaged.
+        on_error: told, in the thread, of what the evidence, not the file, was found to be.
 
     """
 
-    def __init__(self, path: Path, source: Source, form: Form, snapshot: type[_S], retry_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        form: Form,
+        snapshot: type[_S],
+        retry_s: float,
+        on_error: OnError,
+    ) -> None:
         self._path = path
         self._source = source
         self._form = form
         self._retry_s = retry_s
+        self._on_error = on_error
         self._readers: Readers[_S] = Readers(path, snapshot)
         # `_condition` guards every attribute below it.
         self._condition = threading.Condition()
@@ -55,6 +70,12 @@ class Derived(ABC, Generic[_S]):
         """How many entries, from the first on, the index covers."""
         with self._condition:
             return self._covered
+
+    @property
+    def usable(self) -> bool:
+        """Whether searches can use it now; without it they read the evidence."""
+        with self._condition:
+            return self._usable
 
     @property
     def lag(self) -> int:
@@ -111,6 +132,7 @@ class Derived(ABC, Generic[_S]):
             except AuditdError as error:
                 # Searches meet the same evidence and report it; the index must only not hide it.
                 _logger.error("%s of %s: %s", self._path.stem, self._source.origin, error)
+                self._on_error(error)
                 rebuild = False
                 self._closed(self._retry_s)
 

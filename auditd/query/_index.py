@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from auditd.query._derived import Derived
+from auditd.query._derived import Derived, OnError, unheard
 from auditd.query._index_file import FORM, write
 from auditd.query._leaf import parse_leaf
 from auditd.query._readers import IndexSnapshot
@@ -39,8 +39,8 @@ class _Offer:
 class Index(Derived[IndexSnapshot]):
     """The index of fields: which values each entry has; see `Derived`."""
 
-    def __init__(self, path: Path, source: Source, *, retry_s: float = 5.0) -> None:
-        super().__init__(path, source, FORM, IndexSnapshot, retry_s)
+    def __init__(self, path: Path, source: Source, *, retry_s: float = 5.0, on_error: OnError = unheard) -> None:
+        super().__init__(path, source, FORM, IndexSnapshot, retry_s, on_error)
         # Guarded by `_condition`.
         self._offers: deque[_Offer] = deque()
         self._waiting = 0

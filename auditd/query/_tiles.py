@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from auditd.filter import leaf_time, time_ns
-from auditd.query._derived import Derived
+from auditd.query._derived import Derived, OnError, unheard
 from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES, sign_leaves
 from auditd.query._leaf import parse_leaf
 from auditd.query._source import Source
@@ -34,11 +34,14 @@ class Tiles(Derived[TilesSnapshot]):
         source: the log.
         text: whether text is indexed as well.
         retry_s: how long to wait, in seconds, when the file cannot be written or the evidence is damaged.
+        on_error: as for `Derived`.
 
     """
 
-    def __init__(self, path: Path, source: Source, *, text: bool = True, retry_s: float = 5.0) -> None:
-        super().__init__(path, source, FORM, TilesSnapshot, retry_s)
+    def __init__(
+        self, path: Path, source: Source, *, text: bool = True, retry_s: float = 5.0, on_error: OnError = unheard
+    ) -> None:
+        super().__init__(path, source, FORM, TilesSnapshot, retry_s, on_error)
         self._text = text
         # Guarded by `_condition`.
         self._text_covered = 0

@@ -11,18 +11,25 @@ if TYPE_CHECKING:
     from auditd.server._config_check import Checked, check_config
     from auditd.server._folder import LOG_NAMES, Made, make_folder
     from auditd.server._local_issuer import local_issuer
+    from auditd.server._last_check import LastCheck, keep_last_check
+    from auditd.server._logging import configure_logging, event_logger
     from auditd.server._resume import Resumed, resume_logs
-    from auditd.server._serve import serve
+    from auditd.server._serve import Addresses, serve
 
 __all__ = [
     "LOG_NAMES",
+    "Addresses",
     "Checked",
     "Config",
     "FolderReport",
+    "LastCheck",
     "Made",
     "Resumed",
     "check_config",
     "check_folder",
+    "configure_logging",
+    "event_logger",
+    "keep_last_check",
     "load_config",
     "local_issuer",
     "make_backup",
@@ -51,6 +58,11 @@ __getattr__ = _lazy(
         "Made": "_folder",
         "make_folder": "_folder",
         "local_issuer": "_local_issuer",
+        "LastCheck": "_last_check",
+        "keep_last_check": "_last_check",
+        "configure_logging": "_logging",
+        "event_logger": "_logging",
+        "Addresses": "_serve",
         "serve": "_serve",
     },
 )

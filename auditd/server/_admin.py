@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -17,6 +18,8 @@ from auditd.log import Recorded, Submission
 from auditd.server._caller import CallContext, peer_ip
 from auditd.server._limits import require_size
 from auditd.server._own_events import OwnEvents
+from auditd.server._snapshot import Snapshots
+from auditd.server._status_message import status_message
 from auditd_proto.v1 import admin_service_pb2 as pb
 
 SERVICE = "auditd.v1.AdminService"
@@ -48,6 +51,7 @@ class AdminService:
         issuers: Collection[str],
         local_issuer: LocalIssuer | None,
         audience: str,
+        snapshots: Snapshots,
     ) -> None:
         self._unary = unary
         self._revocations = revocations
@@ -56,6 +60,7 @@ class AdminService:
         self._issuers = issuers
         self._local_issuer = local_issuer
         self._audience = audience
+        self._snapshots = snapshots
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register."""
@@ -64,6 +69,7 @@ class AdminService:
             "WithdrawRevocation": (pb.WithdrawRevocationRequest, self._withdraw_revocation),
             "ListRevocations": (pb.ListRevocationsRequest, self._list_revocations),
             "IssueToken": (pb.IssueTokenRequest, self._issue_token),
+            "GetStatus": (pb.GetStatusRequest, self._get_status),
         }
         return grpc.method_handlers_generic_handler(
             SERVICE,
@@ -153,6 +159,10 @@ class AdminService:
             attributes["certificate_sha256"] = certificate.hex()
         await self._by_caller(caller, "token.issue", attributes, peer_ip(context))
         return pb.IssueTokenResponse(token=token, jti=jti, expires_at=Timestamp(seconds=expires_at))
+
+    async def _get_status(self, caller: CallContext, _request: pb.GetStatusRequest, _context: Context) -> Message:
+        caller.caller.require(Permission.ADMINISTER, CONTROL)
+        return status_message(await asyncio.to_thread(self._snapshots.take))
 
     async def _by_caller(
         self, caller: CallContext, action: str, attributes: Mapping[str, Any], ip: str, reason: str = ""

@@ -12,6 +12,7 @@ from auditd.errors import ConfigError, FolderError, Violation
 from auditd.identity import MAX_LIFETIME_S, CertificateConfig, IssuerConfig, Party, parties
 from auditd.server._toml_lines import TomlLines
 from auditd.settings import (
+    one_of,
     optional,
     optional_table,
     read_flag,
@@ -111,6 +112,22 @@ class IndexSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """The listener for metrics and health, in plaintext and without tokens."""
+
+    listen: str = setting(MISSING, read_text)
+    allow_remote: bool = setting(False, read_flag)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingSettings:
+    """What the server says on stderr, and in which form."""
+
+    level: str = setting("warning", one_of("debug", "info", "warning", "error"))
+    format: str = setting("auto", one_of("auto", "json", "text"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A server folder's settings; paths are absolute."""
 
@@ -127,6 +144,8 @@ class Config:
     certificates: tuple[CertificateConfig, ...] = tables(CertificateConfig)
     index: IndexSettings = table(IndexSettings)
     limits: LimitSettings = table(LimitSettings)
+    http: HttpSettings | None = optional_table(HttpSettings)
+    logging: LoggingSettings = table(LoggingSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audience", self.audience or self.origin)

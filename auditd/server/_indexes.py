@@ -10,9 +10,11 @@ import orjson
 
 from auditd._native import available
 from auditd.entry import EncodedEvent
+from auditd.errors import AuditdError, DamagedError
 from auditd.log import CommitPlan, Log, Observer, Part
 from auditd.query import Entry, Index, Search, Tiles
 from auditd.server._config import Config
+from auditd.server._damage import DamageRegister
 
 
 class _Feed:
@@ -51,10 +53,12 @@ def _caller(caller_json: bytes) -> Mapping[str, Any]:
 class Indexes:
     """Opens, feeds and closes the index of every log of a folder."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, damage: DamageRegister) -> None:
         self._config = config
+        self._damage = damage
         self._feeds: dict[str, _Feed] = {}
-        self._opened: list[Index | Tiles] = []
+        self.by_name: dict[str, Index] = {}
+        self._tiles: list[Tiles] = []
         self.searches: dict[str, Search] = {}
 
     def observer(self, name: str) -> Observer:
@@ -64,19 +68,23 @@ class Indexes:
     def open(self, logs: Mapping[str, Log]) -> None:
         """Open the index of each log; one that is unfit is built anew in the background."""
         for name, log in logs.items():
-            folder = self._config.log_folder(name)
-            index = Index(folder / "index.db", log)
-            self._opened.append(index)
+            folder, on_error = self._config.log_folder(name), partial(self._note, name)
+            index = Index(folder / "index.db", log, on_error=on_error)
+            self.by_name[name] = index
             self._feeds[name].index = index
             # Without native code the text of an event takes some 0.2 ms of Python, which appends would feel.
             text = available() and name not in self._config.index.without_text
-            tiles = Tiles(folder / "tiles.db", log, text=text)
-            self._opened.append(tiles)
+            tiles = Tiles(folder / "tiles.db", log, text=text, on_error=on_error)
+            self._tiles.append(tiles)
             self.searches[name] = Search(log, index, tiles)
+
+    def _note(self, name: str, error: AuditdError) -> None:
+        if isinstance(error, DamagedError):
+            self._damage.found(error, name)
 
     def close(self) -> None:
         """Stop feeding, and close."""
         for feed in self._feeds.values():
             feed.index = None
-        for opened in self._opened:
+        for opened in (*self.by_name.values(), *self._tiles):
             opened.close()

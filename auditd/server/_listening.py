@@ -33,6 +33,18 @@ def require_safe(config: Config, listen: str, *, insecure: bool) -> None:
         )
 
 
+def require_http_safe(config: Config, listen: str, *, insecure: bool) -> None:
+    """Raise FolderError unless the listener for metrics is on loopback, or was allowed elsewhere by name."""
+    host = require_listen(listen, "http")
+    allowed = insecure or (config.http is not None and config.http.allow_remote)
+    if not allowed and not _is_loopback(host):
+        raise FolderError(
+            "PLAINTEXT_REFUSED",
+            f"http: {listen} is not loopback, and it answers anyone, in plaintext and without a token;"
+            " if that is meant, set allow_remote in the table [http] of auditd.toml",
+        )
+
+
 def listen_on(server: grpc.aio.Server, config: Config, listen: str) -> list[str]:
     """Have the server listen; return the addresses with their ports, the second is for clients without a certificate.
 

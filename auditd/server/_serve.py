@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import grpc
@@ -23,19 +24,24 @@ from auditd.server._append import Appender
 from auditd.server._caller import Callers
 from auditd.server._certificates import Certificates
 from auditd.server._config import Config
+from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._issuers import Issuers
-from auditd.server._listening import listen_on, require_safe
+from auditd.server._listening import listen_on, require_http_safe, require_safe
 from auditd.server._local_issuer import local_issuer
+from auditd.server._logging import event_logger
 from auditd.server._logs import Logs
 from auditd.server._memory import calm_the_collector, trim
+from auditd.server._meters import Meters
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._service import SERVICE, AuditLogService
+from auditd.server._snapshot import Snapshots
 from auditd.server._tail import Tailer
+from auditd.server._watching import Watching
 
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _FRAMING_BYTES = 4 * 1024 * 1024
@@ -43,16 +49,48 @@ _FRAMING_BYTES = 4 * 1024 * 1024
 _METADATA_BYTES = 2 * 1024 * 1024
 _KEEPALIVE_MS = 20_000
 
+_events = event_logger(__name__)
 
-async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[[Sequence[str]], None]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a server answers: `grpc`, the second of them for clients without a certificate, and HTTP if it is on."""
+
+    grpc: Sequence[str]
+    http: str | None
+
+
+async def serve(
+    config: Config,
+    listen: str,
+    *,
+    insecure: bool,
+    ready: Callable[[Addresses], None],
+    http: str | None = None,
+) -> None:
     """Serve a folder until SIGTERM or SIGINT; `ready` is called with the addresses once they answer.
 
-    Raises FolderError or DamagedError where the folder must not be served.
+    `http` goes before the address for metrics and health in the settings. Raises FolderError or DamagedError where the
+    folder must not be served.
     """
     require_safe(config, listen, insecure=insecure)
-    issuers = Issuers(config)
-    indexes = Indexes(config)
+    http = http or (config.http.listen if config.http is not None else None)
+    watching = Watching()
+    if http is not None:
+        require_http_safe(config, http, insecure=insecure)
+        # Before the logs are opened: that may take a while, in which the process lives and is not ready.
+        http = await watching.listener.open(http)
+    try:
+        await _serve(config, listen, watching, lambda addresses: ready(Addresses(addresses, http)))
+    finally:
+        await watching.listener.close()
 
+
+async def _serve(config: Config, listen: str, watching: Watching, ready: Callable[[Sequence[str]], None]) -> None:
+    damage = DamageRegister()
+    issuers = Issuers(config)
+    indexes = Indexes(config, damage)
+    meters = Meters()
     deliveries = _Deliveries(asyncio.get_running_loop())
     logs = await asyncio.to_thread(Logs, config, deliveries.deliver, indexes.observer)
     try:
@@ -70,7 +108,8 @@ async def serve(config: Config, listen: str, *, insecure: bool, ready: Callable[
             cache_size=cached,
             max_event_age_s=config.limits.max_event_age_s,
         )
-        await _run(config, listen, callers, actors, logs, indexes, deliveries, ready)
+        parts = _Parts(callers, actors, logs, indexes, deliveries, meters, damage, watching)
+        await _run(config, listen, parts, ready)
         await asyncio.to_thread(logs.record_stop)
     finally:
         issuers.close()
@@ -87,17 +126,22 @@ def _certificates(config: Config, logs: Logs) -> Certificates:
     )
 
 
-async def _run(
-    config: Config,
-    listen: str,
-    callers: Callers,
-    actors: ActorTokens,
-    logs: Logs,
-    indexes: Indexes,
-    deliveries: _Deliveries,
-    ready: Callable[[Sequence[str]], None],
-) -> None:
-    limits = config.limits
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a server is run with."""
+
+    callers: Callers
+    actors: ActorTokens
+    logs: Logs
+    indexes: Indexes
+    deliveries: _Deliveries
+    meters: Meters
+    damage: DamageRegister
+    watching: Watching
+
+
+async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequence[str]], None]) -> None:
+    limits, logs, indexes, meters = config.limits, parts.logs, parts.indexes, parts.meters
     access_log = logs.by_name["access"]
     record_in_control = partial(record, logs.by_name["control"])
     own_events = OwnEvents(config.origin)
@@ -106,16 +150,19 @@ async def _run(
     prover = Prover()
     tailer = Tailer(indexes.searches, limits, access)
     exporter = Exporter(indexes.searches, load_page_key(config.keys), limits, access)
-    deliveries.committed = tailer.committed
+    parts.deliveries.committed = tailer.committed
+    snapshots = Snapshots(config, logs.by_name, indexes.by_name, meters, parts.damage, lambda: tailer.open)
     service = AuditLogService(
         logs.by_name,
-        callers,
+        parts.callers,
         access,
-        Appender(_entry_limits(config), record, actors),
+        Appender(_entry_limits(config), partial(_record_measured, meters), parts.actors),
         querier,
         prover,
         tailer,
         exporter,
+        meters,
+        parts.damage,
         limits.max_request_bytes,
     )
     server = grpc.aio.server(
@@ -137,6 +184,7 @@ async def _run(
         config.issuer_names,
         local_issuer(config) if config.local_issuer.enabled else None,
         config.audience,
+        snapshots,
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     checks = _add_health_and_reflection(server)
@@ -148,10 +196,13 @@ async def _run(
     for name in (SERVICE, ADMIN_SERVICE):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     calm_the_collector()
+    parts.watching.begin(snapshots)
     ready(addresses)
     try:
         await stop.wait()
     finally:
+        _events.info("stopping", drain_s=limits.drain_s)
+        parts.watching.stopping()
         await checks.enter_graceful_shutdown()
         tailer.stop()
         exporter.stop()
@@ -180,6 +231,13 @@ async def record(log: Log, submission: Submission) -> Recorded:
     if isinstance(outcome, Recorded):
         return outcome
     raise outcome
+
+
+async def _record_measured(meters: Meters, log: Log, submission: Submission) -> Recorded:
+    began = time.perf_counter()
+    recorded = await record(log, submission)
+    meters.recording(log.name).add(time.perf_counter() - began)
+    return recorded
 
 
 class _Deliveries:

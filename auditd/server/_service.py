@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from auditd.errors import (
     AuditdError,
     CallerError,
+    DamagedError,
     InvalidRequestError,
     NotFoundError,
     Violation,
@@ -25,7 +26,9 @@ from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
 from auditd.server._export import Exporter
+from auditd.server._damage import DamageRegister
 from auditd.server._limits import require_size
+from auditd.server._meters import Meters
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._status import status_of
@@ -60,6 +63,8 @@ class AuditLogService:
         prover: Prover,
         tailer: Tailer,
         exporter: Exporter,
+        meters: Meters,
+        damage: DamageRegister,
         max_request_bytes: int,
     ) -> None:
         self._logs = logs
@@ -70,6 +75,8 @@ class AuditLogService:
         self._prover = prover
         self._tailer = tailer
         self._exporter = exporter
+        self._meters = meters
+        self._damage = damage
         self._max_request_bytes = max_request_bytes
         # What is made of a large request takes several times its memory, so only a few are worked on at once.
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -119,16 +126,25 @@ class AuditLogService:
         read: Callable[[CallContext, bytes], Request],
         call: Callable[[CallContext, Request, Context], Awaitable[bytes]],
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        method = self._meters.method(name)
+
         async def answer(data: bytes, context: Context) -> bytes:
             caller: CallContext | None = None
             request: Request | None = None
+            meter = method.begin()
             try:
                 caller = await self._callers.of(context)
+                meter.authenticated()
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
                     request = read(caller, data)
-                    return await call(caller, request, context)
+                    meter.decoded()
+                    response = await call(caller, request, context)
+                meter.answered()
+                return response
             except AuditdError as error:
                 await self._refuse(name, caller, request, context, error)
+            finally:
+                meter.end()
 
         return answer
 
@@ -138,16 +154,24 @@ class AuditLogService:
         kind: type[Parsed],
         method: Callable[[CallContext, Parsed, Context], Awaitable[None]],
     ) -> Callable[[bytes, Context], Awaitable[None]]:
+        measured = self._meters.method(name)
+
         async def answer(data: bytes, context: Context) -> None:
             caller: CallContext | None = None
             request: Parsed | None = None
+            meter = measured.begin()
             try:
                 caller = await self._callers.of(context)
+                meter.authenticated()
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
                     request = self._parse(kind, data)
+                meter.decoded()
                 await method(caller, request, context)
+                meter.answered()
             except AuditdError as error:
                 await self._refuse(name, caller, request, context, error)
+            finally:
+                meter.end()
 
         return answer
 
@@ -184,6 +208,10 @@ class AuditLogService:
         error: AuditdError,
     ) -> NoReturn:
         refusal = await self._note_refusal(method, caller, request, context, error)
+        self._meters.method(method).refuse(refusal)
+        if isinstance(refusal, DamagedError):
+            named = str(getattr(request, "log", "")) or DEFAULT_LOG
+            self._damage.found(refusal, named if named in self._logs else "")
         code, message, trailer = status_of(refusal)
         await context.abort(code, message, trailer)
         raise refusal  # not reached: abort raises

@@ -202,6 +202,11 @@ class Tailer:
             if not self._admitted[name]:
                 del self._admitted[name]
 
+    @property
+    def open(self) -> int:
+        """How many tails there are."""
+        return self._admitted.total()
+
     def committed(self) -> None:
         """Take notice that logs may have grown."""
         for feed in self._feeds.values():

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from auditd_client._export import Export
     from auditd_client._flow import RetryPolicy
     from auditd_client._flows import QueryOrder
+    from auditd_client._server_status import DamagedPlace, Durations, LastCheck, LogStatus, MethodStatus, ServerStatus
     from auditd_client._tail import Tail
     from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
 
@@ -76,6 +77,14 @@ _ON_DEMAND = {
     "auditd_client._export": ("Export",),
     "auditd_client._flow": ("RetryPolicy",),
     "auditd_client._flows": ("QueryOrder",),
+    "auditd_client._server_status": (
+        "DamagedPlace",
+        "Durations",
+        "LastCheck",
+        "LogStatus",
+        "MethodStatus",
+        "ServerStatus",
+    ),
     "auditd_client._tail": ("Tail",),
     "auditd_proto.v1.event_pb2": ("Actor", "Event", "Origin", "Outcome", "Producer", "Resource"),
 }
@@ -98,7 +107,9 @@ __all__ = [
     "ConsistencyProof",
     "Counts",
     "DamagedLogError",
+    "DamagedPlace",
     "DeadlineExceededError",
+    "Durations",
     "EntriesProof",
     "Entry",
     "Event",
@@ -113,8 +124,11 @@ __all__ = [
     "InclusionProof",
     "InvalidRequestError",
     "IssuedToken",
+    "LastCheck",
     "LogBehindCallerError",
     "LogInfo",
+    "LogStatus",
+    "MethodStatus",
     "NotFoundError",
     "Origin",
     "Outcome",
@@ -130,6 +144,7 @@ __all__ = [
     "RetryPolicy",
     "Revocation",
     "ServerError",
+    "ServerStatus",
     "Settings",
     "SettingsError",
     "Tail",

@@ -1,4 +1,4 @@
-"""The client of whoever administers a server: revocations, and tokens of the server's own issuer."""
+"""The client of whoever administers a server: revocations, tokens of its own issuer, and how it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from auditd_client._client import Client
 from auditd_client._flow import Deadline, Flow, call
+from auditd_client._server_status import ServerStatus, server_status
 from auditd_client._times import datetime_from, timestamp_from
 from auditd_client.errors import InvalidRequestError, Violation
 from auditd_proto.v1 import admin_service_pb2 as pb
@@ -143,6 +144,13 @@ class AdminClient(Client):
         request = pb.IssueTokenRequest(subject=subject, roles=roles, ttl_s=ttl_s, certificate_sha256=certificate_sha256)
         response = self._run(self._call_once("IssueToken", request, timeout_s))
         return IssuedToken(response.token, response.jti, datetime_from(response.expires_at))
+
+    def status(self, *, timeout_s: float | None = None) -> ServerStatus:
+        """Return how the server is, and what it did since its start.
+
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        return server_status(self._run(self._call_once("GetStatus", pb.GetStatusRequest(), timeout_s)))
 
     def _call_once(self, method: str, request: Any, timeout_s: float | None) -> Flow[Any]:  # noqa: ANN401 - any message
         return call(method, request, Deadline.after(self._timeout(timeout_s)), self._flows.retry)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -108,3 +109,157 @@ class IssueTokenResponse(_message.Message):
     jti: str
     expires_at: _timestamp_pb2.Timestamp
     def __init__(self, token: _Optional[str] = ..., jti: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("origin", "version", "started_at", "problems", "logs", "methods", "tails", "disk_free_bytes", "disk_size_bytes", "clock", "last_check", "damage", "damage_met")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
+    METHODS_FIELD_NUMBER: _ClassVar[int]
+    TAILS_FIELD_NUMBER: _ClassVar[int]
+    DISK_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    LAST_CHECK_FIELD_NUMBER: _ClassVar[int]
+    DAMAGE_FIELD_NUMBER: _ClassVar[int]
+    DAMAGE_MET_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    version: str
+    started_at: _timestamp_pb2.Timestamp
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    logs: _containers.RepeatedCompositeFieldContainer[LogStatus]
+    methods: _containers.RepeatedCompositeFieldContainer[MethodStatus]
+    tails: int
+    disk_free_bytes: int
+    disk_size_bytes: int
+    clock: ClockStatus
+    last_check: LastCheck
+    damage: _containers.RepeatedCompositeFieldContainer[DamagedPlace]
+    damage_met: int
+    def __init__(self, origin: _Optional[str] = ..., version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., logs: _Optional[_Iterable[_Union[LogStatus, _Mapping]]] = ..., methods: _Optional[_Iterable[_Union[MethodStatus, _Mapping]]] = ..., tails: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., disk_size_bytes: _Optional[int] = ..., clock: _Optional[_Union[ClockStatus, _Mapping]] = ..., last_check: _Optional[_Union[LastCheck, _Mapping]] = ..., damage: _Optional[_Iterable[_Union[DamagedPlace, _Mapping]]] = ..., damage_met: _Optional[int] = ...) -> None: ...
+
+class LogStatus(_message.Message):
+    __slots__ = ("name", "origin", "tree_size", "problem", "queued_events", "queued_bytes", "commits", "failed_commits", "entries", "duplicates", "record", "store", "index", "index_covered", "file_bytes")
+    class Index(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        INDEX_UNSPECIFIED: _ClassVar[LogStatus.Index]
+        INDEX_CURRENT: _ClassVar[LogStatus.Index]
+        INDEX_BEHIND: _ClassVar[LogStatus.Index]
+        INDEX_UNUSABLE: _ClassVar[LogStatus.Index]
+    INDEX_UNSPECIFIED: LogStatus.Index
+    INDEX_CURRENT: LogStatus.Index
+    INDEX_BEHIND: LogStatus.Index
+    INDEX_UNUSABLE: LogStatus.Index
+    class FileBytesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_COMMITS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    INDEX_COVERED_FIELD_NUMBER: _ClassVar[int]
+    FILE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    origin: str
+    tree_size: int
+    problem: str
+    queued_events: int
+    queued_bytes: int
+    commits: int
+    failed_commits: int
+    entries: int
+    duplicates: int
+    record: Durations
+    store: Durations
+    index: LogStatus.Index
+    index_covered: int
+    file_bytes: _containers.ScalarMap[str, int]
+    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., tree_size: _Optional[int] = ..., problem: _Optional[str] = ..., queued_events: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., commits: _Optional[int] = ..., failed_commits: _Optional[int] = ..., entries: _Optional[int] = ..., duplicates: _Optional[int] = ..., record: _Optional[_Union[Durations, _Mapping]] = ..., store: _Optional[_Union[Durations, _Mapping]] = ..., index: _Optional[_Union[LogStatus.Index, str]] = ..., index_covered: _Optional[int] = ..., file_bytes: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class MethodStatus(_message.Message):
+    __slots__ = ("name", "under_way", "answered", "broken_off", "refused", "work")
+    class RefusedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNDER_WAY_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    BROKEN_OFF_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    WORK_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    under_way: int
+    answered: int
+    broken_off: int
+    refused: _containers.ScalarMap[str, int]
+    work: Durations
+    def __init__(self, name: _Optional[str] = ..., under_way: _Optional[int] = ..., answered: _Optional[int] = ..., broken_off: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., work: _Optional[_Union[Durations, _Mapping]] = ...) -> None: ...
+
+class Durations(_message.Message):
+    __slots__ = ("count", "mean_s", "p50_s", "p99_s")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    MEAN_S_FIELD_NUMBER: _ClassVar[int]
+    P50_S_FIELD_NUMBER: _ClassVar[int]
+    P99_S_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    mean_s: float
+    p50_s: float
+    p99_s: float
+    def __init__(self, count: _Optional[int] = ..., mean_s: _Optional[float] = ..., p50_s: _Optional[float] = ..., p99_s: _Optional[float] = ...) -> None: ...
+
+class ClockStatus(_message.Message):
+    __slots__ = ("synchronized", "stepped_s")
+    SYNCHRONIZED_FIELD_NUMBER: _ClassVar[int]
+    STEPPED_S_FIELD_NUMBER: _ClassVar[int]
+    synchronized: bool
+    stepped_s: float
+    def __init__(self, synchronized: _Optional[bool] = ..., stepped_s: _Optional[float] = ...) -> None: ...
+
+class LastCheck(_message.Message):
+    __slots__ = ("ended_at", "sound", "findings", "entries")
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    SOUND_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    ended_at: _timestamp_pb2.Timestamp
+    sound: bool
+    findings: int
+    entries: int
+    def __init__(self, ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sound: _Optional[bool] = ..., findings: _Optional[int] = ..., entries: _Optional[int] = ...) -> None: ...
+
+class DamagedPlace(_message.Message):
+    __slots__ = ("log", "index", "reason", "message", "first_met_at")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MET_AT_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    index: int
+    reason: str
+    message: str
+    first_met_at: _timestamp_pb2.Timestamp
+    def __init__(self, log: _Optional[str] = ..., index: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., first_met_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -59,6 +59,11 @@ class AdminServiceStub:
                 request_serializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenRequest.SerializeToString,
                 response_deserializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenResponse.FromString,
                 _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/auditd.v1.AdminService/GetStatus',
+                request_serializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -97,6 +102,13 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStatus(self, request, context):
+        """Tells how the server is, and what it did since it started. Changes nothing and is not recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -119,6 +131,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.IssueToken,
                     request_deserializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenRequest.FromString,
                     response_serializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenResponse.SerializeToString,
+            ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusRequest.FromString,
+                    response_serializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -234,6 +251,33 @@ class AdminService:
             '/auditd.v1.AdminService/IssueToken',
             auditd_dot_v1_dot_admin__service__pb2.IssueTokenRequest.SerializeToString,
             auditd_dot_v1_dot_admin__service__pb2.IssueTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auditd.v1.AdminService/GetStatus',
+            auditd_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
+            auditd_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,49 @@
+"""The outcome of the last `auditlog check`, kept in the server folder for who watches. Nothing rests on it."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+NAME = "last-check.json"
+_MAX_BYTES = 4_096
+_MAX_TIME, _MAX_COUNT = 2**37, 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class LastCheck:
+    """When a check of the whole folder ended (Unix seconds), what it found, and how much it read."""
+
+    ended_at: float
+    sound: bool
+    findings: int
+    entries: int
+
+
+def keep_last_check(folder: Path, check: LastCheck) -> None:
+    """Keep an outcome in place of the one before; a folder that cannot be written keeps none."""
+    made = folder / f".{NAME}.{os.getpid()}"
+    with suppress(OSError):
+        try:
+            made.write_text(json.dumps(asdict(check)) + "\n", encoding="utf-8")
+            made.replace(folder / NAME)
+        except OSError:
+            made.unlink(missing_ok=True)
+
+
+def last_check(folder: Path) -> LastCheck | None:
+    """Return the last outcome that was kept; None where there is none, or none that can be read."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            said: dict[str, Any] = json.loads(file.read(_MAX_BYTES))
+        check = LastCheck(float(said["ended_at"]), said["sound"] is True, int(said["findings"]), int(said["entries"]))
+        in_range = (
+            0 <= check.ended_at < _MAX_TIME and 0 <= check.findings < _MAX_COUNT and 0 <= check.entries < _MAX_COUNT
+        )
+        return check if in_range else None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None

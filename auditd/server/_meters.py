@@ -1,0 +1,91 @@
+"""What calls do and how long they take: counted on the event loop, read when someone looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from time import perf_counter
+
+from auditd.errors import AuditdError
+from auditd.measures import Histogram
+from auditd.server._status import code_of
+
+
+class MethodMeter:
+    """The calls of one method. Belongs to the event loop's thread; any thread may read."""
+
+    __slots__ = ("answered", "authenticate", "begun", "decode", "ended", "refused", "work")
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.ended = 0
+        self.answered = 0
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """Refusals by gRPC code and reason: as many as the program knows, whatever callers send."""
+        self.authenticate = Histogram()
+        self.decode = Histogram()
+        self.work = Histogram()
+
+    def begin(self) -> CallMeter:
+        """Count a call that has come."""
+        self.begun += 1
+        return CallMeter(self)
+
+    def refuse(self, error: AuditdError) -> None:
+        """Count a call that is answered with an error."""
+        self.refused[code_of(error).name, error.reason] += 1
+
+    @property
+    def broken_off(self) -> int:
+        """How many calls ended neither with an answer nor with a refusal, as when their caller went away."""
+        return max(0, self.ended - self.answered - sum(list(self.refused.values())))
+
+
+class CallMeter:
+    """One call: where its time goes."""
+
+    __slots__ = ("_since", "method")
+
+    def __init__(self, method: MethodMeter) -> None:
+        self.method = method
+        self._since = perf_counter()
+
+    def authenticated(self) -> None:
+        """Say that the caller is known."""
+        self._stage(self.method.authenticate)
+
+    def decoded(self) -> None:
+        """Say that the request was taken apart, and held against the rules as far as that needs no log."""
+        self._stage(self.method.decode)
+
+    def answered(self) -> None:
+        """Say that the answer is ready."""
+        self.method.answered += 1
+        self._stage(self.method.work)
+
+    def end(self) -> None:
+        """Say that the call is over; always the last."""
+        self.method.ended += 1
+
+    def _stage(self, histogram: Histogram) -> None:
+        now = perf_counter()
+        histogram.add(now - self._since)
+        self._since = now
+
+
+class Meters:
+    """The meters of every method, and of recording by log."""
+
+    def __init__(self) -> None:
+        self.methods: dict[str, MethodMeter] = {}
+        self.record: dict[str, Histogram] = {}
+
+    def method(self, name: str) -> MethodMeter:
+        """Return the meter of a method of any service."""
+        return self.methods.setdefault(name, MethodMeter())
+
+    def recording(self, log: str) -> Histogram:
+        """Return how long submissions to a log wait until they are durable: queue and commit."""
+        found = self.record.get(log)
+        if found is None:
+            found = self.record[log] = Histogram()
+        return found

@@ -1,0 +1,193 @@
+"""The state of a server as one value: what metrics, readiness and `auditlog status` are rendered from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from auditd.log import Log
+from auditd.measures import Distribution
+from auditd.query import Index
+from auditd.server._clock import Clock, ClockState
+from auditd.server._config import Config
+from auditd.server._damage import Damage, DamageRegister
+from auditd.server._last_check import LastCheck, last_check
+from auditd.server._meters import Meters, MethodMeter
+
+MIN_FREE_BYTES = 32 * 1024 * 1024
+"""With less, the next commits are likely to fail."""
+_FILES = ("evidence.db", "evidence.db-wal", "index.db", "index.db-wal", "pending.db")
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """A log: its size, its writer since the start, its index and its files. `problem` is empty where it can record."""
+
+    name: str
+    origin: str
+    size: int
+    problem: str
+    waiting_events: int
+    waiting_bytes: int
+    commits: int
+    failed_commits: int
+    entries: int
+    duplicates: int
+    stages: Mapping[str, Distribution]
+    index_state: str
+    index_covered: int
+    files: Mapping[str, int]
+
+    @property
+    def index_lag(self) -> int:
+        """How many entries the index does not cover yet."""
+        return max(0, self.size - self.index_covered)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodStatus:
+    """The calls of one method since the start."""
+
+    name: str
+    begun: int
+    ended: int
+    answered: int
+    broken_off: int
+    refused: Mapping[tuple[str, str], int]
+    stages: Mapping[str, Distribution]
+
+    @property
+    def under_way(self) -> int:
+        """How many calls have not ended yet."""
+        return max(0, self.begun - self.ended)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """A server as a whole. `problems` say why it is not ready; empty where it is."""
+
+    origin: str
+    version: str
+    started_at: float
+    logs: tuple[LogStatus, ...]
+    methods: tuple[MethodStatus, ...]
+    tails: int
+    disk_free_bytes: int
+    disk_total_bytes: int
+    clock: ClockState
+    last_check: LastCheck | None
+    damage: tuple[Damage, ...]
+    damage_met: int
+    problems: tuple[str, ...]
+
+
+class Snapshots:
+    """Takes the state of a server. Any thread may ask, and it reads files: not for the event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        logs: Mapping[str, Log],
+        indexes: Mapping[str, Index],
+        meters: Meters,
+        damage: DamageRegister,
+        tails: Callable[[], int],
+    ) -> None:
+        self._config = config
+        self._logs = logs
+        self._indexes = indexes
+        self._meters = meters
+        self._damage = damage
+        self._tails = tails
+        self._clock = Clock()
+        self._version = version("auditd")
+        self._started_at = time.time()
+
+    def take(self) -> ServerStatus:
+        """Return the state now; a log whose last commit failed is asked to verify itself again meanwhile."""
+        logs = tuple(self._log(name) for name in sorted(self._logs))
+        for log in logs:
+            if log.problem:
+                self._logs[log.name].recover_soon()
+        disk = shutil.disk_usage(self._config.folder)
+        damage = tuple(self._damage.list())
+        return ServerStatus(
+            self._config.origin,
+            self._version,
+            self._started_at,
+            logs,
+            tuple(_method(name, meter) for name, meter in sorted(self._meters.methods.items())),
+            self._tails(),
+            disk.free,
+            disk.total,
+            self._clock.state(),
+            last_check(self._config.folder),
+            damage,
+            self._damage.met,
+            tuple(_problems(logs, disk.free, damage)),
+        )
+
+    def _log(self, name: str) -> LogStatus:
+        log, index = self._logs[name], self._indexes[name]
+        measures, folder = log.measures, self._config.log_folder(name)
+        waiting_events, waiting_bytes = log.waiting
+        covered, usable, size = index.covered, index.usable, log.size
+        stages = {
+            "record": self._meters.recording(name).read(),
+            "prepare": measures.prepare.read(),
+            "store": measures.store.read(),
+            "sign": measures.sign.read(),
+        }
+        return LogStatus(
+            name,
+            log.origin,
+            size,
+            log.problem,
+            waiting_events,
+            waiting_bytes,
+            measures.commits,
+            measures.failures,
+            measures.entries,
+            measures.duplicates,
+            stages,
+            "UNUSABLE" if not usable else "BEHIND" if covered < size else "CURRENT",
+            covered,
+            {file: _bytes(folder / file) for file in _FILES},
+        )
+
+
+def _method(name: str, meter: MethodMeter) -> MethodStatus:
+    stages = {"authenticate": meter.authenticate, "decode": meter.decode, "work": meter.work}
+    return MethodStatus(
+        name,
+        meter.begun,
+        meter.ended,
+        meter.answered,
+        meter.broken_off,
+        dict(list(meter.refused.items())),
+        {stage: histogram.read() for stage, histogram in stages.items()},
+    )
+
+
+def _problems(logs: tuple[LogStatus, ...], free: int, damage: tuple[Damage, ...]) -> list[str]:
+    found = [f"log {log.name} cannot be written: {log.problem}" for log in logs if log.problem]
+    if free < MIN_FREE_BYTES:
+        found.append(f"the disk has {free} bytes free, fewer than {MIN_FREE_BYTES}")
+    for one in damage[:10]:
+        where = "" if one.index is None else f" at entry {one.index}"
+        found.append(f"damage in log {one.log or '?'}{where}: {one.message} [{one.reason}]")
+    if len(damage) > 10:
+        found.append(f"and {len(damage) - 10} more damaged places")
+    return found
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 -- of files that come and go
+    except OSError:
+        return 0
