@@ -13,7 +13,7 @@ from auditd.log import load_signer
 from auditd.server._config import Config, config_error, load_config
 from auditd.server._folder import load_page_key
 from auditd.server._issuers import load_local_issuer
-from auditd.server._listening import require_listen
+from auditd.server._listening import require_http_safe, require_listen
 from auditd.server._logs import log_names
 
 
@@ -47,6 +47,9 @@ def check_config(folder: Path) -> Checked:
 
 def _files(config: Config) -> Iterator[tuple[str, str | None]]:
     yield "listen", _problem(lambda: require_listen(config.listen))
+    http = config.http
+    if http is not None:
+        yield "http.listen", _problem(lambda: require_http_safe(config, http.listen, insecure=False))
     yield "keys", _problem(lambda: load_page_key(config.keys))
     yield "keys", _problem(lambda: _load_signers(config))
     yield "local_issuer", _problem(lambda: load_local_issuer(config))

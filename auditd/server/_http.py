@@ -37,8 +37,9 @@ Path = Callable[[], Awaitable[Answer]]
 class HttpListener:
     """Answers GET and HEAD of a few paths. Belongs to the event loop's thread."""
 
-    def __init__(self, paths: Mapping[str, Path]) -> None:
+    def __init__(self, paths: Mapping[str, Path], request_s: float = REQUEST_S) -> None:
         self._paths = paths
+        self._request_s = request_s
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -81,7 +82,7 @@ class HttpListener:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
         while True:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(self._request_s):
                 try:
                     request = await _request(connection, reader)
                     if request is None:

@@ -21,7 +21,7 @@ from auditd.server._meters import Meters, MethodMeter
 
 MIN_FREE_BYTES = 32 * 1024 * 1024
 """With less, the next commits are likely to fail."""
-_FILES = ("evidence.db", "evidence.db-wal", "index.db", "index.db-wal", "pending.db")
+_FILES = ("evidence.db", "evidence.db-wal", "index.db", "index.db-wal", "tiles.db", "tiles.db-wal", "pending.db")
 
 
 @dataclass(frozen=True, slots=True)

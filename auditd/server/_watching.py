@@ -12,7 +12,7 @@ from auditd.server._metrics import CONTENT_TYPE, render
 from auditd.server._snapshot import ServerStatus, Snapshots
 
 REST = 10
-"""An answer is used again for so many times what it took, so that nobody who asks on end takes more than a tenth."""
+"""After an answer so many times what it took go by before the next: who asks on end takes no more than a tenth."""
 
 T = TypeVar("T")
 
@@ -63,19 +63,27 @@ class Watching:
 
 
 class _Shared(Generic[T]):
-    """Something made in a thread, one at a time, for all who ask meanwhile and shortly after."""
+    """Something made in a thread for all who asked before it was begun; then that rests, as a share of what it took."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._turn = asyncio.Lock()
-        self._made: T | None = None
-        self._good_until = 0.0
+        self._next: asyncio.Task[T] | None = None
+        self._rests_until = 0.0
 
     async def get(self) -> T:
+        """Return what was made after this was called."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._make_next())
+        return await asyncio.shield(self._next)
+
+    async def _make_next(self) -> T:
         async with self._turn:
+            await asyncio.sleep(max(0.0, self._rests_until - time.monotonic()))
+            self._next = None
             began = time.monotonic()
-            if self._made is None or began >= self._good_until:
-                self._made = await asyncio.to_thread(self._make)
+            try:
+                return await asyncio.to_thread(self._make)
+            finally:
                 now = time.monotonic()
-                self._good_until = now + REST * (now - began)
-            return self._made
+                self._rests_until = now + REST * (now - began)

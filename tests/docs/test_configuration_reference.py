@@ -14,15 +14,18 @@ from auditd.server._config import (
     DEFAULT_LISTEN,
     FORMAT,
     Config,
+    HttpSettings,
     IndexSettings,
     LimitSettings,
     LocalIssuerSettings,
+    LoggingSettings,
     TlsSettings,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
-NOT_SET_BY_ITSELF = {"folder", "text", "tls", "local_issuer", "issuers", "certificates", "index", "limits"}
+TABLES = {"tls", "local_issuer", "issuers", "certificates", "index", "limits", "http", "logging"}
+NOT_SET_BY_ITSELF = {"folder", "text"} | TABLES
 
 
 def documented(heading: str) -> dict[str, str]:
@@ -56,6 +59,8 @@ def shown(value: object) -> str:
         ("`[issuers.claims]`", ClaimMapping),
         ("`[index]`", IndexSettings),
         ("`[limits]`", LimitSettings),
+        ("`[http]`", HttpSettings),
+        ("`[logging]`", LoggingSettings),
     ],
 )
 def test_each_table_is_described_with_its_defaults(heading, kind):
