@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from auditd.server._config import Config, load_config
     from auditd.server._config_check import Checked, check_config
     from auditd.server._folder import LOG_NAMES, Made, make_folder
-    from auditd.server._local_issuer import local_issuer
     from auditd.server._last_check import LastCheck, keep_last_check
+    from auditd.server._local_issuer import local_issuer
     from auditd.server._logging import configure_logging, event_logger
     from auditd.server._resume import Resumed, resume_logs
     from auditd.server._serve import Addresses, serve

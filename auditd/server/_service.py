@@ -25,8 +25,8 @@ from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
-from auditd.server._export import Exporter
 from auditd.server._damage import DamageRegister
+from auditd.server._export import Exporter
 from auditd.server._limits import require_size
 from auditd.server._meters import Meters
 from auditd.server._prove import Prover
