@@ -11,7 +11,7 @@ from auditd.server._http import Answer, HttpListener
 from auditd.server._metrics import CONTENT_TYPE, render
 from auditd.server._snapshot import ServerStatus, Snapshots
 
-REST = 10
+REST = 9
 """After an answer so many times what it took go by before the next: who asks on end takes no more than a tenth."""
 
 T = TypeVar("T")
