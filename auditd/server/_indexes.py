@@ -86,5 +86,7 @@ class Indexes:
         """Stop feeding, and close."""
         for feed in self._feeds.values():
             feed.index = None
-        for opened in (*self.by_name.values(), *self._tiles):
-            opened.close()
+        for index in self.by_name.values():
+            index.close()
+        for tiles in self._tiles:
+            tiles.close()

@@ -20,7 +20,7 @@ _LOGS = ("log", "entries", "writable", "queue", "commits", "failed", "durable p5
 _METHODS = ("method", "answered", "under way", "broken off", "refused", "p50", "p99")
 
 
-@click.command("status", short_help="Show how the server is.")
+@click.command("status", short_help="Show health, queues, latencies and refusals.")
 @connection_options()
 @output_option("table", "json")
 def command(settings: ConnectionSettings, output: str) -> None:
