@@ -203,6 +203,8 @@ class Log:
     @property
     def problem(self) -> str:
         """Why nothing can be recorded now, as far as is known; empty if nothing stands against it."""
+        if self._restored_from is not None:
+            return f"it was restored from a backup of {self._restored_from} and is not resumed yet"
         return self._writer.problem
 
     def recover_soon(self) -> None:

@@ -150,8 +150,9 @@ class Writer(threading.Thread):
 
     def recover_soon(self) -> None:
         """Have the evidence reopened and verified after a failed commit, without waiting for the next submission."""
-        self._recovery_wanted = True
-        self.do_soon(lambda: None)
+        if self.is_alive():
+            self._recovery_wanted = True
+            self.do_soon(lambda: None)
 
     def do_soon(self, chore: Callable[[], None]) -> None:
         """Have `chore` done in the writer thread, once what waits is answered; one that still waits is replaced."""
