@@ -76,7 +76,8 @@ def test_the_forged_leaf_is_named_with_both_hashes(one_log, tamper):
     leaf = log.leaf(7)
     change_leaf(tamper, one_log, 7, frame(forged(leaf)))
     facts = damage(lambda: log.leaf(7)).facts
-    assert facts == {"index": "7", "expected": leaf_hash(leaf).hex(), "actual": leaf_hash(forged(leaf)).hex()}
+    hashes = {"expected": leaf_hash(leaf).hex(), "actual": leaf_hash(forged(leaf)).hex()}
+    assert facts == {"log": "main", "index": "7", **hashes}
 
 
 def test_two_leaves_that_changed_places_are_never_returned(one_log, tamper):
@@ -91,9 +92,9 @@ def test_two_leaves_that_changed_places_are_never_returned(one_log, tamper):
 def test_an_entry_that_is_gone_is_named(one_log, tamper):
     log = one_log.filled(300)
     tamper(one_log.evidence, "DELETE FROM entries WHERE idx IN (41, 77)")
-    assert damage(lambda: log.leaf(77)).facts == {"index": "77"}
+    assert damage(lambda: log.leaf(77)).facts == {"log": "main", "index": "77"}
     error = damage(lambda: log.leaves(0, 300))
-    assert (error.reason, error.facts) == ("ENTRY_MISSING", {"index": "41"})
+    assert (error.reason, error.facts) == ("ENTRY_MISSING", {"log": "main", "index": "41"})
 
 
 def test_a_key_moved_to_another_entry_finds_nothing_false(one_log, tamper, sent):

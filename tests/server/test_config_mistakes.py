@@ -97,7 +97,7 @@ certificate = ""
         ("\n# why\n\n[local_issuer]\nenabled = 1", (7, "local_issuer.enabled", "1, must be true or false")),
         ("limits.drain_s = 1.5", (3, "limits.drain_s", "1.5, must be a whole number")),
         ("limits.drain_s = true", (3, "limits.drain_s", "True, must be a whole number")),
-        ('"a.b" = 1', (3, "a.b", "is no setting; known are audience, certificates, format, index, issuers, keys")),
+        ('"a.b" = 1', (3, "a.b", "is no setting; known are audience, certificates, format, http, index")),
         ('text = "x"\nfolder = "/"', (3, "text", "is no setting")),
     ],
     ids=lambda value: str(value)[:40],
