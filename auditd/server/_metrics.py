@@ -84,7 +84,7 @@ def _of_logs(logs: tuple[LogStatus, ...]) -> Iterator[Metric]:
 
 def _of_methods(methods: tuple[MethodStatus, ...]) -> Iterator[Metric]:
     ended = [((method.name, "OK"), method.answered) for method in methods]
-    ended += [((method.name, "BROKEN_OFF"), method.broken_off) for method in methods]
+    ended += [((method.name, "ABANDONED"), method.broken_off) for method in methods]
     refused: dict[tuple[str, str, str], int] = {}
     for method in methods:
         for (code, reason), count in method.refused.items():
@@ -92,7 +92,7 @@ def _of_methods(methods: tuple[MethodStatus, ...]) -> Iterator[Metric]:
     by_code: dict[tuple[str, str], int] = {}
     for (name, code, _), count in refused.items():
         by_code[name, code] = by_code.get((name, code), 0) + count
-    about = "Calls that ended; BROKEN_OFF where they ended without an answer."
+    about = "Calls that ended; ABANDONED where they ended without an answer."
     yield _counter("auditd_calls", about, ("method", "code"), [*ended, *by_code.items()])
     names = ("method", "code", "reason")
     yield _counter("auditd_refusals", "Calls answered with an error, by reason.", names, refused.items())

@@ -152,7 +152,7 @@ def test_open_tails_are_counted(watched):
     assert metrics(watched)["auditd_calls_under_way", "Tail"] == 1
     stream.cancel()
     assert eventually(lambda: metrics(watched)["auditd_tails",] == 0)
-    assert eventually(lambda: metrics(watched)["auditd_calls_total", "BROKEN_OFF", "Tail"] == 1)
+    assert eventually(lambda: metrics(watched)["auditd_calls_total", "ABANDONED", "Tail"] == 1)
 
 
 def test_the_last_check_is_known(watched):
