@@ -46,8 +46,13 @@ OUTPUT = click.option(
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @AGAINST
 @KEYS
+@click.option(
+    "--keep-outcome",
+    is_flag=True,
+    help="Leave the outcome in DIR/last-check.json, for metrics and status.",
+)
 @OUTPUT
-def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], output: str) -> None:
+def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], keep_outcome: bool, output: str) -> None:
     """Re-hash and verify all evidence in the server folder DIR.
 
     Works beside a running server or a stopped one, and never changes a byte of evidence. Says where the evidence is
@@ -60,9 +65,10 @@ def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], outpu
         notes = {str(path): note_of(path) for path in against}
         with Bars() as bars:
             report = check_folder(config, vkeys, notes, bars.update)
-    findings = len(report.findings) + sum(log.finding_count for log in report.logs)
-    entries = sum(log.entries for log in report.logs)
-    keep_last_check(folder, LastCheck(time.time(), report.is_sound, findings, entries))
+    if keep_outcome:
+        findings = len(report.findings) + sum(log.finding_count for log in report.logs)
+        entries = sum(log.entries for log in report.logs)
+        keep_last_check(folder, LastCheck(time.time(), report.is_sound, findings, entries))
     if output == "json":
         click.echo(json.dumps(report_as_json(report), indent=2))
     else:

@@ -158,6 +158,8 @@ def test_open_tails_are_counted(watched):
 def test_the_last_check_is_known(watched):
     assert ("auditd_last_check_sound",) not in metrics(watched)
     assert watched.check().returncode == 0
+    assert ("auditd_last_check_sound",) not in metrics(watched)
+    assert watched.check("--keep-outcome").returncode == 0
     told = metrics(watched)
     assert (told["auditd_last_check_sound",], told["auditd_last_check_findings",]) == (1, 0)
     assert 0 <= time.time() - told["auditd_last_check_timestamp_seconds",] < 60
