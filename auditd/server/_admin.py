@@ -16,7 +16,7 @@ from auditd.errors import InvalidRequestError, NotFoundError, PreconditionError,
 from auditd.identity import LocalIssuer, Permission, Revocation, Revocations, Revoked, RevokedKind
 from auditd.log import Recorded, Submission
 from auditd.server._caller import CallContext, peer_ip
-from auditd.server._limits import require_size
+from auditd.server._limits import require_size, violation
 from auditd.server._own_events import OwnEvents
 from auditd.server._snapshot import Snapshots
 from auditd.server._status_message import status_message
@@ -128,7 +128,7 @@ class AdminService:
         caller.caller.require(Permission.ADMINISTER, CONTROL)
         size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         if size < 1:
-            raise _violation("page_size", f"{size}, must not be negative")
+            raise violation("page_size", f"{size}, must not be negative")
         response = pb.ListRevocationsResponse()
         for revocation in self._revocations.from_index(_page_start(request.page_token)):
             if len(response.revocations) == size:
@@ -143,7 +143,7 @@ class AdminService:
         if issuer is None:
             raise PreconditionError("LOCAL_ISSUER_OFF", "this server's own issuer is off: see [local_issuer]")
         if not request.roles:
-            raise _violation("roles", "is empty: a token without a role is good for nothing")
+            raise violation("roles", "is empty: a token without a role is good for nothing")
         certificate = request.certificate_sha256
         ttl_s, now, jti = request.ttl_s or DEFAULT_TTL_S, time.time(), secrets.token_urlsafe(16)
         token = issuer.issue(request.subject, request.roles, ttl_s, self._audience, now, jti, certificate)
@@ -173,7 +173,7 @@ class AdminService:
 def _revoked(request: pb.RevokeTokenRequest) -> Revoked:
     target = request.WhichOneof("target")
     if target is None or (target == "everything" and not request.everything):
-        raise _violation("target", "is missing: jti, subject, key or everything")
+        raise violation("target", "is missing: jti, subject, key or everything")
     if target == "everything":
         return Revoked(RevokedKind.ISSUER, request.issuer)
     return Revoked(RevokedKind(target), request.issuer, getattr(request, target))
@@ -183,26 +183,26 @@ def _issued_before(request: pb.RevokeTokenRequest, revoked: Revoked) -> int | No
     if not request.HasField("issued_before"):
         return None
     if revoked.kind is RevokedKind.JTI:
-        raise _violation("issued_before", "is not for a single token")
+        raise violation("issued_before", "is not for a single token")
     moment = request.issued_before
     if not (0 < moment.seconds <= 253_402_300_799 and moment.nanos == 0):
-        raise _violation("issued_before", "must be whole seconds within 1970 to 9999")
+        raise violation("issued_before", "must be whole seconds within 1970 to 9999")
     return moment.seconds
 
 
 def _require_reason(reason: str) -> None:
     size = len(reason.encode())
     if size > MAX_REASON_BYTES:
-        raise _violation("reason", f"{size} bytes, limit {MAX_REASON_BYTES}")
+        raise violation("reason", f"{size} bytes, limit {MAX_REASON_BYTES}")
     if any(not character.isprintable() for character in reason):
-        raise _violation("reason", "holds characters that cannot be printed")
+        raise violation("reason", "holds characters that cannot be printed")
 
 
 def _page_start(page_token: str) -> int:
     if not page_token:
         return 0
     if not (page_token.isascii() and page_token.isdigit() and len(page_token) <= 19):
-        raise _violation("page_token", "was not given by this method")
+        raise violation("page_token", "was not given by this method")
     return int(page_token)
 
 
@@ -217,7 +217,3 @@ def _message(revocation: Revocation) -> pb.Revocation:
         message.issued_before.seconds = revocation.issued_before
     message.revoked_at.FromMicroseconds(revocation.revoked_at_us)
     return message
-
-
-def _violation(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from auditd.errors import InvalidRequestError, Violation
 from auditd.filter import Filter, bind, parse
 from auditd.log import Log
 from auditd.query import (
@@ -23,6 +22,7 @@ from auditd.query import (
     aggregate,
 )
 from auditd.server._caller import CallContext
+from auditd.server._limits import violation
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 DEFAULT_GROUPS = 100
@@ -54,9 +54,9 @@ class Aggregates:
     def prepare(self, log: Log, caller: CallContext, request: pb.AggregateRequest) -> PreparedAggregate:
         """Check a request; raise InvalidRequestError naming the field at fault."""
         if request.max_groups < 0:
-            raise _violation("max_groups", f"{request.max_groups}, must not be negative")
+            raise violation("max_groups", f"{request.max_groups}, must not be negative")
         if len(request.by) > MAX_DIMENSIONS:
-            raise _violation("by", f"{len(request.by)} dimensions, limit {MAX_DIMENSIONS}")
+            raise violation("by", f"{len(request.by)} dimensions, limit {MAX_DIMENSIONS}")
         by = tuple(Dimension.of(item.field, item.bucket_s, f"by[{i}]") for i, item in enumerate(request.by))
         # What selects and what is counted by, in one text, for a token is bound to both.
         what = json.dumps([request.filter, [(dimension.path, dimension.bucket_s) for dimension in by]])
@@ -115,7 +115,3 @@ def _about(request: pb.AggregateRequest) -> dict[str, Any]:
     """Return what the entry of this read says."""
     names = [f"{item.field}/{item.bucket_s}s" if item.bucket_s else item.field for item in request.by]
     return {"filter": request.filter} | ({"by": names} if names else {})
-
-
-def _violation(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])

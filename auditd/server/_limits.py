@@ -14,6 +14,11 @@ _RECEIPT_BYTES = 80  # index, recorded_at, leaf_hash, duplicate, framing
 _HASH_BYTES = 34
 
 
+def violation(field: str, problem: str, reason: str = "INVALID_REQUEST") -> InvalidRequestError:
+    """Return the error that says what is wrong with one field of a request."""
+    return InvalidRequestError(reason, f"{field}: {problem}", [Violation(field, problem)])
+
+
 def require_size(field: str, value: int) -> int:
     """Return `value`; raise InvalidRequestError beyond 2^63-1, which no index and no size can be."""
     if value > MAX_SIZE:

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from auditd.entry import event_key, time_text
-from auditd.errors import InvalidRequestError, NotFoundError, Violation
+from auditd.errors import NotFoundError
 from auditd.log import Log
 from auditd.server._access import Span
-from auditd.server._limits import require_size
+from auditd.server._limits import require_size, violation
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 MAX_RANGES = 1_000
@@ -56,12 +56,12 @@ class Prover:
                 entries = await self._leaf_hashes(log, request.leaf_hashes, response.leaf_hashes)
             case _:
                 names = "inclusion, event_name, consistency, range, entries or leaf_hashes"
-                raise _violation("target", f"is missing: {names}")
+                raise violation("target", f"is missing: {names}")
         return response, entries
 
     async def _prove_entries(self, log: Log, target: pb.EntriesTarget, current: int, proof: pb.EntriesProof) -> Span:
         if not 1 <= len(target.ranges) <= MAX_RANGES:
-            raise _violation("entries.ranges", f"{len(target.ranges)} ranges, must be 1 to {MAX_RANGES}")
+            raise violation("entries.ranges", f"{len(target.ranges)} ranges, must be 1 to {MAX_RANGES}")
         proof.tree_size = _tree_size("entries", target, current)
         begin, limit = 0, proof.tree_size
         if target.HasField("within"):
@@ -74,7 +74,7 @@ class Prover:
             lowest, highest = _span(field, wanted, limit)
             if lowest < end:
                 before = "the end of the range before it" if position else "the first of within"
-                raise _violation(f"{field}.first", f"{lowest}, must not be before {before}, {end}")
+                raise violation(f"{field}.first", f"{lowest}, must not be before {before}, {end}")
             end = highest + 1
             ranges.append((lowest, end))
         hashes = await self._in_thread(lambda: log.entries_proof(ranges, proof.tree_size, (begin, limit)))
@@ -84,7 +84,7 @@ class Prover:
     async def _leaf_hashes(self, log: Log, target: pb.LeafHashesTarget, found: pb.LeafHashes) -> Span:
         lowest, highest = _span("leaf_hashes", target, log.size)
         if highest - lowest >= MAX_LEAF_HASHES:
-            raise _violation("leaf_hashes.last", f"{highest + 1}, must be at most {MAX_LEAF_HASHES} above first")
+            raise violation("leaf_hashes.last", f"{highest + 1}, must be at most {MAX_LEAF_HASHES} above first")
         found.first = lowest
         found.hashes.extend(await self._in_thread(lambda: log.leaf_hashes(lowest, highest + 1)))
         return lowest, highest
@@ -111,14 +111,14 @@ def _prove_consistency(log: Log, target: pb.ConsistencyTarget, current: int, pro
     proof.from_size = require_size("consistency.from_size", target.from_size)
     proof.to_size = require_size("consistency.to_size", target.to_size) if target.HasField("to_size") else current
     if target.from_size == 0:
-        raise _violation("consistency.from_size", "0, must be at least 1: every tree extends the empty one")
+        raise violation("consistency.from_size", "0, must be at least 1: every tree extends the empty one")
     proof.hashes.extend(log.consistency_proof(proof.from_size, proof.to_size))
 
 
 def _named_index(log: Log, name: pb.EventNameTarget) -> int:
     moment = name.time
     if not (0 <= moment.seconds <= 253_402_300_799 and 0 <= moment.nanos < 1_000_000_000):
-        raise _violation("event_name.time", "is not within 1970 to 9999")
+        raise violation("event_name.time", "is not within 1970 to 9999")
     text = time_text(moment.seconds, moment.nanos)
     key = event_key(name.issuer, name.subject, name.id, text, moment.seconds * 1_000_000_000 + moment.nanos)
     index = log.find(key)
@@ -141,11 +141,7 @@ def _span(field: str, wanted: pb.IndexRange | pb.RangeTarget | pb.LeafHashesTarg
     """Return the lowest and the highest index of a range that is not empty and ends at `limit` or before."""
     first, last = require_size(f"{field}.first", wanted.first), require_size(f"{field}.last", wanted.last)
     if first >= last:
-        raise _violation(f"{field}.last", f"{last}, must be above first, {first}")
+        raise violation(f"{field}.last", f"{last}, must be above first, {first}")
     if last > limit:
-        raise _violation(f"{field}.last", f"{last}, must be at most {limit}", "OUT_OF_RANGE")
+        raise violation(f"{field}.last", f"{last}, must be at most {limit}", "OUT_OF_RANGE")
     return first, last - 1
-
-
-def _violation(field: str, problem: str, reason: str = "INVALID_REQUEST") -> InvalidRequestError:
-    return InvalidRequestError(reason, f"{field}: {problem}", [Violation(field, problem)])

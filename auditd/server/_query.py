@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from auditd.errors import InvalidRequestError, Violation
 from auditd.filter import Filter, bind, parse
 from auditd.log import Log
 from auditd.query import By, Order, Page, PageTokens, Position, QueryIdentity, Search
 from auditd.server._aggregate import Aggregates, PreparedAggregate
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
+from auditd.server._limits import violation
 from auditd.server._tokens import EntryTokens
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -70,10 +70,10 @@ class Querier:
     def prepare(self, log: Log, caller: CallContext, request: pb.QueryRequest) -> PreparedQuery:
         """Check a request; raise InvalidRequestError naming the field at fault."""
         if request.page_size < 0:
-            raise _violation("page_size", f"{request.page_size}, must not be negative")
+            raise violation("page_size", f"{request.page_size}, must not be negative")
         order = _ORDERS.get(request.order)
         if order is None:
-            raise _violation("order", f"{request.order} is no order")
+            raise violation("order", f"{request.order} is no order")
         identity = QueryIdentity(
             log.origin, request.filter, order, request.no_index, caller.caller.issuer, caller.caller.subject
         )
@@ -150,7 +150,3 @@ def _explanation(page: Page, duration_s: float) -> pb.Explanation:
         uncovered=page.uncovered,
         duration_us=round(duration_s * 1_000_000),
     )
-
-
-def _violation(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])

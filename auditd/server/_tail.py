@@ -13,10 +13,8 @@ from typing import TypeAlias
 from auditd.errors import (
     AuditdError,
     ExhaustedError,
-    InvalidRequestError,
     PreconditionError,
     UnavailableError,
-    Violation,
 )
 from auditd.filter import Filter, bind, parse
 from auditd.log import Log
@@ -25,7 +23,7 @@ from auditd.server._access import AccessRecorder, Reading
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
 from auditd.server._feed import Feed, Tail
-from auditd.server._limits import require_size
+from auditd.server._limits import require_size, violation
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 DEFAULT_HEARTBEAT_S = 10
@@ -150,7 +148,7 @@ class Tailer:
     def prepare(self, log: Log, request: pb.TailRequest) -> PreparedTail:
         """Check a request; raise RequestError naming the field at fault, or that the log has not come so far."""
         if not 0 <= request.heartbeat_s <= MAX_HEARTBEAT_S:
-            raise _violation("heartbeat_s", f"{request.heartbeat_s}, must be 0 to {MAX_HEARTBEAT_S}")
+            raise violation("heartbeat_s", f"{request.heartbeat_s}, must be 0 to {MAX_HEARTBEAT_S}")
         known_size: int | None = None
         if request.HasField("known_size"):
             known_size = require_size("known_size", request.known_size)
@@ -316,7 +314,3 @@ def _require_reached(log: Log, index: int) -> int:
 
 def _stopping() -> UnavailableError:
     return UnavailableError("TAIL_ENDED", "the server is stopping; resume where the tail ended", 0.5)
-
-
-def _violation(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError("INVALID_REQUEST", f"{field}: {problem}", [Violation(field, problem)])
