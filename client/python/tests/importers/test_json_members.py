@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditd_client.importers._members import JsonTextError, NumberText, object_at, objects_at
+from auditd_client.importers._members import JsonTextError, NumberText, _compact_object, _walked_object, object_at
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -33,13 +33,27 @@ def test_finds_every_member_however_it_is_written(members, indent, ascii_only):
 
 
 @quick
-@given(st.lists(objects, max_size=4), st.sampled_from([None, 2]))
-def test_yields_every_object_of_an_array(items, indent):
-    text = json.dumps(items, indent=indent)
-    assert [
-        {name: json.loads("{" + written + "}")[name] for name, written in found.texts.items()}
-        for found in objects_at(text, 0)
-    ] == items
+@given(objects, st.booleans(), st.data())
+def test_the_quick_way_finds_what_the_slow_one_finds_or_nothing(members, ascii_only, data):
+    text = json.dumps(members, ensure_ascii=ascii_only, separators=(",", ":"))
+    position = data.draw(st.integers(0, len(text) - 1))
+    mutated = (
+        text[:position]
+        + data.draw(st.sampled_from(['"', "\\", " ", ",", "{", "}", "\ud800", "é", ""]))
+        + text[position + 1 :]
+    )
+    for written in (text, text + ',{"a":1}', mutated, " " + text):
+        found = _compact_object(written, 0)
+        assert found is None or found == _walked_object(written, 0)
+    plain = members and all(name.isascii() and name.isprintable() and "\\" not in json.dumps(name) for name in members)
+    assert _compact_object(text, 0) is not None or not plain
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"a":1}', '{"a":1,"b":{},"a":{"a":1}}', '{"a":1,"\\u0061":1}', '{"a":"\ud800"}', '{"a": 1}', "{}"]
+)
+def test_the_quick_way_leaves_what_needs_a_look_to_the_slow_one(text):
+    assert _compact_object(text, 0) is None
 
 
 @pytest.mark.parametrize("number", ["1.10", "-0", "1e400", "1E+2", "9" * 5000, "0.1000000000000000000001"])
@@ -79,19 +93,3 @@ def test_refuses_what_is_no_object_and_says_where(text, message):
     with pytest.raises(JsonTextError) as caught:
         object_at(text, 0)
     assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{}", "no JSON array at character 0"),
-        ("[1]", "no JSON object at character 1"),
-        ("[{}", "neither comma nor closing bracket at character 3"),
-        ("[{},]", "no JSON object at character 4"),
-        ("[{}}", "neither comma nor closing bracket at character 3"),
-    ],
-)
-def test_refuses_what_is_no_array_of_objects(text, message):
-    with pytest.raises(JsonTextError) as caught:
-        list(objects_at(text, 0))
-    assert str(caught.value) == message

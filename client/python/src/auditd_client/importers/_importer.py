@@ -7,10 +7,9 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from auditd_client.importers._csv import read_csv
 from auditd_client.importers._errors import ImportFileError, RecordError
@@ -36,8 +35,7 @@ _COMPRESSED = re.compile(r"\.(?:gz|zst)\Z")
 _REMEMBERED = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedEvent:
+class PlacedEvent(NamedTuple):
     """An event, where it was read from, such as `file.json.gz:7: Records[3]`, and the bytes it was read from."""
 
     where: str
@@ -45,8 +43,7 @@ class PlacedEvent:
     raw: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(NamedTuple):
     """What could not become an event: `where` it stands, why not, and its bytes, as far as they were kept."""
 
     where: str

@@ -112,14 +112,15 @@ class _Text:
             if not self._grow():
                 return ""
 
-    def take(self, expected: str) -> None:
-        """Go behind the next character, which is one of those expected.
+    def take(self, expected: str) -> str:
+        """Go behind the next character, which is one of those expected, and return it.
 
         Raises JsonTextError if it is another.
         """
         if (found := self.next()) == "" or found not in expected:
             raise JsonTextError(f"{found or 'the end'!r} where one of {expected!r} is expected")
         self._position += 1
+        return found
 
     def parse(self, parser: Callable[[str, int], _T], end_of: Callable[[_T], int]) -> tuple[_T, str]:
         """Return what `parser` finds here, and its text, and go behind it.
@@ -171,9 +172,8 @@ class _Text:
 def _documents(text: _Text, array: str) -> Iterator[Found]:
     """Yield the records of the documents that follow each other in the text."""
     try:
-        while begin := text.next():
-            text.take("[{")
-            if begin == "[":
+        while text.next():
+            if text.take("[{") == "[":
                 yield from _items(text, "")
             else:
                 yield from _members(text, array)
@@ -185,7 +185,8 @@ def _documents(text: _Text, array: str) -> Iterator[Found]:
 def _members(text: _Text, array: str) -> Iterator[Found]:
     """Yield the records of the member `array` of the object whose brace was taken."""
     if text.next() == "}":
-        return text.take("}")
+        text.take("}")
+        return
     while True:
         (key, _), _ = text.parse(key_at, _second)
         if key == array and text.next() == "[":
@@ -193,24 +194,21 @@ def _members(text: _Text, array: str) -> Iterator[Found]:
             yield from _items(text, array)
         else:
             text.parse(value_at, _second)
-        end = text.next()
-        text.take(",}")
-        if end == "}":
-            return None
+        if text.take(",}") == "}":
+            return
 
 
 def _items(text: _Text, name: str) -> Iterator[Found]:
     """Yield the objects of the array whose bracket was taken."""
     if text.next() == "]":
-        return text.take("]")
+        text.take("]")
+        return
     number = 0
     while True:
         yield _item(text, f"{name}[{number}]")
         number += 1
-        end = text.next()
-        text.take(",]")
-        if end == "]":
-            return None
+        if text.take(",]") == "]":
+            return
 
 
 def _item(text: _Text, place: str) -> Found:

@@ -243,10 +243,12 @@ def _time(rule: Rule, field: Field) -> _Filler:
 
 
 def _roles(rule: Rule, field: Field) -> _Filler:
+    readers = tuple((template, template.reader()) for template in rule.templates)
+
     def fill(values: Values, _rest: _Texts) -> list[str]:
-        for template in rule.templates:
+        for template, read in readers:
             value = None if template.plain is None else template.plain.find(values)
-            texts = map(text_of, value) if type(value) is list else [template.text(values)]
+            texts = map(text_of, value) if type(value) is list else [read(values)]
             if roles := [text for text in texts if field.fits(text)][:MAX_ROLES]:
                 return roles
         return []

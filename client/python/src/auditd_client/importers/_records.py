@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from auditd_client.importers._mapping import Reading
 from auditd_client.importers._members import JsonObject
@@ -15,8 +14,7 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 """No request may be larger, so no event can be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as it was read: its first line, counted from 1, its own bytes, and its members.
 
     `place` says which of several in a document it is, such as `Records[3]`. What is among the values of
@@ -29,8 +27,7 @@ class Record:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BadRecord:
+class BadRecord(NamedTuple):
     """A piece of a file that is no record; `raw` is what stands there, as far as it was kept."""
 
     line: int

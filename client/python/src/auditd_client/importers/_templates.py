@@ -70,15 +70,16 @@ class Path:
 
     def reader(self) -> Callable[[Values], str]:
         """Return what reads the value as text, empty if there is none that can be one."""
-        if len(self.steps) > 1:
-            return lambda values: text_of(self.find(values))
-        (name,) = self.steps
+        name = self.steps[0]
 
         def read(values: Values) -> str:
             value = values.get(name)
             return value if type(value) is str else text_of(value)
 
-        return read
+        def read_within(values: Values) -> str:
+            return "" if values.get(name) is None else text_of(self.find(values))
+
+        return read if len(self.steps) == 1 else read_within
 
     def __str__(self) -> str:
         return ".".join(step if _STEP.fullmatch(step) else f'"{step}"' for step in self.steps)
@@ -91,12 +92,18 @@ class Part:
     path: Path
     filters: tuple[tuple[str, str], ...] = ()
 
-    def text(self, values: Values) -> str:
-        """Return the value as text, empty if there is none that can be one."""
-        text = text_of(self.path.find(values))
+    def reader(self) -> Callable[[Values], str]:
+        """Return what reads the value as text, empty if there is none that can be one."""
+        read = self.path.reader()
         for name, argument in self.filters:
-            text = FILTERS[name](text, argument)
-        return text
+            read = _filtered(read, FILTERS[name], argument)
+        return read
+
+
+def _filtered(
+    read: Callable[[Values], str], change: Callable[[str, str], str], argument: str
+) -> Callable[[Values], str]:
+    return lambda values: change(read(values), argument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +126,22 @@ class Template:
         return None
 
     def reader(self) -> Callable[[Values], str]:
-        """Return what reads the text of a record, quickly if there is little to put together."""
+        """Return what reads the text of a record, empty if one of the parts is."""
         if self.plain is not None:
             return self.plain.reader()
         if not self.parts:
             return lambda _values: self.written
-        return self.text
+        pieces = [("", piece.reader()) if isinstance(piece, Part) else (piece, None) for piece in self.pieces]
 
-    def text(self, values: Values) -> str:
-        """Return the text, empty if one of the parts is."""
-        pieces = self.pieces
-        found = []
-        for piece in pieces:
-            text = piece if isinstance(piece, str) else piece.text(values)
-            if not text:
-                return ""
-            found.append(text)
-        return "".join(found)
+        def read(values: Values) -> str:
+            found = ""
+            for text, reader in pieces:
+                if reader is not None and not (text := reader(values)):
+                    return ""
+                found += text
+            return found
+
+        return read
 
 
 def text_of(value: object) -> str:
