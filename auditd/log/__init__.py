@@ -1,16 +1,18 @@
 """One append-only log: evidence file, writer, recovery, verified reading."""
 
+from auditd.log._database import CHECKSUM_BYTES, checksum_vfs
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
 from auditd.log._log import Log, LogSettings
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan, Part
 from auditd.log._restored import mark_restored, restored_from, unmark_restored
 from auditd.log._snapshot import Snapshot, are_of_one_moment, snapshot
-from auditd.log._store import Credential, StoredCredential
+from auditd.log._store import Credential, StoredCredential, is_damage
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._writer import Answers, Observer, QueueLimits
 
 __all__ = [
+    "CHECKSUM_BYTES",
     "Answers",
     "CommitPlan",
     "Credential",
@@ -27,7 +29,9 @@ __all__ = [
     "Submission",
     "TreeHead",
     "are_of_one_moment",
+    "checksum_vfs",
     "create_key_file",
+    "is_damage",
     "load_signer",
     "mark_restored",
     "restored_from",

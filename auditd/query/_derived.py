@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import apsw
 
 from auditd.errors import AuditdError
-from auditd.query._derived_file import Form, UnfitError, close, create, open_writer
+from auditd.query._derived_file import Form, UnfitError, close, create, is_unfit, open_writer
 from auditd.query._readers import Readers, Snapshot
 from auditd.query._source import Source
 
@@ -127,7 +127,7 @@ class Derived(ABC, Generic[_S]):
                 rebuild = True
             except (apsw.Error, OSError) as error:
                 _logger.warning("%s of %s: %s", self._path.stem, self._source.origin, error)
-                rebuild = isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.SQLError))
+                rebuild = is_unfit(error)
                 self._closed(self._retry_s)
             except AuditdError as error:
                 # Searches meet the same evidence and report it; the index must only not hide it.

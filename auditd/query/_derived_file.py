@@ -9,6 +9,7 @@ from typing import cast
 
 import apsw
 
+from auditd.log import CHECKSUM_BYTES, checksum_vfs, is_damage
 from auditd.query._source import Source
 
 BUSY_TIMEOUT_MS = 5000
@@ -45,7 +46,7 @@ def open_writer(path: Path, form: Form, source: Source) -> tuple[apsw.Connection
     """
     if not path.exists():
         raise UnfitError("missing")
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs())
     try:
         _set_up(connection)
         size, root = _check(connection, form)
@@ -64,8 +65,9 @@ def create(path: Path, form: Form) -> apsw.Connection:
     """Put an empty file in the place of whatever is there, and return the connection that may write it."""
     for suffix in _SUFFIXES:
         Path(str(path) + suffix).unlink(missing_ok=True)
-    connection = apsw.Connection(str(path))
+    connection = apsw.Connection(str(path), vfs=checksum_vfs())
     try:
+        connection.reserve_bytes(reserve=CHECKSUM_BYTES)
         _set_up(connection)
         with connection:
             connection.execute(form.schema + _COVERED)
@@ -74,6 +76,19 @@ def create(path: Path, form: Form) -> apsw.Connection:
         connection.close()
         raise
     return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """Return a connection that reads a file, and notices a flipped bit where it meets it."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def is_unfit(error: Exception) -> bool:
+    """Tell whether an error says that the file is damaged, so that only building it anew helps."""
+    return isinstance(error, apsw.Error) and is_damage(error)
 
 
 def record_covered(connection: apsw.Connection, size: int, root: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, cast
 
 import apsw
 
-from auditd.query._derived_file import BUSY_TIMEOUT_MS, close
+from auditd.query._derived_file import close, open_reader
 
 _MAX_IDLE = 4
 _OLDEST_FIRST = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid"
@@ -140,9 +140,6 @@ class Readers(Generic[_S]):
 
 def _open(path: Path) -> apsw.Connection:
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.execute("PRAGMA query_only = ON")
+        return open_reader(path)
     except apsw.Error as error:
         raise IndexUnusableError(str(error)) from error
-    return connection

@@ -15,7 +15,7 @@ from auditd.query._readers import IndexUnusableError, Snapshot
 from auditd.query._text_need import TextNeed, grams_in, tiles_of
 
 # Any change of tables, grams or hashes is another version: the file is then built anew.
-VERSION = 1
+VERSION = 2
 ALL_TILES = (1 << BLOCK_TILES) - 1
 MAX_TIME_NS = 2**63 - 1
 _CHUNK_PLACES = 1_024  # with two bytes a place a row fits a page

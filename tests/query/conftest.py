@@ -73,8 +73,9 @@ class MemoryLog:
             time = recorded_at or f"2026-11-24T{index // 3600:02}:{index // 60 % 60:02}:{index % 60:02}.500Z"
             head = {"v": 1, "log": self.origin, "index": index, "recorded_at": time, "salt": "s"}
             leaf = json.dumps(head | entry, ensure_ascii=index % 2 == 0, separators=(",", ":")).encode()
-            self._leaves.append(leaf)
+            # In this order: the index's thread asks for the root of whatever size it sees.
             self._roots.append(hashlib.sha256(self._roots[-1] + leaf).digest())
+            self._leaves.append(leaf)
         return first, [partial(dict, entry) for entry in entries]
 
     def view(self, size):
