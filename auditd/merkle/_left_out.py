@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditd.merkle._proof import NodeSource, fold, require_size
+from auditd.merkle._proof import NodeSource, require_size
 
 
 def range_proof(first: int, last: int, size: int, nodes: NodeSource) -> list[bytes]:
@@ -58,6 +58,6 @@ def maximal_subtrees(start: int, end: int, size: int) -> Iterator[tuple[int, int
 def _root(start: int, stop: int, nodes: NodeSource) -> bytes:
     width = stop - start
     if width & (width - 1):
-        return fold(start, stop, nodes)
+        return nodes.fold(start, stop)
     height = width.bit_length() - 1
     return nodes.node(height, start >> height)

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from threading import Lock
 
 from auditd.errors import DamagedError
-from auditd.merkle._hash import HASH_SIZE
+from auditd.merkle._hash import HASH_SIZE, node_hash
 from auditd.merkle._tile import TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, Rows, expand
 from auditd.merkle._tree import Tree
+
+_FOLDS = 4_096
+"""Folded hashes that stay in memory: a proof needs a few of each size that proofs are made for."""
 
 
 class Nodes:
@@ -29,6 +32,8 @@ class Nodes:
         self._read_tile = read_tile
         self._cache_tiles = cache_tiles
         self._cache: OrderedDict[tuple[int, int], Rows] = OrderedDict()
+        # What leaves [start, end) fold to never changes, so any thread may set an item, and all may go at any time.
+        self._folds: dict[tuple[int, int], bytes] = {}
         # Guards the cache alone; tiles are read and expanded outside it, at worst by two threads at once.
         self._lock = Lock()
 
@@ -71,6 +76,26 @@ class Nodes:
             if len(self._cache) > self._cache_tiles:
                 self._cache.popitem(last=False)
         return rows
+
+    def fold(self, start: int, end: int) -> bytes:
+        """Return the root over leaves `[start, end)`; `start` is a multiple of a power of two >= end - start.
+
+        Raises as `node` does.
+        """
+        root = self._folds.get((start, end), b"")
+        if root:
+            return root
+        left_end = end
+        while start < left_end:
+            # The width's lowest set bit, not that of the end: the subtree must not reach before `start`.
+            height = ((left_end - start) & -(left_end - start)).bit_length() - 1
+            left = self.node(height, (left_end >> height) - 1)
+            root = node_hash(left, root) if root else left
+            left_end -= 1 << height
+        if len(self._folds) >= _FOLDS:
+            self._folds.clear()
+        self._folds[start, end] = root
+        return root
 
     def leaf_hash_at(self, index: int) -> bytes:
         """Return the leaf hash at `index`; raises as `node` does."""

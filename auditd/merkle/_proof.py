@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from auditd.merkle._hash import EMPTY_ROOT, HASH_SIZE, node_hash
+from auditd.merkle._hash import EMPTY_ROOT, HASH_SIZE
 from auditd.merkle._tile import TILE_HEIGHT, TILE_WIDTH, Rows
 
 _BLOCK_HEIGHT: Final = 4
@@ -35,11 +35,15 @@ class NodeSource(Protocol):
         """Return the eight rows of a tile, lowest first, at least as long as `size` makes them."""
         ...
 
+    def fold(self, start: int, end: int) -> bytes:
+        """Return the root over leaves `[start, end)`; `start` is a multiple of a power of two >= end - start."""
+        ...
+
 
 def root_at(size: int, nodes: NodeSource) -> bytes:
     """Return the root of the tree of the first `size` leaves. Raises ValueError if there are fewer."""
     require_size(size, nodes)
-    return fold(0, size, nodes) if size else EMPTY_ROOT
+    return nodes.fold(0, size) if size else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, nodes: NodeSource) -> list[bytes]:
@@ -47,7 +51,9 @@ def inclusion_proof(index: int, size: int, nodes: NodeSource) -> list[bytes]:
 
     Source: RFC 9162 section 2.1.3.1. Raises ValueError unless 0 <= index < size <= nodes.size.
     """
-    return split_hashes(inclusion_paths((index,), size, nodes)[0])
+    require_size(size, nodes)
+    _require_index(index, size)
+    return _climb(0, index, size, nodes)
 
 
 def inclusion_paths(indexes: Iterable[int], size: int, nodes: NodeSource) -> list[bytes]:
@@ -59,8 +65,7 @@ def inclusion_paths(indexes: Iterable[int], size: int, nodes: NodeSource) -> lis
     paths = _Paths(size, nodes)
     found = []
     for index in indexes:
-        if not 0 <= index < size:
-            raise ValueError(f"index: {index} is not within a tree of size {size}")
+        _require_index(index, size)
         found.append(paths.build(0, index))
     return found
 
@@ -79,9 +84,27 @@ def consistency_proof(old_size: int, new_size: int, nodes: NodeSource) -> list[b
     # The verifier folds both roots from the largest perfect subtree that ends the old tree.
     height = (old_size & -old_size).bit_length() - 1
     index = (old_size >> height) - 1
-    path = split_hashes(_Paths(new_size, nodes).build(height, index))
+    path = _climb(height, index, new_size, nodes)
     # Where that is the whole old tree, its hash is the old root, which the verifier has.
     return [nodes.node(height, index), *path] if index else path
+
+
+def _climb(height: int, index: int, size: int, nodes: NodeSource) -> list[bytes]:
+    """Return the siblings on the way from a node up to the root, tile by tile."""
+    path: list[bytes] = []
+    while size - 1 >> height:
+        level, first_row = divmod(height, TILE_HEIGHT)
+        rows = nodes.rows(level, index >> TILE_HEIGHT - first_row)
+        for row in range(first_row, TILE_HEIGHT):
+            sibling = index ^ 1
+            if sibling + 1 << height <= size:
+                at = (sibling & (TILE_WIDTH >> row) - 1) * HASH_SIZE
+                path.append(bytes(rows[row][at : at + HASH_SIZE]))
+            elif sibling << height < size:
+                path.append(nodes.fold(sibling << height, size))
+            height += 1
+            index >>= 1
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +162,7 @@ class _Paths:
             start = (index ^ 1) << row_height
             end = start + (1 << row_height)
             if start < self._size:
-                yield fold(start, min(end, self._size), self._nodes)
+                yield self._nodes.fold(start, min(end, self._size))
             index >>= 1
 
 
@@ -148,19 +171,12 @@ def split_hashes(path: bytes) -> list[bytes]:
     return [path[at : at + HASH_SIZE] for at in range(0, len(path), HASH_SIZE)]
 
 
-def fold(start: int, end: int, nodes: NodeSource) -> bytes:
-    """Return the root over leaves `[start, end)`; `start` is a multiple of a power of two >= end - start."""
-    root = b""
-    while start < end:
-        # The width's lowest set bit, not that of `end`: the subtree must not reach before `start`.
-        height = ((end - start) & -(end - start)).bit_length() - 1
-        left = nodes.node(height, (end >> height) - 1)
-        root = node_hash(left, root) if root else left
-        end -= 1 << height
-    return root
-
-
 def require_size(size: int, nodes: NodeSource) -> None:
     """Raise ValueError unless the nodes are known of a tree of `size` leaves."""
     if not 0 <= size <= nodes.size:
         raise ValueError(f"size: {size} is not within 0..{nodes.size}")
+
+
+def _require_index(index: int, size: int) -> None:
+    if not 0 <= index < size:
+        raise ValueError(f"index: {index} is not within a tree of size {size}")

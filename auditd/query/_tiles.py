@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from auditd.query._tiles_file import FORM, MAX_TIME_NS, TilesSnapshot, text_bloc
 _POLL_S = 0.5
 _TILES_PER_WRITE = 16
 _REST = 4.0
-"""How long the thread rests while entries are being appended, in times of what it worked."""
+"""How long the thread rests while the server has callers, in times of what it worked."""
 _EVENT_TIME = b'"time":"'
 _EVENT = b',"event":'
 
@@ -26,23 +27,32 @@ _EVENT = b',"event":'
 class Tiles(Derived[TilesSnapshot]):
     """Event times of whole tiles, and the text of whole blocks of them; see `Derived`.
 
-    Entries after the last whole tile, or block, are read by those who search. While entries are being appended the
-    thread rests for longer than it works, so that appends go before it.
+    Entries after the last whole tile, or block, are read by those who search. While there are callers the thread
+    rests for longer than it works, so that they go before it.
 
     Args:
         path: the file, made when it is missing.
         source: the log.
         text: whether text is indexed as well.
+        calls: how many calls the server has taken; entries recorded count as such in any case.
         retry_s: how long to wait, in seconds, when the file cannot be written or the evidence is damaged.
         on_error: as for `Derived`.
 
     """
 
     def __init__(
-        self, path: Path, source: Source, *, text: bool = True, retry_s: float = 5.0, on_error: OnError = unheard
+        self,
+        path: Path,
+        source: Source,
+        *,
+        text: bool = True,
+        calls: Callable[[], int] = lambda: 0,
+        retry_s: float = 5.0,
+        on_error: OnError = unheard,
     ) -> None:
         super().__init__(path, source, FORM, TilesSnapshot, retry_s, on_error)
         self._text = text
+        self._calls = calls
         # Guarded by `_condition`.
         self._text_covered = 0
         self._thread.start()
@@ -66,10 +76,10 @@ class Tiles(Derived[TilesSnapshot]):
     def _feed(self, connection: apsw.Connection) -> None:
         self._set_covered(self.covered, text_blocks(connection) * BLOCK_ENTRIES)
         while not self._stopping_now():
-            size, started = self._source.size, time.monotonic()
+            size, calls, started = self._source.size, self._calls(), time.monotonic()
             if not self._feed_once(connection, size):
                 self._rest(_POLL_S)
-            elif self._source.size != size:
+            elif (self._source.size, self._calls()) != (size, calls):
                 self._rest(_REST * (time.monotonic() - started))
 
     def _feed_once(self, connection: apsw.Connection, size: int) -> bool:

@@ -15,6 +15,7 @@ from auditd.log import CommitPlan, Log, Observer, Part
 from auditd.query import Entry, Index, Search, Tiles
 from auditd.server._config import Config
 from auditd.server._damage import DamageRegister
+from auditd.server._meters import Meters
 
 
 class _Feed:
@@ -53,9 +54,10 @@ def _caller(caller_json: bytes) -> Mapping[str, Any]:
 class Indexes:
     """Opens, feeds and closes the index of every log of a folder."""
 
-    def __init__(self, config: Config, damage: DamageRegister) -> None:
+    def __init__(self, config: Config, damage: DamageRegister, meters: Meters) -> None:
         self._config = config
         self._damage = damage
+        self._meters = meters
         self._feeds: dict[str, _Feed] = {}
         self.by_name: dict[str, Index] = {}
         self._tiles: list[Tiles] = []
@@ -74,7 +76,7 @@ class Indexes:
             self._feeds[name].index = index
             # Without native code the text of an event takes some 0.2 ms of Python, which appends would feel.
             text = available() and name not in self._config.index.without_text
-            tiles = Tiles(folder / "tiles.db", log, text=text, on_error=on_error)
+            tiles = Tiles(folder / "tiles.db", log, text=text, calls=self._meters.calls, on_error=on_error)
             self._tiles.append(tiles)
             self.searches[name] = Search(log, index, tiles)
 

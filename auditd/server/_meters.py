@@ -83,6 +83,10 @@ class Meters:
         """Return the meter of a method of any service."""
         return self.methods.setdefault(name, MethodMeter())
 
+    def calls(self) -> int:
+        """Return how many calls have come, of all methods."""
+        return sum(method.begun for method in list(self.methods.values()))
+
     def recording(self, log: str) -> Histogram:
         """Return how long submissions to a log wait until they are durable: queue and commit."""
         found = self.record.get(log)

@@ -89,8 +89,8 @@ async def serve(
 async def _serve(config: Config, listen: str, watching: Watching, ready: Callable[[Sequence[str]], None]) -> None:
     damage = DamageRegister()
     issuers = Issuers(config)
-    indexes = Indexes(config, damage)
     meters = Meters()
+    indexes = Indexes(config, damage, meters)
     deliveries = _Deliveries(asyncio.get_running_loop())
     logs = await asyncio.to_thread(Logs, config, deliveries.deliver, indexes.observer)
     try:
