@@ -14,7 +14,7 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-all lint format protos proto-baseline bench bench-search demo lock clean
+.PHONY: all help test test-all lint format protos proto-baseline bench bench-search bench-scale demo lock clean
 
 all: $(INSTALLED) $(NATIVE) ## Build .venv, holding the auditlog command
 
@@ -68,6 +68,9 @@ bench: $(INSTALLED) $(NATIVE) ## Run the benchmarks
 
 bench-search: $(INSTALLED) $(NATIVE) ## Measure searches of one large log
 	$(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-scale: $(INSTALLED) $(NATIVE) ## Measure everything at 10 thousand to 10 million entries
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 demo: $(INSTALLED) $(NATIVE) ## Show it all in a minute; DATA=folder imports CloudTrail files
 	@$(BIN)/python -m demo $(if $(DATA),--data '$(DATA)') $(ARGS)

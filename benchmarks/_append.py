@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from auditd_client import Client
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from benchmarks._events import Kind
-from benchmarks._frames import EventMaker
+from benchmarks._frames import EventMaker, SkewedMaker
 from benchmarks._load import Load, Method, run_load
 from benchmarks._process import processor_s
 from demo._server import Server
@@ -57,12 +57,12 @@ class Appended:
 class Subject:
     """A server under load with events of one kind, and the tokens to call it."""
 
-    def __init__(self, server: Server, kind: Kind) -> None:
+    def __init__(self, server: Server, kind: Kind, maker: EventMaker | SkewedMaker | None = None) -> None:
         self.server = server
         self.kind = kind
         self.reader = server.token("auditor", "auditor")
         self.writer = server.token("svc-bench", "writer")
-        self._maker = EventMaker(kind.templates, time.time_ns())
+        self.maker = EventMaker(kind.templates, time.time_ns()) if maker is None else maker
 
     @property
     def pid(self) -> int:
@@ -78,13 +78,16 @@ class Subject:
         with Client(self.server.address, self.reader) as client:
             return client.checkpoint().tree_size
 
-    def append(self, batch: int, callers: int, limit_s: float, *, proofs: bool = False) -> Appended:
-        """Append batches for about `limit_s` seconds.
+    def append(
+        self, batch: int, callers: int, limit_s: float, *, proofs: bool = False, most_events: int | None = None
+    ) -> Appended:
+        """Append batches for about `limit_s` seconds, or until there are `most_events`.
 
         Raises WrongCountError unless the tree grew by exactly the events acknowledged, none of them a duplicate.
         """
-        most = min(_MOST_CALLS_PER_S, _MOST_EVENTS_PER_S // batch)
-        requests = list(self._maker.requests(batch, max(callers, int(most * limit_s)), proofs=proofs))
+        most = int(min(_MOST_CALLS_PER_S, _MOST_EVENTS_PER_S // batch) * limit_s)
+        number = max(callers, most) if most_events is None else most_events // batch
+        requests = list(self.maker.requests(batch, number, proofs=proofs))
         size, used = self.size(), processor_s(self.pid)
         load = run_load(self.method("Append", self.writer), requests, callers, limit_s)
         used = processor_s(self.pid) - used

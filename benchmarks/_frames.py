@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle, islice
+from random import Random
 
 from google.protobuf.message import Message
 
@@ -101,6 +103,10 @@ class EventMaker:
         self._prefixes = {template: _EVENTS_TAG + varint(template.event_bytes) for template in templates}
         self._times_us = count(start_ns // 1_000)
 
+    def set_clock(self, now_ns: int) -> None:
+        """Give the next event this time, in nanoseconds since 1970-01-01T00:00:00Z."""
+        self._times_us = count(now_ns // 1_000)
+
     def events(self, number: int) -> list[bytes]:
         """Return events as they stand in an AppendRequest: tag, length, message."""
         templates = list(islice(self._templates, number))
@@ -135,6 +141,21 @@ class EventMaker:
         options = _INCLUDE_PROOFS if proofs else b""
         for _ in range(number):
             yield b"".join(self.events(batch)) + options
+
+
+class SkewedMaker:
+    """Makes requests as several callers would, each with a clock of its own that is up to two seconds wrong."""
+
+    def __init__(self, templates: Sequence[Template], callers: int) -> None:
+        random = Random(callers)
+        self._makers = [EventMaker([*templates[caller:], *templates[:caller]], 0) for caller in range(callers)]
+        self._skews_ns = [random.randrange(-2_000_000_000, 2_000_000_000) for _ in range(callers)]
+
+    def requests(self, batch: int, number: int, *, proofs: bool = False) -> Iterator[bytes]:
+        """Yield encoded append requests of `batch` events each, of one caller after the other."""
+        for caller in islice(cycle(range(len(self._makers))), number):
+            self._makers[caller].set_clock(time.time_ns() + self._skews_ns[caller])
+            yield from self._makers[caller].requests(batch, 1, proofs=proofs)
 
 
 def make_templates(events: Iterable[Event]) -> list[Template]:

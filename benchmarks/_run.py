@@ -33,12 +33,12 @@ def main() -> None:
     """Measure, print the table, and keep JSON and Markdown in `benchmarks/results`."""
     options = _options()
     console = Console(stderr=options.output == "json", width=None if sys.stdout.isatty() else 160)
-    about = _about(options)
+    about = about_this_machine(quick=options.quick)
     started = time.perf_counter()
     with TemporaryDirectory(prefix="auditlog-bench-", dir=options.scratch) as scratch:
         figures = measure(Path(scratch), options.data, QUICK if options.quick else FULL, console)
     about["seconds"] = round(time.perf_counter() - started)
-    _keep(figures, about)
+    keep("latest", figures, about)
     if options.output == "json":
         print(as_json(figures, about))
     else:
@@ -75,7 +75,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _about(options: argparse.Namespace) -> dict[str, Any]:
+def about_this_machine(*, quick: bool) -> dict[str, Any]:
+    """Return what a run was made on."""
     return {
         "auditd": version("auditd"),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,7 +85,7 @@ def _about(options: argparse.Namespace) -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": apsw.sqlite_lib_version(),
         "grpc": version("grpcio"),
-        "quick": options.quick,
+        "quick": quick,
     }
 
 
@@ -96,7 +97,8 @@ def _processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _keep(figures: list[Figure], about: dict[str, Any]) -> None:
+def keep(name: str, figures: list[Figure], about: dict[str, Any]) -> None:
+    """Write a run to `benchmarks/results`, as JSON and as Markdown."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(as_json(figures, about), encoding="utf-8")
-    (RESULTS / "latest.md").write_text(as_markdown(figures), encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(as_json(figures, about), encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text(as_markdown(figures), encoding="utf-8")

@@ -38,6 +38,17 @@ class Server:
             "token", "issue", str(self.folder), "--sub", subject, "--role", role, "--ttl", "15m"
         ).stdout.strip()
 
+    def start(self) -> float:
+        """Serve the folder again, at the same address; return how long that took until it answered, in seconds.
+
+        Raises CommandError if it does not answer within 30 s.
+        """
+        started = time.monotonic()
+        said = self.folder.with_name(self.folder.name + ".log")
+        self.process = _serve(self.folder, self.address, said)
+        _await_answer(self, said)
+        return time.monotonic() - started
+
     def stop(self) -> None:
         """End the process in good order; kill it if it does not obey."""
         if self.process.poll() is None:
@@ -98,21 +109,24 @@ def running_server(
     address = f"127.0.0.1:{_free_port()}"
     tell(f"auditlog serve {folder.name} --listen {address}")
     said = folder.with_name(folder.name + ".log")
+    server = Server(folder, address, made["vkey"], _serve(folder, address, said))
+    try:
+        _await_answer(server, said)
+        yield server
+    finally:
+        server.stop()
+
+
+def _serve(folder: Path, address: str, said: Path) -> subprocess.Popen[bytes]:
     with said.open("wb") as output:
         # A session of its own: ctrl-C is for the caller, who then stops the server by its process id.
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [AUDITLOG, "serve", str(folder), "--listen", address],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    server = Server(folder, address, made["vkey"], process)
-    try:
-        _await_answer(server, said)
-        yield server
-    finally:
-        server.stop()
 
 
 def _free_port() -> int:
