@@ -130,7 +130,7 @@ class Search:
 
     def _range(self, bounds: Bounds, tree_size: int, *, use_index: bool) -> Span:
         """Return the indexes in which bounds allow anything."""
-        start, end = max(0, bounds.first), min(tree_size, bounds.last + 1)
+        start, end = min(max(0, bounds.first), tree_size), min(tree_size, bounds.last + 1)
         if use_index and bounds.limits_time:
             start = max(start, self._find(bounds.earliest, tree_size, included=True))
             end = min(end, self._find(bounds.latest, tree_size, included=False))

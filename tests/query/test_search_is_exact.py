@@ -165,6 +165,13 @@ def test_a_search_finds_what_a_scan_finds(busy_log, search, tree, order, page_si
     assert found == expected
 
 
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("beyond", ["index > 99999999999999999999", "index < -99999999999999999999"])
+def test_bounds_beyond_every_number_find_nothing(busy_log, search, beyond, order):
+    tree = parse(f"outcome = SUCCESS AND {beyond}")
+    assert pages(search, tree, 600, order, 11, use_index=True) == []
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.data(), st.lists(TREES, min_size=1, max_size=10))
 def test_a_search_of_any_log_finds_what_a_scan_finds(new_log, make_event, data, trees):

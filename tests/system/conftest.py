@@ -1,12 +1,12 @@
-"""A real server process for every system test: made, started, killed and started again through the command line."""
+"""A real server process for every system test: started, killed and started again through the command line."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from auditd.server import load_config, local_issuer, make_folder
 from auditd_proto.v1 import audit_log_service_pb2_grpc as stubs
 
 AUDITLOG = str(Path(sys.executable).with_name("auditlog"))
@@ -45,6 +46,11 @@ class Server:
     address: str = ""
     said: str = ""
     _channels: list[grpc.Channel] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, folder: Path) -> Server:
+        """Make a server folder as `auditlog init` does, without a process of its own."""
+        return cls(folder, dict(make_folder(folder, ORIGIN).verifier_keys))
 
     @property
     def vkey(self) -> str:
@@ -92,11 +98,10 @@ class Server:
         self.process = None
         return status
 
-    def token(self, *roles: str, subject: str = "svc-test", ttl: str = "1h") -> str:
-        flags = [part for role in roles for part in ("--role", role)]
-        done = auditlog("token", "issue", str(self.folder), "--sub", subject, *flags, "--ttl", ttl)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+    def token(self, *roles: str, subject: str = "svc-test", ttl_s: int = 3_600) -> str:
+        """Issue a token as `auditlog token issue` does, without a process of its own."""
+        config = load_config(self.folder)
+        return local_issuer(config).issue(subject, roles, ttl_s, config.audience, time.time())
 
     def check(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return auditlog("check", str(self.folder), *arguments)
@@ -123,9 +128,7 @@ def make_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
 
     def make(*, start: bool = True, limits: str = "") -> Server:
         folder = tmp_path / f"server{len(made)}"
-        done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
-        assert done.returncode == 0, done.stderr
-        server = Server(folder, json.loads(done.stdout)["vkeys"])
+        server = Server.make(folder)
         made.append(server)
         if limits:
             with (folder / "auditd.toml").open("a") as config:
@@ -143,9 +146,7 @@ def make_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One running server for a module whose tests do not disturb each other."""
     folder = tmp_path_factory.mktemp("shared") / "server"
-    done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
-    assert done.returncode == 0, done.stderr
-    server = Server(folder, json.loads(done.stdout)["vkeys"])
+    server = Server.make(folder)
     server.start()
     yield server
     server.stop()
@@ -158,10 +159,8 @@ def serve_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     def make(settings: str) -> Server:
         folder = tmp_path_factory.mktemp("served") / "server"
-        done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
-        assert done.returncode == 0, done.stderr
+        made.append(Server.make(folder))
         (folder / "auditd.toml").write_text(settings)
-        made.append(Server(folder, json.loads(done.stdout)["vkeys"]))
         made[-1].start()
         return made[-1]
 

@@ -25,7 +25,7 @@ from auditd_client import (
     UnauthenticatedError,
 )
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
+from tests.system.conftest import AUDITLOG, ORIGIN, Server
 from tests.system.export_log import COUNT, admin_token, fill, flip, run_export
 
 
@@ -190,12 +190,11 @@ def test_reading_is_seen_before_the_first_row_leaves(server):
 
 def test_a_stream_ends_when_its_token_expires_and_a_fresh_one_goes_on(tmp_path):
     folder = tmp_path / "server"
-    auditlog("init", str(folder), "--origin", ORIGIN)
+    server = Server.make(folder)
     issuer = LocalIssuer.create("https://brief.example.com")
     (folder / "brief.jwks").write_bytes(issuer.jwks())
     with (folder / "auditd.toml").open("a") as config:
         config.write('\n[[issuers]]\nissuer = "https://brief.example.com"\njwks_file = "brief.jwks"\nleeway_s = 0\n')
-    server = Server(folder, {})
     server.start()
     issued = []
 

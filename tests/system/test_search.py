@@ -21,11 +21,10 @@ NOW = datetime.now(UTC)
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """A server with events whose own times run against the order in which they were recorded."""
-    from tests.system.conftest import ORIGIN, Server, auditlog
+    from tests.system.conftest import Server
 
     folder = tmp_path_factory.mktemp("search") / "server"
-    done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
-    server = Server(folder, json.loads(done.stdout)["vkeys"])
+    server = Server.make(folder)
     server.start()
     with Client(server.address, token=server.token("admin")) as client:
         client.append([_event(number) for number in range(COUNT)])

@@ -22,7 +22,7 @@ from auditd.identity import LocalIssuer
 from auditd_client import AdminClient, AsyncClient, Client, PreconditionError, UnauthenticatedError
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1 import event_pb2
-from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
+from tests.system.conftest import AUDITLOG, ORIGIN, Server
 
 FIRST_S = 20.0
 SLACK_S = 5.0
@@ -38,9 +38,9 @@ def event(action: str = "user.login", **members: object) -> event_pb2.Event:
 class Caller:
     """A stub with a token."""
 
-    def __init__(self, server, *roles: str, subject: str = "svc-test", ttl: str = "1h") -> None:
+    def __init__(self, server, *roles: str, subject: str = "svc-test") -> None:
         self._stub = server.stub()
-        self._metadata = (("authorization", f"Bearer {server.token(*roles, subject=subject, ttl=ttl)}"),)
+        self._metadata = (("authorization", f"Bearer {server.token(*roles, subject=subject)}"),)
 
     def append(self, count: int = 1, action: str = "user.login", **members: object) -> int:
         """Record events in one batch; return the index of the first."""
@@ -195,13 +195,12 @@ def test_reading_is_seen_and_a_tail_of_access_does_not_feed_itself(make_server):
 def strict(tmp_path_factory):
     """A server with an issuer whose tokens may end at once, and room for few tails; gives server and token maker."""
     folder = tmp_path_factory.mktemp("strict") / "server"
-    auditlog("init", str(folder), "--origin", ORIGIN)
+    server = Server.make(folder)
     issuer = LocalIssuer.create("https://brief.example.com")
     (folder / "brief.jwks").write_bytes(issuer.jwks())
     with (folder / "auditd.toml").open("a") as config:
         config.write('\n[[issuers]]\nissuer = "https://brief.example.com"\njwks_file = "brief.jwks"\nleeway_s = 0\n')
         config.write("[limits]\nmax_tails = 3\nmax_tails_per_caller = 2\n")
-    server = Server(folder, {})
     server.start()
 
     def token(ttl_s: int = 2) -> str:

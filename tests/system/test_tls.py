@@ -50,8 +50,7 @@ def pki(tmp_path_factory):
 def server(pki, tmp_path_factory):
     """A server that wants client certificates, three of which are callers."""
     folder = tmp_path_factory.mktemp("tls") / "server"
-    done = auditlog("init", str(folder), "--origin", ORIGIN, "--output", "json")
-    server = Server(folder, json.loads(done.stdout)["vkeys"])
+    server = Server.make(folder)
     config = folder / "auditd.toml"
     reports = base64.urlsafe_b64encode(pki["reports"].sha256).decode().rstrip("=")
     config.write_text(
