@@ -40,7 +40,7 @@ test: $(INSTALLED) $(NATIVE) ## Run the tests, in under five minutes
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not soak" $(ARGS)
 
 test-all: $(INSTALLED) $(NATIVE) ## Run every test, the slow ones included
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --hypothesis-profile thorough $(ARGS)
 
 lint: $(INSTALLED) $(BUF) ## Check style, types, imports, and the API against its baseline (needs Node)
 	$(BIN)/ruff check .

@@ -131,7 +131,7 @@ def test_every_good_event_makes_a_leaf_of_the_schema(event: Event) -> None:
     assert difference(leaf, encoded) is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(any_events)
 def test_fast_path_refuses_exactly_what_breaks_a_rule(event: Event) -> None:
     expected = [f"{v.field}: {v.description}" for v in violations_of(event, "events[0]")]

@@ -184,14 +184,14 @@ def require_same(native: Any, request: bytes) -> None:
     )
 
 
-@settings(max_examples=600)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(items=st.lists(events(), min_size=1, max_size=2), log=st.text(max_size=5), known_size=st.none() | numbers)
 def test_makes_the_same_of_whatever_it_takes(native, items, log, known_size):
     request = pb.AppendRequest(log=log, events=items, known_size=known_size, return_leaves=True)
     require_same(native, request.SerializeToString())
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(items=st.lists(events(), min_size=1, max_size=2), at=st.floats(0, 1), change=st.binary(max_size=3))
 @example(items=[Event(id="a", action="b")], at=0.5, change=b"\xff")
 def test_takes_no_malformed_bytes(native, items, at, change):
@@ -201,7 +201,7 @@ def test_takes_no_malformed_bytes(native, items, at, change):
         require_same(native, damaged)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(
     items=st.lists(events(), min_size=1, max_size=3),
     bring=st.lists(st.booleans(), min_size=3, max_size=3),
