@@ -123,6 +123,8 @@ class LogDouble(AuditLogServiceServicer):
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.idle = threading.Condition(self.lock)
+        self.appending = 0
         self.calls = []
         self.script = deque()
         self.room = 1_000
@@ -132,10 +134,15 @@ class LogDouble(AuditLogServiceServicer):
         self.reset()
 
     def reset(self):
-        """Start an empty log: what an operator does who puts back an old copy."""
-        self.tree = Tree()
-        self.leaves = []
-        self.by_name = {}
+        """Start an empty log: what an operator does who puts back an old copy.
+
+        Waits for appends of callers that did not wait for their answers, which would land in the new log.
+        """
+        with self.idle:
+            assert self.idle.wait_for(lambda: self.appending == 0, 30)
+            self.tree = Tree()
+            self.leaves = []
+            self.by_name = {}
 
     def fail(self, *items):
         self.script.extend(items)
@@ -159,6 +166,16 @@ class LogDouble(AuditLogServiceServicer):
         context.abort_with_status(rpc_status.to_status(failure.status))
 
     def Append(self, request, context):  # noqa: N802 - the name of the service
+        with self.lock:
+            self.appending += 1
+        try:
+            return self._append(request, context)
+        finally:
+            with self.idle:
+                self.appending -= 1
+                self.idle.notify_all()
+
+    def _append(self, request, context):
         self._begin("Append", request, context)
         if not 1 <= len(request.events) <= 1_000:
             self._abort(Failure(grpc.StatusCode.INVALID_ARGUMENT, reason="BATCH_SIZE"), context)
@@ -323,13 +340,13 @@ def server_for_all():
 def double(server_for_all):
     """The log behind the server, empty and obedient."""
     double, _ = server_for_all
+    double.reset()
     double.calls.clear()
     double.script.clear()
     double.stored_but.clear()
     double.tails.clear()
     double.counts.clear()
     double.room = 1_000
-    double.reset()
     return double
 
 
