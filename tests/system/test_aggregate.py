@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 
 import grpc
 import pytest
@@ -37,6 +38,10 @@ def filled(shared_server):
                 "attributes": {"note": HOSTILE},
             }
         )
+    limit = time.monotonic() + 30
+    with Client(shared_server.address, shared_server.token("reader")) as client:
+        while client.aggregate("action = x").examined > 1:  # until the index covers all of them
+            assert time.monotonic() < limit
     return shared_server
 
 
