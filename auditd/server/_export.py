@@ -17,10 +17,12 @@ from auditd.query import EXPORT_PURPOSE, Order, PageTokens, Position, QueryIdent
 from auditd.server._access import AccessRecorder, Reading
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
+from auditd.server._tokens import EntryTokens
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 AUTHORIZE_S = 4.0
 _MAX_ENTRIES = 15 * 256
+_MAX_VERIFIED_ENTRIES = 4 * 256
 _MAX_BYTES = 2 * 1024 * 1024
 _TURN_S = 0.5
 """A message goes out at least this often while a filter selects little: it says how far the export has come."""
@@ -39,6 +41,7 @@ class PreparedExport:
     log: Log
     tree: Filter
     identity: QueryIdentity
+    verify_tokens: bool
     tree_size: int
     start: int
     now_ns: int
@@ -58,9 +61,15 @@ class Exporter:
     """Runs exports. Belongs to the event loop's thread."""
 
     def __init__(
-        self, searches: Mapping[str, Search], page_key: bytes, limits: LimitSettings, access: AccessRecorder
+        self,
+        searches: Mapping[str, Search],
+        page_key: bytes,
+        limits: LimitSettings,
+        access: AccessRecorder,
+        entry_tokens: EntryTokens,
     ) -> None:
         self._searches = searches
+        self._entry_tokens = entry_tokens
         self._tokens = PageTokens(page_key, EXPORT_PURPOSE)
         self._limits = limits
         self._access = access
@@ -79,11 +88,11 @@ class Exporter:
             caller.caller.issuer,
             caller.caller.subject,
         )
-        tree = parse(request.filter)
+        tree, verify = parse(request.filter), request.verify_tokens
         head = log.tree_head
         if not request.resume_token:
             now_ns = time.time_ns()
-            return PreparedExport(log, bind(tree, now_ns), identity, head.size, 0, now_ns, head.note)
+            return PreparedExport(log, bind(tree, now_ns), identity, verify, head.size, 0, now_ns, head.note)
         position = self._tokens.open(identity, request.resume_token, "resume_token")
         if position.tree_size > head.size:
             # The token is ours, so the log was that large once: it has lost entries since.
@@ -94,7 +103,7 @@ class Exporter:
                 "INVALID_PAGE_TOKEN", f"resume_token: {problem}", [Violation("resume_token", problem)]
             )
         tree = bind(tree, position.now_ns)
-        return PreparedExport(log, tree, identity, position.tree_size, position.cursor, position.now_ns, "")
+        return PreparedExport(log, tree, identity, verify, position.tree_size, position.cursor, position.now_ns, "")
 
     async def run(
         self,
@@ -181,7 +190,7 @@ class Exporter:
         page = self._searches[prepared.log.name].page(
             prepared.tree,
             order=Order.OLDEST_FIRST,
-            page_size=_MAX_ENTRIES,
+            page_size=_MAX_VERIFIED_ENTRIES if prepared.verify_tokens else _MAX_ENTRIES,
             tree_size=prepared.tree_size,
             cursor=start,
             max_bytes=_MAX_BYTES,
@@ -199,6 +208,8 @@ class Exporter:
         add = message.entries.add
         for index, leaf in page.entries:
             add(index=index, leaf=leaf)
+        if prepared.verify_tokens:
+            self._entry_tokens.judge(prepared.log, message.entries)
         return _Part([index for index, _ in page.entries], end, message.SerializeToString())
 
 

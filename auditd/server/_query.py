@@ -59,10 +59,12 @@ class PreparedQuery:
 class Querier:
     """Answers queries, a few at a time; the others wait their turn."""
 
-    def __init__(self, searches: Mapping[str, Search], page_key: bytes, limits: LimitSettings) -> None:
+    def __init__(
+        self, searches: Mapping[str, Search], page_key: bytes, limits: LimitSettings, entry_tokens: EntryTokens
+    ) -> None:
         self._searches = searches
         self._tokens = PageTokens(page_key)
-        self.tokens = EntryTokens()
+        self._entry_tokens = entry_tokens
         self.aggregates = Aggregates(page_key)
         self._max_query_s = limits.max_query_s
         self._threads = ThreadPoolExecutor(limits.max_queries_at_once, thread_name_prefix="query")
@@ -130,8 +132,8 @@ class Querier:
         add = response.entries.add
         for index, leaf in page.entries:
             add(index=index, leaf=leaf)
-            if query.verify_tokens:
-                self.tokens.judge(log, response.entries[-1])
+        if query.verify_tokens:
+            self._entry_tokens.judge(log, response.entries)
         if page.next_cursor is not None:
             following = replace(position, cursor=page.next_cursor, time_ns=page.next_time_ns)
             response.next_page_token = self._tokens.seal(query.identity, following)

@@ -41,6 +41,7 @@ from auditd.server._query import Querier
 from auditd.server._service import SERVICE, AuditLogService
 from auditd.server._snapshot import Snapshots
 from auditd.server._tail import Tailer
+from auditd.server._tokens import EntryTokens
 from auditd.server._watching import Watching
 
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -146,10 +147,11 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     record_in_control = partial(record, logs.by_name["control"])
     own_events = OwnEvents(config.origin)
     access = AccessRecorder(own_events, lambda submission: record(access_log, submission))
-    querier = Querier(indexes.searches, load_page_key(config.keys), limits)
+    entry_tokens = EntryTokens()
+    querier = Querier(indexes.searches, load_page_key(config.keys), limits, entry_tokens)
     prover = Prover()
     tailer = Tailer(indexes.searches, limits, access)
-    exporter = Exporter(indexes.searches, load_page_key(config.keys), limits, access)
+    exporter = Exporter(indexes.searches, load_page_key(config.keys), limits, access, entry_tokens)
     parts.deliveries.committed = tailer.committed
     snapshots = Snapshots(config, logs.by_name, indexes.by_name, meters, parts.damage, lambda: tailer.open)
     service = AuditLogService(
@@ -161,6 +163,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         prover,
         tailer,
         exporter,
+        entry_tokens,
         meters,
         parts.damage,
         limits.max_request_bytes,

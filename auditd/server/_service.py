@@ -33,7 +33,7 @@ from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._status import status_of
 from auditd.server._tail import Tailer
-from auditd.server._tokens import credential_message
+from auditd.server._tokens import EntryTokens, credential_message
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SERVICE = "auditd.v1.AuditLogService"
@@ -63,6 +63,7 @@ class AuditLogService:
         prover: Prover,
         tailer: Tailer,
         exporter: Exporter,
+        entry_tokens: EntryTokens,
         meters: Meters,
         damage: DamageRegister,
         max_request_bytes: int,
@@ -75,6 +76,7 @@ class AuditLogService:
         self._prover = prover
         self._tailer = tailer
         self._exporter = exporter
+        self._entry_tokens = entry_tokens
         self._meters = meters
         self._damage = damage
         self._max_request_bytes = max_request_bytes
@@ -262,7 +264,7 @@ class AuditLogService:
         response = pb.GetResponse(entry=pb.Entry(index=index, leaf=log.leaf(index)))
         await self._access.read(caller, "get", log.name, peer_ip(context), entries=(index, index))
         if request.verify_tokens:
-            await asyncio.to_thread(self._querier.tokens.judge, log, response.entry)
+            await asyncio.to_thread(self._entry_tokens.judge, log, [response.entry])
         return response
 
     async def _query(self, caller: CallContext, request: pb.QueryRequest, context: Context) -> Message:

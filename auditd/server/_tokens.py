@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from auditd.entry import parse_leaf
@@ -15,7 +15,6 @@ from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 MAX_REMEMBERED = 4_096
 _CODES: dict[TokenVerdict, Any] = {verdict: getattr(pb, verdict) for verdict in TokenVerdict}
-_FINAL = frozenset(set(TokenVerdict) - {TokenVerdict.NOT_YET_RECORDED})
 
 
 def verify_stored(stored: StoredCredential) -> TokenVerdict:
@@ -45,13 +44,16 @@ class EntryTokens:
         self._lock = threading.Lock()  # guards _final
         self._final: OrderedDict[tuple[str, str], TokenVerdict] = OrderedDict()
 
-    def judge(self, log: Log, entry: pb.Entry) -> None:
-        """Set `caller_token` and `actor_token` of an entry that names such tokens."""
-        leaf = parse_leaf(entry.leaf)
-        entry.caller_token = self._verdict(log, leaf["caller"])
-        entry.actor_token = self._verdict(log, leaf["event"].get("actor", {}))
+    def judge(self, log: Log, entries: Iterable[pb.Entry]) -> None:
+        """Set `caller_token` and `actor_token` of entries that name such tokens."""
+        # Of one answer, so that it asks the log once for a token that most of its entries name.
+        waiting: dict[str, TokenVerdict] = {}
+        for entry in entries:
+            leaf = parse_leaf(entry.leaf)
+            entry.caller_token = self._verdict(log, leaf["caller"], waiting)
+            entry.actor_token = self._verdict(log, leaf["event"].get("actor", {}), waiting)
 
-    def _verdict(self, log: Log, party: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- an enum value of the API
+    def _verdict(self, log: Log, party: Mapping[str, Any], waiting: dict[str, TokenVerdict]) -> Any:  # noqa: ANN401 -- an enum value of the API
         credential = party.get("credential")
         if credential is None or party.get("kind") == "certificate":
             return pb.TOKEN_VERDICT_UNSPECIFIED
@@ -60,9 +62,12 @@ class EntryTokens:
             verdict = self._final.get(name)
             if verdict is not None:
                 self._final.move_to_end(name)
+        verdict = verdict or waiting.get(credential)
         if verdict is None:
             verdict = self._verify(log, credential)
-            if verdict in _FINAL:
+            if verdict is TokenVerdict.NOT_YET_RECORDED:
+                waiting[credential] = verdict
+            else:
                 with self._lock:
                     self._final[name] = verdict
                     if len(self._final) > MAX_REMEMBERED:

@@ -221,13 +221,20 @@ class AsyncClient(Connection):
         filter: str = "",  # noqa: A002 - the word of the API
         *,
         no_index: bool = False,
+        verify_tokens: bool = False,
         resume_token: str = "",
         log: str | None = None,
         timeout_s: float | None = None,
     ) -> AsyncExport:
         """See `Client.export`."""
         exporting = self._exporting(
-            self._log_name(log), filter, no_index, resume_token, self._timeout(timeout_s), callable(self._token)
+            self._log_name(log),
+            filter,
+            no_index,
+            verify_tokens,
+            resume_token,
+            self._timeout(timeout_s),
+            callable(self._token),
         )
         return AsyncExport(exporting, self._open_export, self._sleep)
 

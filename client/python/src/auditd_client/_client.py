@@ -316,6 +316,7 @@ class Client(Connection):
         filter: str = "",  # noqa: A002 - the word of the API
         *,
         no_index: bool = False,
+        verify_tokens: bool = False,
         resume_token: str = "",
         log: str | None = None,
         timeout_s: float | None = None,
@@ -327,6 +328,7 @@ class Client(Connection):
 
         - `filter`: in the AIP-160 grammar; empty selects everything.
         - `no_index`: whether to read the evidence alone, without the index.
+        - `verify_tokens`: whether the server verifies the tokens of each entry again.
         - `resume_token`: goes on with an export of the same filter by the same caller; see `Export.resume_token`.
         - `log`: name of the log; the client's own if absent.
         - `timeout_s`: seconds that each message may take, all tries included.
@@ -337,7 +339,13 @@ class Client(Connection):
         Iterating raises ClientError as `auditd_client.errors` shows.
         """
         exporting = self._exporting(
-            self._log_name(log), filter, no_index, resume_token, self._timeout(timeout_s), callable(self._token)
+            self._log_name(log),
+            filter,
+            no_index,
+            verify_tokens,
+            resume_token,
+            self._timeout(timeout_s),
+            callable(self._token),
         )
         return Export(exporting, self._open_export, self._sleep)
 

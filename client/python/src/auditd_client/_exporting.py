@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from auditd_client._entry_tokens import entry_of
 from auditd_client._flow import RetryPolicy
 from auditd_client._follower import ascend
 from auditd_client._history import History
@@ -34,8 +35,11 @@ class Exporting:
         retry: RetryPolicy,
         timeout_s: float,
         refreshes_token: bool,
+        verify_tokens: bool,
     ) -> None:
-        self._request = pb.ExportRequest(log=log, filter=query_filter, no_index=no_index, resume_token=resume_token)
+        self._request = pb.ExportRequest(
+            log=log, filter=query_filter, no_index=no_index, resume_token=resume_token, verify_tokens=verify_tokens
+        )
         self._history = history
         self._patience = Patience(retry, timeout_s, refreshes_token=refreshes_token, endless=False)
         self.next_index: int | None = None if resume_token else 0
@@ -69,7 +73,7 @@ class Exporting:
         self.next_index, self.tree_size = message.next_index, message.tree_size
         self._request.resume_token = message.resume_token
         self._patience.message_came(has_news=True)
-        return [Entry(entry.index, entry.leaf) for entry in message.entries]
+        return [entry_of(entry) for entry in message.entries]
 
     def pause_after(self, error: ClientError) -> float:
         """Return the seconds to wait before the next stream; raise the error that ended the last if none would do."""

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Literal, TypeAlias
 
 from auditd_client._batches import MAX_EVENTS, batches
+from auditd_client._entry_tokens import entry_of
 from auditd_client._flow import Deadline, Flow, RetryPolicy, call
 from auditd_client._history import History
 from auditd_client._model import (
@@ -111,7 +112,7 @@ class Flows:
         """Read one entry."""
         request = pb.GetRequest(log=log, index=index, verify_tokens=verify_tokens)
         response = yield from call("Get", request, Deadline.after(timeout_s), self.retry)
-        return _entry(response.entry)
+        return entry_of(response.entry)
 
     def credential(self, log: str, credential: bytes, timeout_s: float) -> Flow[Credential]:
         """Read one credential."""
@@ -132,7 +133,7 @@ class Flows:
     def page(self, request: pb.QueryRequest, timeout_s: float) -> Flow[tuple[list[Entry], str]]:
         """Read one page; return its entries and the next page's token, empty at the end."""
         response = yield from call("Query", request, Deadline.after(timeout_s), self.retry)
-        return [_entry(entry) for entry in response.entries], response.next_page_token
+        return [entry_of(entry) for entry in response.entries], response.next_page_token
 
     def explain(self, request: pb.QueryRequest, timeout_s: float) -> Flow[Explanation]:
         """Read one page; return how it was found."""
@@ -224,17 +225,6 @@ class Flows:
         deadline = Deadline.after(timeout_s)
         response = yield from call("ListLogs", pb.ListLogsRequest(), deadline, self.retry)
         return tuple(LogInfo(log.name, log.origin, log.verifier_key, log.tree_size) for log in response.logs)
-
-
-def _entry(entry: pb.Entry) -> Entry:
-    return Entry(entry.index, entry.leaf, _verdict(entry.caller_token), _verdict(entry.actor_token))
-
-
-def _verdict(number: int) -> str:
-    if not number:
-        return ""
-    # A verdict of a newer server is shown as its number: it is not for this client to judge.
-    return pb.TokenVerdict.Name(number) if number in pb.TokenVerdict.values() else str(number)
 
 
 def _narrowed_by(number: int) -> str:

@@ -12,7 +12,7 @@ TABLE_COLUMNS = ("index", "time", "actor", "action", "outcome", "resources", "or
 CSV_COLUMNS = (
     "index", "recorded_at", "caller.kind", "caller.iss", "caller.sub",
     "id", "time", "tenant", "action", "outcome", "reason",
-    "actor.type", "actor.id", "actor.name", "actor.roles", "actor.session_id", "actor.auth_method",
+    "actor.type", "actor.id", "actor.name", "actor.roles", "actor.session_id", "actor.auth_method", "actor.identity",
     "resources",
     "origin.ip", "origin.user_agent", "origin.device_id", "origin.method", "origin.endpoint",
     "origin.request_id", "origin.traceparent",

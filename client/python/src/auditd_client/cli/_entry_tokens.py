@@ -1,16 +1,17 @@
-"""What verifying the tokens of entries again gave, as commands print it."""
+"""The option that has the tokens of entries verified again, and entries as they are printed with it and without."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import click
 
 from auditd_client import Entry
-from auditd_client.cli._output import compact_json
+from auditd_client._entry_tokens import TOKEN_COLUMNS, token_values, with_tokens
+from auditd_client.cli._entry_rows import read_leaf, row
+from auditd_client.cli._output import Writer
 
-TOKEN_COLUMNS = ("caller_token", "actor_token")
 _F = TypeVar("_F", bound=Callable[..., object])
 
 verify_tokens_option: Callable[[_F], _F] = click.option(
@@ -20,18 +21,17 @@ verify_tokens_option: Callable[[_F], _F] = click.option(
 )
 
 
-def token_values(entry: Entry) -> list[object]:
-    """Return the values of `TOKEN_COLUMNS`."""
-    return [entry.caller_token, entry.actor_token]
+def entry_writer(output: str, columns: Sequence[str], *, verify_tokens: bool) -> Writer[Entry]:
+    """Return what writes entries: chosen columns, or leaves verbatim; with `verify_tokens` the verdicts beside them."""
+    if not verify_tokens:
+        return Writer(output, columns, lambda entry: row(read_leaf(entry.leaf, entry.index), columns), _leaf)
+    return Writer(
+        output,
+        (*columns, *TOKEN_COLUMNS),
+        lambda entry: row(read_leaf(entry.leaf, entry.index), columns) + token_values(entry),
+        with_tokens,
+    )
 
 
-def with_tokens(entry: Entry) -> bytes:
-    """Return one line of JSON: the verdicts there are, and the leaf verbatim."""
-    verdicts = {name: verdict for name, verdict in zip(TOKEN_COLUMNS, token_values(entry), strict=True) if verdict}
-    head = compact_json(verdicts)[:-1]
-    return f'{head}{"," if verdicts else ""}"leaf":'.encode() + entry.leaf + b"}"
-
-
-def is_invalid(entry: Entry) -> bool:
-    """Tell whether a token of the entry does not verify."""
-    return "INVALID" in token_values(entry)
+def _leaf(entry: Entry) -> bytes:
+    return entry.leaf

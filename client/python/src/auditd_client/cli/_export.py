@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Self
 
 import click
 
-from auditd_client import Entry
+from auditd_client._entry_tokens import token_verdicts
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
-from auditd_client.cli._entry_rows import CSV_COLUMNS, parse_columns, read_leaf, row
-from auditd_client.cli._errors import CommandError
+from auditd_client.cli._entry_rows import CSV_COLUMNS, parse_columns
+from auditd_client.cli._entry_tokens import entry_writer, verify_tokens_option
+from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._evidence import evidence_options, export_evidence
-from auditd_client.cli._output import Writer, note, write_bytes
+from auditd_client.cli._output import note, write_bytes
 from auditd_client.cli._progress import progress
 from auditd_client.cli._settings import ConnectionSettings, connection_options
 
@@ -60,6 +62,7 @@ _MIB = 1024 * 1024
 )
 @click.option("--resume", is_flag=True, help="Go on with an export that was interrupted.")
 @click.option("--no-index", is_flag=True, help="Read the evidence itself, past the index, which could hide entries.")
+@verify_tokens_option
 @evidence_options
 @connection_options(60.0)
 def command(
@@ -74,6 +77,7 @@ def command(
     round_mib: int,
     resume: bool,
     no_index: bool,
+    verify_tokens: bool,
     evidence: str | None,
     list_omitted: bool,
     extends: Sequence[str],
@@ -86,6 +90,9 @@ def command(
     signed checkpoints, the callers' tokens, a report to read and print, and a small verifier that needs nothing but
     Python; with --key it is verified before it gets its name.
 
+    With --verify-tokens the verdicts on the tokens behind each entry stand beside it, their numbers on stderr, and
+    the exit status is 1 if one does not verify (INVALID).
+
     \b
     auditlog export --out all
     auditlog export 'tenant = "acme"' --output csv --columns index,time,actor.id,action --out acme
@@ -96,6 +103,8 @@ def command(
     if evidence is not None:
         if output != "jsonl" or out != _STDOUT or compress or columns or partition or resume:
             raise CommandError("export: --evidence stands alone: no --output, --out, --compress, --partition, --resume")
+        if verify_tokens:
+            raise CommandError("export: a package says of each token what verifying it gave; leave --verify-tokens out")
         export_evidence(settings, filter_text, evidence, list_omitted=list_omitted, extends=extends)
         return
     if list_omitted or extends:
@@ -109,7 +118,15 @@ def command(
     if out == _STDOUT:
         if output == "parquet" or partition or resume:
             raise CommandError("export: Parquet, --partition and --resume need a folder: --out FOLDER")
-        _to_stdout(settings, filter_text, output, compress, columns or CSV_COLUMNS, no_index=no_index)
+        _to_stdout(
+            settings,
+            filter_text,
+            output,
+            compress,
+            columns or CSV_COLUMNS,
+            no_index=no_index,
+            verify_tokens=verify_tokens,
+        )
         return
     _to_folder(
         settings,
@@ -117,6 +134,7 @@ def command(
         {
             "filter": filter_text,
             "no_index": no_index,
+            "verify_tokens": verify_tokens,
             "format": output,
             "compression": "zstd" if output == "parquet" else compress,
             "columns": (columns or CSV_COLUMNS) if output == "csv" else None,
@@ -161,6 +179,7 @@ def _to_folder(
     digest = sha256(name.read_bytes()).hexdigest()
     note(f"{name}: {manifest.rows} rows in {len(manifest.parts)} parts, of a tree of {manifest.tree_size}")
     click.echo(digest)
+    _report(manifest.tokens)
 
 
 def _to_stdout(
@@ -171,29 +190,40 @@ def _to_stdout(
     columns: Sequence[str],
     *,
     no_index: bool,
+    verify_tokens: bool,
 ) -> None:
     from auditd_client.exports import Csv, JsonLines, zstd_to
 
     terminal = sys.stdout.isatty()
     if terminal and compress:
         raise CommandError("export: compressed bytes are not for a terminal; name a folder with --out, or a pipe")
-    form = Csv(columns) if output == "csv" else JsonLines()
-    shown: Writer[Entry] = Writer(
-        output, columns, lambda entry: row(read_leaf(entry.leaf, entry.index), columns), lambda entry: entry.leaf
-    )
+    form: Csv | JsonLines = JsonLines(verify_tokens=verify_tokens)
+    if output == "csv":
+        form = Csv(columns, verify_tokens=verify_tokens)
+    shown = entry_writer(output, columns, verify_tokens=verify_tokens)
     write, end = zstd_to(write_bytes) if compress else (write_bytes, lambda: None)
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client, _Bar(hidden=terminal) as bar:
-        export = client.export(filter_text, no_index=no_index)
-        rows = 0
+        export = client.export(filter_text, no_index=no_index, verify_tokens=verify_tokens)
+        rows, tokens = 0, Counter[str]()
         for number, batch in enumerate(export.batches()):
             if terminal:
                 shown.write(batch)
             else:
                 write((form.header if number == 0 else b"") + form.render(batch))
             rows += len(batch)
+            tokens.update(verdict for entry in batch for verdict in token_verdicts(entry).values())
             bar.stands_at(export.next_index or 0, export.tree_size or 0, rows)
         # Not after a failure: whoever reads must see that the stream is cut.
         end()
+    _report(tokens)
+
+
+def _report(tokens: Mapping[str, int]) -> None:
+    """Say how often each verdict on a token was given, and end with status 1 if one does not verify."""
+    if tokens:
+        note("tokens: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(tokens.items())))
+    if tokens.get("INVALID"):
+        raise CommandError("a token does not verify: see INVALID", status=ExitStatus.NO)
 
 
 class _Bar:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from auditd_client._entry_tokens import is_invalid, token_verdicts, with_tokens
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._entry_rows import members, read_leaf
-from auditd_client.cli._entry_tokens import TOKEN_COLUMNS, is_invalid, token_values, verify_tokens_option, with_tokens
+from auditd_client.cli._entry_tokens import verify_tokens_option
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._output import output_option, write_json, write_table
 from auditd_client.cli._settings import MAX_NUMBER, ConnectionSettings, connection_options
@@ -28,7 +29,7 @@ def command(index: int, verify_tokens: bool, settings: ConnectionSettings, outpu
         entry = client.get(index, verify_tokens=verify_tokens)
     if output == "table":
         rows = members(read_leaf(entry.leaf, index))
-        rows += [(name, verdict) for name, verdict in zip(TOKEN_COLUMNS, token_values(entry), strict=True) if verdict]
+        rows += token_verdicts(entry).items()
         write_table(("member", "value"), rows)
     else:
         write_json(with_tokens(entry) if verify_tokens else entry.leaf)

@@ -9,13 +9,14 @@ from itertools import islice
 
 import click
 
-from auditd_client import Entry, QueryOrder
+from auditd_client import QueryOrder
+from auditd_client._entry_tokens import is_invalid
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
-from auditd_client.cli._entry_rows import CSV_COLUMNS, TABLE_COLUMNS, parse_columns, read_leaf, row
-from auditd_client.cli._entry_tokens import TOKEN_COLUMNS, is_invalid, token_values, verify_tokens_option, with_tokens
+from auditd_client.cli._entry_rows import CSV_COLUMNS, TABLE_COLUMNS, parse_columns
+from auditd_client.cli._entry_tokens import entry_writer, verify_tokens_option
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._explanation import write_explanation
-from auditd_client.cli._output import Writer, note, output_option
+from auditd_client.cli._output import note, output_option
 from auditd_client.cli._progress import no_progress, progress
 from auditd_client.cli._settings import ConnectionSettings, connection_options
 
@@ -81,12 +82,10 @@ def command(
             )
         return
     chosen = columns or (CSV_COLUMNS if output == "csv" else TABLE_COLUMNS)
-    writer: Writer[Entry] = Writer(
-        output,
-        (*chosen, *TOKEN_COLUMNS) if verify_tokens else chosen,
-        lambda entry: row(read_leaf(entry.leaf, entry.index), chosen) + (token_values(entry) if verify_tokens else []),
-        lambda entry: with_tokens(entry) if verify_tokens else entry.leaf,
-    )
+    if verify_tokens and not columns and output == "table":
+        # Beside the verdict on a token, whether it made its actor known: one that had expired verifies and did not.
+        chosen = (*chosen, "actor.identity")
+    writer = entry_writer(output, chosen, verify_tokens=verify_tokens)
     count = invalid = 0
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client, writer, _bar(limit) as advance:
         entries = client.query(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from auditd_client._client import Client
+from auditd_client._entry_tokens import token_verdicts
 from auditd_client._export import Export
 from auditd_client._model import Entry
 from auditd_client._rows import CSV_COLUMNS
@@ -70,6 +72,7 @@ def export_to_folder(
         with client.export(
             request.filter,
             no_index=request.no_index,
+            verify_tokens=request.verify_tokens,
             resume_token=journal.resume_token,
             log=request.log,
             timeout_s=timeout_s,
@@ -211,7 +214,10 @@ class _Run:
             while block := file.read(1 << 20):
                 digest.update(block)
                 size += len(block)
-        return Part(path, len(group), size, digest.hexdigest(), group[0].index, group[-1].index)
+        tokens = None
+        if self._request.verify_tokens:
+            tokens = dict(Counter(verdict for entry in group for verdict in token_verdicts(entry).values()))
+        return Part(path, len(group), size, digest.hexdigest(), group[0].index, group[-1].index, tokens)
 
     @contextmanager
     def _new_file(self, path: str) -> Iterator[IO[bytes]]:
@@ -273,5 +279,5 @@ def _format_of(request: Request) -> Format:
     if request.format == "parquet":
         return Parquet(request.log)
     if request.format == "csv":
-        return Csv(request.columns or CSV_COLUMNS, request.compression)
-    return JsonLines(request.compression)
+        return Csv(request.columns or CSV_COLUMNS, request.compression, verify_tokens=request.verify_tokens)
+    return JsonLines(request.compression, verify_tokens=request.verify_tokens)

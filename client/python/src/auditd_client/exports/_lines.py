@@ -10,6 +10,7 @@ from typing import IO, cast
 import zstandard
 
 from auditd_client._csv import csv_text
+from auditd_client._entry_tokens import TOKEN_COLUMNS, token_values, with_tokens
 from auditd_client._model import Entry
 from auditd_client._rows import row
 from auditd_client.exports._leaf import read_leaf
@@ -21,13 +22,14 @@ _SUFFIXES = {None: "", "zstd": ".zst"}
 
 
 class JsonLines:
-    """Leaves verbatim, one a line."""
+    """Leaves verbatim, one a line; with `verify_tokens` in an object with the verdicts on the entry's tokens."""
 
     header = b""
 
-    def __init__(self, compression: Compression = None) -> None:
+    def __init__(self, compression: Compression = None, *, verify_tokens: bool = False) -> None:
         self.suffix = f".jsonl{_SUFFIXES[compression]}"
         self._compression = compression
+        self._verify_tokens = verify_tokens
 
     def write(self, entries: Sequence[Entry], file: IO[bytes]) -> None:
         """Write a part."""
@@ -35,20 +37,25 @@ class JsonLines:
             for chunk in _chunks(entries):
                 out.write(self.render(chunk))
 
-    @staticmethod
-    def render(entries: Iterable[Entry]) -> bytes:
+    def render(self, entries: Iterable[Entry]) -> bytes:
         """Return entries as lines."""
+        if self._verify_tokens:
+            return b"".join([with_tokens(entry) + b"\n" for entry in entries])
         return b"".join([entry.leaf + b"\n" for entry in entries])
 
 
 class Csv:
-    """Chosen columns after RFC 4180, a header first; no spreadsheet takes a cell for a formula."""
+    """Chosen columns after RFC 4180, a header first; no spreadsheet takes a cell for a formula.
 
-    def __init__(self, columns: Sequence[str], compression: Compression = None) -> None:
+    With `verify_tokens` the verdicts on an entry's tokens are the last two columns.
+    """
+
+    def __init__(self, columns: Sequence[str], compression: Compression = None, *, verify_tokens: bool = False) -> None:
         self.suffix = f".csv{_SUFFIXES[compression]}"
-        self.header = csv_text([columns]).encode()
+        self.header = csv_text([(*columns, *TOKEN_COLUMNS) if verify_tokens else columns]).encode()
         self._columns = columns
         self._compression = compression
+        self._verify_tokens = verify_tokens
 
     def write(self, entries: Sequence[Entry], file: IO[bytes]) -> None:
         """Write a part. Raises MalformedError for an entry that is no leaf."""
@@ -59,8 +66,11 @@ class Csv:
 
     def render(self, entries: Iterable[Entry]) -> bytes:
         """Return entries as rows, without the header."""
-        rows = (row(read_leaf(entry.leaf, entry.index), self._columns) for entry in entries)
-        return csv_text(rows).encode("utf-8", "backslashreplace")
+        return csv_text(map(self._row, entries)).encode("utf-8", "backslashreplace")
+
+    def _row(self, entry: Entry) -> list[object]:
+        values = row(read_leaf(entry.leaf, entry.index), self._columns)
+        return values + token_values(entry) if self._verify_tokens else values
 
 
 def zstd_to(write: Callable[[bytes], object]) -> tuple[Callable[[bytes], None], Callable[[], None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
@@ -22,7 +23,10 @@ Compression: TypeAlias = Literal["zstd"] | None
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file: its path below the folder of the manifest, and what is in it. Indexes are those of entries."""
+    """One file: its path below the folder of the manifest, and what is in it. Indexes are those of entries.
+
+    `tokens` counts the verdicts on the tokens that its entries name, two an entry at most; None if none were asked for.
+    """
 
     path: str
     rows: int
@@ -30,6 +34,7 @@ class Part:
     sha256: str
     first_index: int
     last_index: int
+    tokens: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Request:
     """What was asked for; an export is resumed only with the same.
 
     `format` is `jsonl`, `csv` or `parquet`; `compression` None or `zstd`; `columns` are those of CSV; `region` and
-    `account` name the partitions, if there are any.
+    `account` name the partitions, if there are any; `verify_tokens` has the tokens of each entry verified again.
     """
 
     log: str
@@ -48,6 +53,7 @@ class Request:
     columns: tuple[str, ...] | None = None
     region: str | None = None
     account: str | None = None
+    verify_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,11 @@ class Manifest:
     checkpoint: str
     rows: int
     parts: tuple[Part, ...]
+
+    @property
+    def tokens(self) -> Mapping[str, int]:
+        """How often each verdict on a token was given; empty unless they were asked for."""
+        return sum((Counter(part.tokens or {}) for part in self.parts), Counter())
 
     def to_json(self) -> str:
         """Return the text of the file."""
@@ -114,6 +125,7 @@ def read_request(members: object) -> Request:
         columns=None if columns is None else tuple(columns),
         region=_optional(members, "region"),
         account=_optional(members, "account"),
+        verify_tokens=members.get("verify_tokens") is True,
     )
 
 
@@ -129,7 +141,11 @@ def read_part(members: object) -> Part:
     digest = _text(members, "sha256")
     if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
         _malformed(f"sha256 of {path[:128]!r} is none")
-    return Part(path=path, sha256=digest, **numbers)
+    tokens = members.get("tokens")
+    if tokens is not None and not isinstance(tokens, dict):
+        _malformed(f"tokens of {path[:128]!r} is no object")
+    verdicts = None if tokens is None else {verdict: _number(tokens, verdict) for verdict in tokens}
+    return Part(path=path, sha256=digest, tokens=verdicts, **numbers)
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:

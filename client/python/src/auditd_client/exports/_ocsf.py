@@ -33,8 +33,11 @@ _INFORMATIONAL = (1, "Informational")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def ocsf_event(leaf: Leaf, log: str) -> dict[str, Any]:
-    """Return an entry as an OCSF event, by column; what is absent or sealed is None."""
+def ocsf_event(leaf: Leaf, log: str, token_verdicts: Mapping[str, str]) -> dict[str, Any]:
+    """Return an entry as an OCSF event, by column; what is absent or sealed is None.
+
+    `token_verdicts` are those on the entry's tokens, as `caller_token` and `actor_token`; they may be none.
+    """
     event = leaf.event
     action = text_of(event.get("action")) or ""
     outcome = text_of(event.get("outcome")) or ""
@@ -83,7 +86,7 @@ def ocsf_event(leaf: Leaf, log: str) -> dict[str, Any]:
             "url": {"url_string": text_of(origin.get("endpoint"))},
         },
         "resources": [_resource(resource) for resource in _list(event.get("resources"))],
-        "unmapped": _unmapped(leaf, producer, origin),
+        "unmapped": _unmapped(leaf, producer, origin, token_verdicts),
         "raw_data": leaf.raw.decode(),
     }
 
@@ -136,7 +139,9 @@ def _resource(resource: object) -> dict[str, Any]:
     return {name: text_of(members.get(member)) for name, member in (("uid", "id"), ("name", "name"), ("type", "type"))}
 
 
-def _unmapped(leaf: Leaf, producer: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
+def _unmapped(
+    leaf: Leaf, producer: Mapping[str, Any], origin: Mapping[str, Any], token_verdicts: Mapping[str, str]
+) -> str:
     """Return as JSON what OCSF has no place for; the text of the attributes as it was recorded."""
     actor = _members(leaf.event.get("actor"))
     rest: dict[str, object] = {"leaf_hash": sha256(b"\0" + leaf.raw).hexdigest(), "caller": leaf.caller}
@@ -144,6 +149,7 @@ def _unmapped(leaf: Leaf, producer: Mapping[str, Any], origin: Mapping[str, Any]
     rest |= {"traceparent": origin["traceparent"]} if "traceparent" in origin else {}
     rest |= {"producer_seq": producer["seq"]} if "seq" in producer else {}
     rest |= {"clock": leaf.clock} if leaf.clock else {}
+    rest |= token_verdicts
     text = json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
     return text if leaf.attributes_text is None else f'{text[:-1]},"attributes":{leaf.attributes_text}}}'
 

@@ -7,6 +7,7 @@ from functools import cache
 from itertools import islice
 from typing import IO, Any
 
+from auditd_client._entry_tokens import token_verdicts
 from auditd_client._model import Entry
 from auditd_client.errors import SettingsError
 from auditd_client.exports._leaf import read_leaf
@@ -51,7 +52,7 @@ class Parquet:
 
     def _batches(self, pa: Any, entries: Iterator[Entry]) -> Iterator[Any]:  # noqa: ANN401 - pyarrow has no types
         while chunk := list(islice(entries, _ROWS_A_BATCH)):
-            rows = [ocsf_event(read_leaf(entry.leaf, entry.index), self._log) for entry in chunk]
+            rows = [ocsf_event(read_leaf(entry.leaf, entry.index), self._log, token_verdicts(entry)) for entry in chunk]
             yield pa.RecordBatch.from_pylist(rows, schema())
 
 

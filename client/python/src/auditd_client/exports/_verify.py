@@ -12,6 +12,7 @@ from typing import IO, cast
 
 import zstandard
 
+from auditd_client._entry_tokens import leaf_within
 from auditd_client.exports._journal import JOURNAL_NAME
 from auditd_client.exports._manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, Part, read_manifest
 from auditd_client.exports._parquet import count_rows
@@ -26,7 +27,8 @@ from auditd_client.verify import (
 )
 
 _BLOCK = 1 << 20
-_MAX_LEAF_BYTES = 65_535
+_MAX_LINE_BYTES = 65_535 + 256
+"""The longest leaf, and the verdicts beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ def verify_export(
         progress(part.bytes, part.rows)
     is_whole_tree = checkpoint is not None and _is_of_all_leaves(manifest)
     if checkpoint is not None and is_whole_tree:
-        hashes = (leaf_hash(leaf) for part in manifest.parts for leaf in _lines(folder / part.path))
+        lines = (line for part in manifest.parts for line in _lines(folder / part.path))
+        leaves = map(_leaf_within, lines) if manifest.request.verify_tokens else lines
+        hashes = map(leaf_hash, leaves)
         verify_range(0, checkpoint.size, checkpoint.size, hashes, (), checkpoint.root)
     return VerifiedExport(manifest, checkpoint, is_whole_tree, uncounted)
 
@@ -136,8 +140,15 @@ def _lines(path: Path) -> Iterator[bytes]:
         while block := file.read(_BLOCK):
             *lines, rest = (rest + block).split(b"\n")
             yield from lines
-            if len(rest) > _MAX_LEAF_BYTES:
+            if len(rest) > _MAX_LINE_BYTES:
                 raise MalformedError("part", f"{path.name}: a line is longer than any leaf")
+
+
+def _leaf_within(line: bytes) -> bytes:
+    try:
+        return leaf_within(line)
+    except ValueError as error:
+        raise MalformedError("part", str(error)) from error
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -397,16 +397,18 @@ class TailResponse(_message.Message):
     def __init__(self, first_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_index: _Optional[int] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ExportRequest(_message.Message):
-    __slots__ = ("log", "filter", "resume_token", "no_index")
+    __slots__ = ("log", "filter", "resume_token", "no_index", "verify_tokens")
     LOG_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     NO_INDEX_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_TOKENS_FIELD_NUMBER: _ClassVar[int]
     log: str
     filter: str
     resume_token: str
     no_index: bool
-    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., resume_token: _Optional[str] = ..., no_index: _Optional[bool] = ...) -> None: ...
+    verify_tokens: bool
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., resume_token: _Optional[str] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ...) -> None: ...
 
 class ExportResponse(_message.Message):
     __slots__ = ("first_index", "entries", "next_index", "tree_size", "resume_token", "checkpoint")
