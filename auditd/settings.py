@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -50,27 +50,37 @@ def check_settings(instance: object, reason: str, about: str = "") -> None:
 
     Raises ConfigError: with `reason`, and a violation for each mistake; `about` begins the message.
     """
-    found: list[Violation] = []
+    reading = Reading()
     values = {item.name: getattr(instance, item.name) for item in fields(instance) if _READ in item.metadata}  # type: ignore[arg-type]  # a dataclass
-    good = _read_fields(type(instance), values, "", Path(), found)
+    good = _read_fields(type(instance), values, "", Path(), reading)
+    found = reading.mistakes
     _add_together(type(instance), good, "", found)
     if found:
         raise ConfigError(reason, [f"{about}{one.field}: {one.description}" for one in found], found)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading settings found: mistakes, and by their full names the values that are right in themselves."""
+
+    mistakes: list[Violation] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
 def read_table(
-    kind: type[T], source: Mapping[str, object], where: str, base: Path, found: list[Violation], **more: object
+    kind: type[T], source: Mapping[str, object], where: str, base: Path, reading: Reading, **more: object
 ) -> T | None:
-    """Return the settings that `source` holds, or None after adding every mistake to `found`.
+    """Return the settings that `source` holds, or None where there is a mistake; add what was found to `reading`.
 
     `where` stands before the names of settings, such as `issuers[0].`; relative paths start at `base`; `more`
     are fields that are no settings.
     """
+    found = reading.mistakes
     before = len(found)
     known = {item.name for item in fields(kind) if _READ in item.metadata}  # type: ignore[arg-type]  # a dataclass
     problem = f"is no setting; known are {', '.join(sorted(known))}"
     found += [Violation(where + name, problem) for name in source if name not in known]
-    values = _read_fields(kind, source, where, base, found)
+    values = _read_fields(kind, source, where, base, reading)
     absent = {
         item.name: item.default
         for item in fields(kind)  # type: ignore[arg-type]  # a dataclass
@@ -81,8 +91,9 @@ def read_table(
 
 
 def _read_fields(
-    kind: type[Any], source: Mapping[str, object], where: str, base: Path, found: list[Violation]
+    kind: type[Any], source: Mapping[str, object], where: str, base: Path, reading: Reading
 ) -> dict[str, Any]:
+    found = reading.mistakes
     values: dict[str, Any] = {}
     for item in fields(kind):
         if _READ not in item.metadata:
@@ -93,26 +104,28 @@ def _read_fields(
                 found.append(Violation(where + name, "is missing"))
             continue
         try:
-            value = _read(item, source[name], where + name, base, found)
+            value = _read(item, source[name], where + name, base, reading)
         except ValueError as error:
             found.append(Violation(where + name, str(error)))
             continue
-        if value is not None or item.default is None:
-            values[name] = base / value if isinstance(value, Path) else value
+        if value is None and (_KIND in item.metadata or item.default is not None):
+            continue  # a table with a mistake in it, or what stands for the default
+        values[name] = base / value if isinstance(value, Path) else value
+        reading.values[where + name] = values[name]
     return values
 
 
-def _read(item: Field[Any], value: object, where: str, base: Path, found: list[Violation]) -> Any:  # noqa: ANN401 -- of any type
+def _read(item: Field[Any], value: object, where: str, base: Path, reading: Reading) -> Any:  # noqa: ANN401 -- of any type
     kind = item.metadata.get(_KIND)
     if kind is not None and isinstance(value, dict):
-        return read_table(kind, value, f"{where}.", base, found)
+        return read_table(kind, value, f"{where}.", base, reading)
     if kind is not None and isinstance(value, list) and item.default == ():
         read: list[Any] = []
         for number, one in enumerate(value):
             if isinstance(one, dict):
-                read.append(read_table(kind, one, f"{where}[{number}].", base, found))
+                read.append(read_table(kind, one, f"{where}[{number}].", base, reading))
             else:
-                found.append(Violation(f"{where}[{number}]", "must be a table"))
+                reading.mistakes.append(Violation(f"{where}[{number}]", "must be a table"))
         return tuple(read)  # None for one with a mistake: the numbers of the others count
     return item.metadata[_READ](value)
 

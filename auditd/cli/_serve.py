@@ -45,7 +45,7 @@ def serve(folder: Path, listen: str | None, http: str | None, insecure: bool, ch
     from auditd.server import serve as run
 
     if check_config:
-        _check_config(folder)
+        _check_config(folder, insecure=insecure)
         return
     with folder_errors():
         config = load_config(folder)
@@ -55,11 +55,11 @@ def serve(folder: Path, listen: str | None, http: str | None, insecure: bool, ch
         run_to_end(run(config, listen or config.listen, insecure=insecure, ready=ready, http=http))
 
 
-def _check_config(folder: Path) -> None:
+def _check_config(folder: Path, *, insecure: bool) -> None:
     from auditd.server import check_config
 
     with folder_errors():
-        checked = check_config(folder)
+        checked = check_config(folder, insecure=insecure)
     for note in checked.notes:
         click.echo(f"note: {shown(note)}")
     click.echo(f"{shown(str(checked.config.path))}: no mistakes")

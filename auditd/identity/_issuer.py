@@ -139,7 +139,8 @@ class IssuerConfig:
     @staticmethod
     def violations_together(values: Mapping[str, Any]) -> Iterator[Violation]:
         """Ask for one source of keys, at an address that may be asked, and for ages in their order."""
-        given = [name for name in ("jwks_file", "jwks_url", "discovery") if values.get(name)]
+        # One that is wrong in itself is given all the same.
+        given = [name for name in ("jwks_file", "jwks_url", "discovery") if values.get(name, True)]
         if len(given) != 1:
             problem = f"given are {' and '.join(given)}" if given else "none is given"
             where = given[-1] if given else "issuer"

@@ -157,7 +157,7 @@ def _describe(held: Snapshot) -> LogInBackup:
 def _snapshots(config: Config) -> Iterator[dict[str, Snapshot]]:
     """Yield every log as it is at one moment: none says more of another than that one holds."""
     # `control` last: it names dictionaries and keys before others use them.
-    names = sorted(log_names(config), key=lambda name: (name == "control", name == "access", name))
+    names = sorted(log_names(config.folder), key=lambda name: (name == "control", name == "access", name))
     keys = {name: _key_of(config, name) for name in names}
     for _ in range(_ATTEMPTS):
         with ExitStack() as opened:

@@ -50,7 +50,7 @@ def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str
     """
     report = FolderReport()
     given = {key.name: key for key in map(_parse_key, vkeys)}
-    known = {name: _key_of(config, name, given, report) for name in log_names(config)}
+    known = {name: _key_of(config, name, given, report) for name in log_names(config.folder)}
     claims = claims_by_origin(against, known)
     peers = _peers(config, known, report)
     announced = _Announced()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 from auditd.errors import ConfigError, FolderError, Violation
 from auditd.identity import MAX_LIFETIME_S, CertificateConfig, IssuerConfig, Party, parties
 from auditd.server._toml_lines import TomlLines
+from auditd.server._toml_syntax import TomlText, read_toml
 from auditd.settings import (
+    Reading,
     one_of,
     optional,
     optional_table,
@@ -29,6 +31,7 @@ CONFIG_NAME = "auditd.toml"
 ISSUER_KEY_NAME = "issuer.pem"
 FORMAT = 1
 DEFAULT_LISTEN = "127.0.0.1:7443"
+_ISSUER_FIELD = re.compile(r"issuers\[\d+\]\.issuer")
 
 
 def is_origin(name: str) -> bool:
@@ -153,17 +156,13 @@ class Config:
 
     @staticmethod
     def violations_together(values: Mapping[str, Any]) -> Iterator[Violation]:
-        """Refuse two issuers of one name, and callers known by certificates that nobody asks for."""
-        tls = values.get("tls")
-        if values.get("certificates") and (tls is None or tls.client_ca is None):
+        """Refuse callers known by certificates that nobody asks for."""
+        if (
+            values.get("certificates")
+            and "tls" in values
+            and (values["tls"] is None or values["tls"].client_ca is None)
+        ):
             yield Violation("certificates", "need client certificates: set tls.client_ca")
-        seen: dict[str, int] = {}
-        for number, issuer in enumerate(values.get("issuers", ())):
-            if issuer is None:
-                continue
-            first = seen.setdefault(issuer.issuer, number)
-            if first != number:
-                yield Violation(f"issuers[{number}].issuer", f"is that of issuers[{first}] already")
 
     @property
     def path(self) -> Path:
@@ -178,7 +177,7 @@ class Config:
     @property
     def certificate_issuer_name(self) -> str:
         """What stands for the claim `iss` of callers known by their certificate."""
-        return f"https://{self.origin}/certificates"
+        return certificate_issuer_name(self.origin)
 
     @property
     def issuer_names(self) -> frozenset[str]:
@@ -199,45 +198,102 @@ class Config:
         return f"{self.origin}/{name}"
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigReading:
+    """What `auditd.toml` of a folder says: its settings, or else its mistakes and what is right in itself.
+
+    `folder` is absolute, `file` as it was named.
+    """
+
+    folder: Path
+    file: Path
+    toml: TomlText
+    reading: Reading
+    config: Config | None
+
+    @property
+    def mistakes(self) -> list[Violation]:
+        """What is wrong with what the text says, given that it is TOML."""
+        return self.reading.mistakes
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 -- of any type
+        """Return a setting by its full name, such as `issuers[0].jwks_file`, if it is right in itself."""
+        return self.reading.values.get(name, default)
+
+    def error(self) -> ConfigError:
+        """Return the error that names file, line and key of every mistake, in the order of the file."""
+        lines = TomlLines(self.toml.text)
+        found = [*((lines.line_of(one.field), one) for one in self.mistakes), *self.toml.slips]
+        placed = [(line, f"{one.field}: {one.description}") for line, one in found]
+        if self.toml.stop is not None:
+            placed.append(self.toml.stop)
+        said = [f"{self.file}:{line}: {problem}" for line, problem in sorted(placed, key=lambda pair: pair[0])]
+        return ConfigError("CONFIG_INVALID", said, [one for _, one in found])
+
+
 def load_config(folder: Path) -> Config:
     """Read `auditd.toml` of a server folder.
 
     Raises ConfigError: `CONFIG_INVALID`, naming file, line and key of every mistake. Raises FolderError:
     `FOLDER_MISSING`, `NEWER_FORMAT`.
     """
+    found = read_config(folder)
+    if found.config is None:
+        raise found.error()
+    return found.config
+
+
+def read_config(folder: Path) -> ConfigReading:
+    """Read `auditd.toml` of a server folder, mistakes included.
+
+    Raises ConfigError: `CONFIG_INVALID`, where it cannot be read at all. Raises FolderError as `load_config`.
+    """
     file = folder / CONFIG_NAME
     try:
-        content = file.read_text(encoding="utf-8")
-        values = tomllib.loads(content)
+        data = file.read_bytes()
+        content = data.decode("utf-8")
     except FileNotFoundError as error:
         raise FolderError(
             "FOLDER_MISSING",
             f"{folder} is no server folder ({CONFIG_NAME} is missing); make one: auditlog init {folder}",
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("CONFIG_INVALID", [f"{file}: {error}"]) from error
-    version = values.get("format")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("CONFIG_INVALID", [f"{file}:{line}: is not UTF-8"]) from error
+    except OSError as error:
+        raise ConfigError("CONFIG_INVALID", [f"{file}: {error.strerror}"]) from error
+    toml, base, reading = read_toml(content), folder.resolve(), Reading()
+    version = toml.values.get("format")
     if isinstance(version, int) and version > FORMAT:
         raise FolderError("NEWER_FORMAT", f"{file}: format {version}, this release knows {FORMAT}; use a newer release")
-    found: list[Violation] = []
-    base = folder.resolve()
-    config = read_table(Config, values, "", base, found, folder=base, text=content)
-    if config is None:
-        raise config_error(file, content, found)
-    return config
+    if toml.stop is not None:
+        # Of what stands before it nothing can be said without what would follow.
+        return ConfigReading(base, file, toml, reading, None)
+    config = read_table(Config, toml.values, "", base, reading, folder=base, text=content)
+    reading.mistakes[:] = [one for one in reading.mistakes if one.field not in toml.unread]
+    reading.mistakes.extend(_same_issuers(reading.values))
+    return ConfigReading(base, file, toml, reading, None if reading.mistakes or toml.slips else config)
 
 
-def config_error(file: Path, content: str, found: Sequence[Violation]) -> ConfigError:
-    """Return the error that names file, line and key of every mistake, in the order of the file."""
-    lines = TomlLines(content)
-    placed = sorted(((lines.line_of(one.field), one) for one in found), key=lambda pair: pair[0])
-    return ConfigError(
-        "CONFIG_INVALID",
-        [f"{file}:{line}: {one.field}: {one.description}" for line, one in placed],
-        [one for _, one in placed],
-    )
+def _same_issuers(values: Mapping[str, Any]) -> Iterator[Violation]:
+    """Refuse two issuers of one name, the folder's own included."""
+    seen: dict[str, str] = {}
+    if "origin" in values:
+        if values.get("local_issuer.enabled", True):
+            seen[local_issuer_name(values["origin"])] = "this folder's own issuer"
+        seen[certificate_issuer_name(values["origin"])] = "callers known by their certificates"
+    for field, value in values.items():
+        if _ISSUER_FIELD.fullmatch(field):
+            first = seen.setdefault(value, field.removesuffix(".issuer"))
+            if not field.startswith(f"{first}."):
+                yield Violation(field, f"is that of {first} already")
 
 
 def local_issuer_name(origin: str) -> str:
     """Return the claim `iss` of tokens from the own issuer of the server of this origin."""
     return f"https://{origin}/local"
+
+
+def certificate_issuer_name(origin: str) -> str:
+    """Return what stands for the claim `iss` of callers of this origin's server that are known by their certificate."""
+    return f"https://{origin}/certificates"

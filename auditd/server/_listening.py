@@ -20,12 +20,10 @@ def require_listen(listen: str, setting: str = "listen") -> str:
     return host
 
 
-def require_safe(config: Config, listen: str, *, insecure: bool) -> None:
+def require_safe(listen: str, *, has_tls: bool, insecure: bool) -> None:
     """Raise FolderError unless `listen` is an address on which tokens would not travel in the clear."""
     host = require_listen(listen)
-    if config.tls is not None and config.tls.listen_without_certificate is not None:
-        require_listen(config.tls.listen_without_certificate, "tls.listen_without_certificate")
-    if config.tls is None and not insecure and not _is_loopback(host):
+    if not has_tls and not insecure and not _is_loopback(host):
         raise FolderError(
             "PLAINTEXT_REFUSED",
             f"listen: {listen} is not loopback and no TLS is configured; add a [tls] table to auditd.toml,"
@@ -33,10 +31,9 @@ def require_safe(config: Config, listen: str, *, insecure: bool) -> None:
         )
 
 
-def require_http_safe(config: Config, listen: str, *, insecure: bool) -> None:
+def require_http_safe(listen: str, *, allowed: bool) -> None:
     """Raise FolderError unless the listener for metrics is on loopback, or was allowed elsewhere by name."""
     host = require_listen(listen, "http")
-    allowed = insecure or (config.http is not None and config.http.allow_remote)
     if not allowed and not _is_loopback(host):
         raise FolderError(
             "PLAINTEXT_REFUSED",

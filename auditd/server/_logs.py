@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from auditd.entry import parse_leaf, parse_time
@@ -34,7 +35,7 @@ class Logs:
         self._own_events = OwnEvents(config.origin)
         self._by_name: dict[str, Log] = {}
         try:
-            for name in log_names(config):
+            for name in log_names(config.folder):
                 self._by_name[name] = self._open(name, deliver, observer(name))
             self._hold_against_each_other()
             self._recorded = self._replay_control()
@@ -164,9 +165,9 @@ class _Recorded:
             self.revocations.withdraw(attributes["index"])
 
 
-def log_names(config: Config) -> list[str]:
-    """Return the names of the logs in a folder; raise FolderError if one that every folder has is missing."""
-    folder = config.folder / "logs"
+def log_names(server_folder: Path) -> list[str]:
+    """Return the names of the logs in a server folder; raise FolderError if one that every folder has is missing."""
+    folder = server_folder / "logs"
     names = (
         sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
         if folder.is_dir()

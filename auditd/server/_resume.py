@@ -29,7 +29,7 @@ def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
     Raises FolderError where a server has the folder, none was restored, or `control` itself is not spoken for;
     DamagedError where a log ends before a checkpoint or contradicts it; InvalidRequestError as `check_folder` does.
     """
-    marks = {name: made_at for name in log_names(config) if (made_at := restored_from(config.log_folder(name)))}
+    marks = {name: made_at for name in log_names(config.folder) if (made_at := restored_from(config.log_folder(name)))}
     if not marks:
         raise FolderError("NOT_RESTORED", f"{config.folder}: no log of it waits to be resumed")
     logs = Logs(config, _deliver, lambda _name: None)

@@ -29,7 +29,7 @@ from auditd.server._export import Exporter
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._issuers import Issuers
-from auditd.server._listening import listen_on, require_http_safe, require_safe
+from auditd.server._listening import listen_on, require_http_safe, require_listen, require_safe
 from auditd.server._local_issuer import local_issuer
 from auditd.server._logging import event_logger
 from auditd.server._logs import Logs
@@ -74,11 +74,13 @@ async def serve(
     `http` goes before the address for metrics and health in the settings. Raises FolderError or DamagedError where the
     folder must not be served.
     """
-    require_safe(config, listen, insecure=insecure)
+    require_safe(listen, has_tls=config.tls is not None, insecure=insecure)
+    if config.tls is not None and config.tls.listen_without_certificate is not None:
+        require_listen(config.tls.listen_without_certificate, "tls.listen_without_certificate")
     http = http or (config.http.listen if config.http is not None else None)
     watching = Watching()
     if http is not None:
-        require_http_safe(config, http, insecure=insecure)
+        require_http_safe(http, allowed=insecure or (config.http is not None and config.http.allow_remote))
         # Before the logs are opened: that may take a while, in which the process lives and is not ready.
         http = await watching.listener.open(http)
     try:

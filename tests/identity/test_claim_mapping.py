@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from auditd.identity import ClaimMapping
-from auditd.settings import read_table
+from auditd.settings import Reading, read_table
 
 KEYCLOAK = {
     "realm_access": {"roles": ["audit-team", "offline_access"]},
@@ -17,8 +17,8 @@ KEYCLOAK = {
 
 def mapping(**claims):
     """The mapping as it is read from a table, and what is wrong with it."""
-    found = []
-    return read_table(ClaimMapping, claims, "claims.", Path(), found), found
+    reading = Reading()
+    return read_table(ClaimMapping, claims, "claims.", Path(), reading), reading.mistakes
 
 
 def trust(forge, role_mapping=None, **claims):

@@ -118,11 +118,82 @@ def test_two_issuers_of_one_name(tmp_path):
     assert mistakes(tmp_path, GOOD + issuer + other + issuer) == [
         (10, "issuers[2].issuer", "is that of issuers[0] already")
     ]
+    wrong_besides = issuer + "leeway_s = 99\n"
+    assert [(line, key) for line, key, _ in mistakes(tmp_path, GOOD + wrong_besides + issuer)] == [
+        (6, "issuers[0].leeway_s"),
+        (8, "issuers[1].issuer"),
+    ]
 
 
-def test_text_that_is_no_toml_is_placed_by_its_reader(tmp_path):
-    with pytest.raises(ConfigError, match=r"auditd\.toml: .*at line 3"):
-        read(tmp_path, GOOD + "[limits]\n".replace("]", ""))
+@pytest.mark.parametrize("path", ["local", "certificates"])
+def test_an_issuer_that_has_the_name_of_the_folders_own(tmp_path, path):
+    issuer = f'[[issuers]]\nissuer = "https://audit.example.com/{path}"\njwks_file = "a.json"\n'
+    assert [(line, key) for line, key, _ in mistakes(tmp_path, GOOD + issuer)] == [(4, "issuers[0].issuer")]
+
+
+def test_lines_that_are_no_toml_are_named_together_with_everything_else(tmp_path):
+    text = """\
+format = 1
+origin = audit.example.com
+colour = "red"
+[limits]
+drain_s 5
+max_query_s = 0
+max_query_s = 20
+[[issuers]]
+issuer = "https://a.example.com"
+jwks_file = a.json
+[[issuers]]
+issuer = "https://b.example.com"
+jwks_file = "b.json"
+[issuers.claims]
+tenant = org
+"""
+    assert [(line, key) for line, key, _ in mistakes(tmp_path, text)] == [
+        (2, "origin"),
+        (3, "colour"),
+        (5, "limits.drain_s"),
+        (6, "limits.max_query_s"),
+        (7, "limits.max_query_s"),
+        (10, "issuers[0].jwks_file"),
+        (15, "issuers[1].claims.tenant"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("[limits\n", 3),
+        ("[limits]\n[limits]\n", 4),
+        ("x = [1,\n", 3),
+        ("=\n", 3),
+        ("[[issuers]]\nalgorithms = [\n  EdDSA,\n]\n", 5),
+        ("x = " + "[" * 2_000, 3),
+    ],
+    ids=["half a header", "a table twice", "an array without end", "no key", "no text in an array", "deeply nested"],
+)
+def test_where_no_more_can_be_read_is_said_with_its_line(tmp_path, more, line):
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, GOOD + more)
+    assert any(said.startswith(f"{tmp_path}/auditd.toml:{line}: ") for said in caught.value.lines), caught.value.lines
+
+
+def test_text_that_is_no_utf_8_is_placed(tmp_path):
+    (tmp_path / "auditd.toml").write_bytes(GOOD.encode() + b'listen = "\xff"\n')
+    with pytest.raises(ConfigError, match=r"auditd\.toml:3: is not UTF-8"):
+        load_config(tmp_path)
+
+
+def test_a_source_of_keys_that_is_wrong_in_itself_is_not_missing_as_well(tmp_path):
+    issuer = '[[issuers]]\nissuer = "https://idp.example.com"\njwks_file = 7\n'
+    assert mistakes(tmp_path, GOOD + issuer) == [(5, "issuers[0].jwks_file", "7, must be a path")]
+
+
+def test_callers_by_certificate_are_not_blamed_for_a_mistake_in_tls(tmp_path):
+    callers = '[[certificates]]\nsubject = "billing"\nroles = ["writer"]\nname = "DNS:billing"\n'
+    tls = '[tls]\ncertificate = 7\nkey = "k"\nclient_ca = "ca"\n'
+    assert [key for _, key, _ in mistakes(tmp_path, GOOD + tls + callers)] == ["tls.certificate"]
+    assert [key for _, key, _ in mistakes(tmp_path, GOOD + callers)] == ["certificates"]
 
 
 def test_newer_format_is_said_before_its_settings_are_judged(tmp_path):

@@ -85,6 +85,82 @@ ca_file = "ca.pem"
     assert "c2VjcmV0" not in "".join(said)
 
 
+def test_mistakes_of_all_kinds_are_named_in_one_run(folder, checked, tmp_path):
+    (folder / "weak.json").write_text('{"keys": [{"kty": "oct", "k": "AA"}]}')
+    (folder / "keys" / "main.pem").write_text("no key")
+    (folder / "keys" / "control.pem").unlink()
+    (folder / "keys" / "issuer.pem").write_text("no key")
+    status, said = checked(
+        HEAD
+        + """listen = "0.0.0.0:7443
+colour = "red"
+
+[limits]
+drain_s = "10"
+unheard_of = 1
+
+[http]
+listen = "0.0.0.0:9000"
+allow_remote = 1
+
+[tls]
+certificate = "none.pem"
+key = "none.key"
+client_ca = "none.ca"
+listen_without_certificate = "somewhere"
+cipher = "x"
+
+[[issuers]]
+issuer = "https://a.example"
+jwks_file = "none.json"
+leeway_s = 99
+drop_claims = ["sub"]
+
+[[issuers]]
+issuer = "https://a.example"
+jwks_file = "weak.json"
+ca_file = "none.ca"
+algorithms = ["HS256"]
+
+[[certificates]]
+subject = "billing"
+roles = ["root"]
+"""
+    )
+    assert status == 2
+    assert [line.split(": ")[:2] for line in said] == [
+        ["1", "keys"],
+        ["1", "keys"],
+        ["1", "local_issuer"],
+        ["3", "listen"],
+        ["4", "colour"],
+        ["7", "limits.drain_s"],
+        ["8", "limits.unheard_of"],
+        ["11", "http.listen"],
+        ["12", "http.allow_remote"],
+        ["15", "tls.certificate"],
+        ["16", "tls.key"],
+        ["17", "tls.client_ca"],
+        ["18", "tls.listen_without_certificate"],
+        ["19", "tls.cipher"],
+        ["23", "issuers[0].jwks_file"],
+        ["24", "issuers[0].leeway_s"],
+        ["25", "issuers[0].drop_claims"],
+        ["28", "issuers[1].issuer"],
+        ["29", "issuers[1].jwks_file"],
+        ["30", "issuers[1].ca_file"],
+        ["31", "issuers[1].algorithms"],
+        ["33", "certificates[0].sha256"],
+        ["35", "certificates[0].roles"],
+    ]
+
+
+def test_plaintext_off_loopback_is_a_mistake_unless_it_is_meant(folder, checked, auditlog):
+    status, said = checked(HEAD + 'listen = "0.0.0.0:7443"\n')
+    assert (status, said[0].partition(" is not loopback")[0]) == (2, "3: listen: 0.0.0.0:7443")
+    assert auditlog("serve", str(folder), "--check-config", "--insecure").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
