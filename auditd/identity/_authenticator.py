@@ -41,8 +41,11 @@ def parse_authorization(values: Sequence[str]) -> str:
     if len(values) > 1:
         raise TokenError(TokenReason.MALFORMED, f"authorization: given {len(values)} times, expected once")
     scheme, _, token = values[0].partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() != "bearer" or not token.strip():
         raise TokenError(TokenReason.MALFORMED, "authorization: expected 'Bearer <token>'")
+    if token != token.strip():
+        message = "authorization: expected 'Bearer <token>', with one space between and none behind; there are more"
+        raise TokenError(TokenReason.MALFORMED, message)
     return token
 
 

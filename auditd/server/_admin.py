@@ -94,7 +94,7 @@ class AdminService:
             if wanted.refuses(caller.caller) and not request.include_caller:
                 raise PreconditionError(
                     "REVOKES_CALLER",
-                    "this would revoke the token of this very call; say include_caller if that is meant",
+                    "this would revoke the token of this very call, which needs include_caller",
                 )
             known = await self._revoke(caller, wanted, peer_ip(context))
         return pb.RevokeTokenResponse(revocation=_message(known))

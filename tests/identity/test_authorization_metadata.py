@@ -23,3 +23,11 @@ def test_anything_but_a_bearer_token(value):
     assert caught.value.reason == "TOKEN_MALFORMED"
     assert "dTpw" not in str(caught.value)
     assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["Bearer  abc.def.ghi", "Bearer abc.def.ghi ", "Bearer \tabc.def.ghi"])
+def test_blanks_around_the_token_are_named(value):
+    with pytest.raises(TokenError, match="one space between and none behind") as caught:
+        parse_authorization([value])
+    assert caught.value.reason == "TOKEN_MALFORMED"
+    assert "abc" not in str(caught.value)

@@ -61,6 +61,8 @@ class RetryPolicy:
     The pause before try n+1 is random between 0 and `min(max_s, initial_s * multiplier ** (n-1))`,
     or what the server asked for, plus up to a fifth, so that callers sent away together do not come
     back together. Trying ends with the call's deadline, or after `max_attempts` tries.
+
+    `waits` is told of each error that is waited out, and of the seconds; it is called in any thread.
     """
 
     initial_s: float = 0.1
@@ -68,6 +70,7 @@ class RetryPolicy:
     max_s: float = 5.0
     max_attempts: int | None = None
     random: Callable[[], float] = random.random
+    waits: Callable[[ClientError, float], None] = lambda _error, _pause_s: None
 
     def pause_s(self, error: ClientError, attempts: int) -> float | None:
         """Return the seconds to wait after `attempts` tries, or None if another would be no use.
@@ -101,4 +104,5 @@ def call(method: str, request: Message, deadline: Deadline, policy: RetryPolicy)
             pause_s = policy.pause_s(error, attempts)
             if pause_s is None or pause_s >= deadline.remaining_s():
                 raise
+            policy.waits(error, pause_s)
         yield Pause(pause_s)

@@ -55,4 +55,6 @@ class Patience:
         pause_s = policy.pause_s(error, self._attempts)
         if pause_s is None or (not is_endless and pause_s >= self._deadline.remaining_s()):
             raise error
+        if not is_endless:
+            policy.waits(error, pause_s)
         return pause_s

@@ -28,6 +28,7 @@ def connect(
     """
     # Imported here: what a command does without a server, it does without waiting for gRPC.
     from auditd_client import AdminClient, RetryPolicy
+    from auditd_client.cli._explain import Waiting
 
     if not settings.address:
         raise CommandError("no server named: give --address HOST:PORT, AUDITLOG_ADDRESS or a profile")
@@ -43,6 +44,6 @@ def connect(
         private_key=settings.private_key or None,
         insecure=settings.insecure,
         timeout_s=settings.timeout_s,
-        retry=RetryPolicy(max_attempts=max_attempts),
+        retry=RetryPolicy(max_attempts=max_attempts, waits=Waiting(settings.timeout_s, is_long=max_attempts is None)),
         sleep=sleep,
     )

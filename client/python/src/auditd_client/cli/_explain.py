@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from auditd_client import errors
 from auditd_client.cli._errors import CommandError, ExitStatus
+from auditd_client.cli._output import note
 from auditd_client.verify import VerificationError
 
 _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
@@ -19,9 +20,34 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (VerificationError, ExitStatus.NO),
 )
 
-# The first class that fits gives the advice.
+_FRESH = "get a fresh one, and give it as AUDITLOG_TOKEN or --token-file"
+_WHOLE = "look whether all of the token is there, and nothing else"
+_AS_EXPECTED = "ask the operator what tokens this server expects"
+_ADVICE_BY_REASON = {
+    "TOKEN_MISSING": "give a token as AUDITLOG_TOKEN or --token-file",
+    "TOKEN_EXPIRED": _FRESH,
+    "TOKEN_REPLAYED": _FRESH,
+    "TOKEN_UNKNOWN_KEY": f"{_FRESH}: its issuer may have changed its keys",
+    "TOKEN_MALFORMED": _WHOLE,
+    "TOKEN_BAD_SIGNATURE": _WHOLE,
+    "TOKEN_NOT_YET_VALID": "compare the clocks of its issuer and the server",
+    "TOKEN_SENDER_CONSTRAINED": "call with the certificate that it is bound to: --certificate and --private-key",
+    "TOKEN_REVOKED": "ask the operator, who can read that entry",
+    "REVOKES_CALLER": "if that is meant, add --include-caller",
+} | dict.fromkeys(
+    (
+        "TOKEN_ALGORITHM",
+        "TOKEN_TYPE",
+        "TOKEN_UNKNOWN_ISSUER",
+        "TOKEN_WRONG_AUDIENCE",
+        "TOKEN_LIFETIME",
+        "TOKEN_CLAIMS",
+    ),
+    _AS_EXPECTED,
+)
+
+# Where the reason gives none, the first class that fits gives the advice.
 _ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (errors.UnauthenticatedError, "get a fresh token and give it as AUDITLOG_TOKEN or --token-file"),
     (errors.PermissionDeniedError, "ask the operator for a role that holds this permission"),
     (errors.UnreachableError, "check --address, --ca and --insecure, and that the server is running"),
     (errors.ConflictError, "give the event another id"),
@@ -47,14 +73,41 @@ def explain(error: Exception, locate: Callable[[str], str] = str) -> CommandErro
         return CommandError(f"defect: {type(error).__name__}: {error}; please report it", status=status)
     if not isinstance(error, errors.ClientError):
         return CommandError(str(error), status=status)
-    message = error.message
-    if isinstance(error, errors.UnreachableError):
-        # gRPC names every address it tried, and last what went wrong.
-        message = f"no server answers: {message.rpartition('last error: ')[2]}"
+    message = _message(error)
     lines = [f"{locate(violation.field)}: {violation.description}" for violation in error.violations]
     if not lines or not any(violation.description in message for violation in error.violations):
         lines.append(locate(message))
     lines[-1] += f" ({error.reason})" if error.reason else ""
-    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
+    advice = _ADVICE_BY_REASON.get(error.reason)
+    advice = advice or next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
     lines[-1] += f"; {advice}" if advice else ""
     return CommandError(*lines, status=status)
+
+
+class Waiting:
+    """Says once of each problem that a call waits for it to pass, so that nobody wonders at the silence.
+
+    To be told of each; `patience_s` is how long calls go on trying. Pauses of less than a second are only told of
+    where the call goes on for long.
+    """
+
+    def __init__(self, patience_s: float, *, is_long: bool) -> None:
+        self._patience_s = patience_s
+        self._is_long = is_long
+        self._said: set[str] = set()
+
+    def __call__(self, error: errors.ClientError, pause_s: float) -> None:
+        """Note that a call failed and is to be tried again after `pause_s` seconds."""
+        reason = f" ({error.reason})" if error.reason else ""
+        problem = f"{_message(error)}{reason}"
+        if problem in self._said or not (self._is_long or pause_s >= 1):
+            return
+        self._said.add(problem)
+        note(f"auditlog: {problem}; trying again for up to {self._patience_s:g} s")
+
+
+def _message(error: errors.ClientError) -> str:
+    if isinstance(error, errors.UnreachableError):
+        # gRPC names every address it tried, and last what went wrong.
+        return f"no server answers: {error.message.rpartition('last error: ')[2]}"
+    return error.message
