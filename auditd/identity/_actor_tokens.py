@@ -59,7 +59,7 @@ class ActorJudge:
     @property
     def version(self) -> tuple[int, int]:
         """Changes with whatever decides over tokens; what was judged under another one is to be judged again."""
-        return self._authenticator.epoch, self._authenticator.revocations.version
+        return self._authenticator.version
 
     def judge(self, token: str, at: float) -> JudgedActor:
         """Judge a token as of `at`, Unix time in seconds. Raises nothing: what is wrong is part of the answer.

@@ -98,6 +98,11 @@ class Authenticator:
         self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
         self._epoch = 0
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes with whatever decides over tokens; what was judged under another one is to be judged again."""
+        return self.epoch, self.revocations.version
+
     def authenticate(self, token: str, certificate: PresentedCertificate = _no_certificate) -> Caller:
         """Return the caller that `token` proves on a connection whose client presented `certificate`.
 

@@ -43,6 +43,11 @@ class Callers:
         self._contexts: OrderedDict[bytes, CallContext] = OrderedDict()
         self._cache_size = cache_size
 
+    @property
+    def version(self) -> object:
+        """Changes with whatever decides over callers."""
+        return self._authenticator.version
+
     async def of(self, context: grpc.aio.ServicerContext) -> CallContext:
         """Return the verified caller of a call: by its token, or without one by its connection's certificate.
 

@@ -17,10 +17,10 @@ from auditd.query import EXPORT_PURPOSE, Order, PageTokens, Position, QueryIdent
 from auditd.server._access import AccessRecorder, Reading
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
+from auditd.server._standing import LOOK_S, Standing
 from auditd.server._tokens import EntryTokens
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
-AUTHORIZE_S = 4.0
 _MAX_ENTRIES = 15 * 256
 _MAX_VERIFIED_ENTRIES = 4 * 256
 _MAX_BYTES = 2 * 1024 * 1024
@@ -110,14 +110,10 @@ class Exporter:
         prepared: PreparedExport,
         caller: CallContext,
         ip: str,
-        authorize: Callable[[], object],
+        standing: Standing,
         write: Write,
     ) -> None:
-        """Send messages to the end of the tree.
-
-        `authorize` MUST raise once the caller may no longer read; it is asked again every few seconds, before
-        the next message is sent.
-        """
+        """Send messages to the end of the tree; raise where the caller may no longer read."""
         name = (caller.caller.issuer, caller.caller.subject)
         self._require_room(name)
         self._admitted[name] += 1
@@ -131,7 +127,7 @@ class Exporter:
                 {"from_index": prepared.start},
             )
             try:
-                await self._send(prepared, reading, authorize, write)
+                await self._send(prepared, reading, standing, write)
             finally:
                 self._access.end(reading)
         finally:
@@ -158,10 +154,7 @@ class Exporter:
                 message = f"{reached} exports are under way, {limit} is {value}; try again when one has ended"
                 raise ExhaustedError("TOO_MANY_EXPORTS", message, 5.0, {"limit": limit, "value": str(value)})
 
-    async def _send(
-        self, prepared: PreparedExport, reading: Reading, authorize: Callable[[], object], write: Write
-    ) -> None:
-        authorized = _Authorized(authorize)
+    async def _send(self, prepared: PreparedExport, reading: Reading, standing: Standing, write: Write) -> None:
         next_part = self._read(prepared, prepared.start)
         try:
             while True:
@@ -173,9 +166,9 @@ class Exporter:
                     raise _stopping()
                 if reading.error is not None:
                     raise reading.error
-                authorized.require()
+                standing.require()
                 reading.add(part.indexes)
-                await authorized.during(write(part.message))
+                await _written(write(part.message), standing)
                 if part.end >= prepared.tree_size:
                     return
         finally:
@@ -213,29 +206,16 @@ class Exporter:
         return _Part([index for index, _ in page.entries], end, message.SerializeToString())
 
 
-class _Authorized:
-    """Asks every few seconds whether the caller may still read, also while it is slow to take what was sent."""
-
-    def __init__(self, authorize: Callable[[], object]) -> None:
-        self._authorize = authorize
-        self._asked_at = time.monotonic()
-
-    def require(self) -> None:
-        """Raise what `authorize` raises, if it is time to ask again."""
-        if time.monotonic() - self._asked_at >= AUTHORIZE_S:
-            self._asked_at = time.monotonic()
-            self._authorize()
-
-    async def during(self, writing: Awaitable[None]) -> None:
-        """Wait until a message was taken, or the caller may read no longer."""
-        task = asyncio.ensure_future(writing)
-        try:
-            while not (await asyncio.wait({task}, timeout=AUTHORIZE_S))[0]:
-                self.require()
-        except BaseException:
-            task.cancel()
-            raise
-        await task
+async def _written(writing: Awaitable[None], standing: Standing) -> None:
+    """Wait until a message was taken, or the caller may read no longer: it may be slow to take what was sent."""
+    task = asyncio.ensure_future(writing)
+    try:
+        while not (await asyncio.wait({task}, timeout=LOOK_S))[0]:
+            standing.require()
+    except BaseException:
+        task.cancel()
+        raise
+    await task
 
 
 def _stopping() -> UnavailableError:

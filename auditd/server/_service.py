@@ -31,6 +31,7 @@ from auditd.server._limits import require_size
 from auditd.server._meters import Meters
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
+from auditd.server._standing import Standing
 from auditd.server._status import status_of
 from auditd.server._tail import Tailer
 from auditd.server._tokens import EntryTokens, credential_message
@@ -285,8 +286,8 @@ class AuditLogService:
 
     async def _tail(self, caller: CallContext, request: pb.TailRequest, context: Context) -> None:
         prepared = self._tailer.prepare(self._log(caller, request.log, Permission.QUERY), request)
-        authorize = self._again(context, request.log, Permission.QUERY)
-        await self._tailer.run(prepared, caller, peer_ip(context), authorize, context.write)
+        standing = self._standing(context, request.log, Permission.QUERY)
+        await self._tailer.run(prepared, caller, peer_ip(context), standing, context.write)
 
     async def _get_credential(self, caller: CallContext, request: pb.GetCredentialRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.GET)
@@ -301,12 +302,12 @@ class AuditLogService:
     async def _export(self, caller: CallContext, request: pb.ExportRequest, context: Context) -> None:
         log = self._log(caller, request.log, Permission.QUERY)
         prepared = self._exporter.prepare(log, caller, request)
-        authorize = self._again(context, request.log, Permission.QUERY)
-        await self._exporter.run(prepared, caller, peer_ip(context), authorize, context.write)
+        standing = self._standing(context, request.log, Permission.QUERY)
+        await self._exporter.run(prepared, caller, peer_ip(context), standing, context.write)
 
-    def _again(self, context: Context, log: str, permission: Permission) -> Callable[[], object]:
-        """Return what asks once more whether the caller of a stream may read a log."""
-        return lambda: self._log(self._callers.now(context), log, permission)
+    def _standing(self, context: Context, log: str, permission: Permission) -> Standing:
+        """Return what asks again and again whether the caller of a stream may read a log."""
+        return Standing(lambda: self._log(self._callers.now(context), log, permission), lambda: self._callers.version)
 
     async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.PROVE)

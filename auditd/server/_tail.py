@@ -24,12 +24,11 @@ from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
 from auditd.server._feed import Feed, Tail
 from auditd.server._limits import require_size, violation
+from auditd.server._standing import LOOK_S, Standing
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 DEFAULT_HEARTBEAT_S = 10
 MAX_HEARTBEAT_S = 60
-AUTHORIZE_S = 3.0
-_WATCH_S = 0.5
 _MAX_ENTRIES = 256
 _MAX_BYTES = 1024 * 1024
 _CATCH_UP_S = 0.2
@@ -62,19 +61,16 @@ class _Watched:
     tail: Tail
     reading: Reading
     messages: _Messages
-    authorize: Callable[[], object]
-    authorized_at: float
+    standing: Standing
 
     def look(self, now: float) -> None:
         """End the tail once its caller may no longer read, and wake it for a heartbeat."""
         if self.reading.error is not None:
             self.tail.end(self.reading.error)
-        if now - self.authorized_at >= AUTHORIZE_S:
-            self.authorized_at = now
-            try:
-                self.authorize()
-            except AuditdError as error:
-                self.tail.end(error)
+        try:
+            self.standing.require()
+        except AuditdError as error:
+            self.tail.end(error)
         if self.messages.heartbeat_due(now):
             self.tail.wake()
 
@@ -172,13 +168,10 @@ class Tailer:
         prepared: PreparedTail,
         caller: CallContext,
         ip: str,
-        authorize: Callable[[], object],
+        standing: Standing,
         write: Write,
     ) -> None:
-        """Send messages until the tail ends; then raise why.
-
-        `authorize` MUST raise once the caller may no longer read; it is called every few seconds.
-        """
+        """Send messages until the tail ends; then raise why."""
         name = (caller.caller.issuer, caller.caller.subject)
         self._require_room(name)
         self._admitted[name] += 1
@@ -192,7 +185,7 @@ class Tailer:
                 {"from_index": prepared.start},
             )
             try:
-                await self._follow(prepared, reading, authorize, write)
+                await self._follow(prepared, reading, standing, write)
             finally:
                 self._access.end(reading)
         finally:
@@ -213,7 +206,7 @@ class Tailer:
     async def watch(self) -> None:
         """Look after all tails, until cancelled."""
         while True:
-            await asyncio.sleep(_WATCH_S)
+            await asyncio.sleep(LOOK_S)
             now = time.monotonic()
             for number, watched in enumerate(list(self._watched), 1):
                 watched.look(now)
@@ -244,12 +237,10 @@ class Tailer:
                 message = f"{reached} tails are open, {limit} is {value}; end one first"
                 raise ExhaustedError("TOO_MANY_TAILS", message, 5.0, {"limit": limit, "value": str(value)})
 
-    async def _follow(
-        self, prepared: PreparedTail, reading: Reading, authorize: Callable[[], object], write: Write
-    ) -> None:
+    async def _follow(self, prepared: PreparedTail, reading: Reading, standing: Standing, write: Write) -> None:
         tail = Tail(Matcher(prepared.tree), prepared.start)
         messages = _Messages(prepared, reading, write, self._feeding)
-        watched = _Watched(tail, reading, messages, authorize, time.monotonic())
+        watched = _Watched(tail, reading, messages, standing)
         if self._stopping:
             raise _stopping()
         self._watched.add(watched)

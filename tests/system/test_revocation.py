@@ -21,6 +21,7 @@ from auditd_client import (
     UnauthenticatedError,
 )
 from auditd_proto.v1 import admin_service_pb2 as pb
+from auditd_proto.v1 import audit_log_service_pb2 as logs
 from auditd_proto.v1.admin_service_pb2_grpc import AdminServiceStub
 
 ISSUER = "https://audit.example.com/local"
@@ -62,6 +63,28 @@ def test_token_already_in_use_is_refused_at_once(shared_server, admin, subject):
     assert entry["event"]["reason"] == "lost laptop"
     assert entry["event"]["attributes"] == {"revoked": "jti", "issuer": ISSUER, "value": issued.jti}
     assert entry["event"]["origin"]["ip"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("stream", ["Tail", "Export"])
+@pytest.mark.parametrize("revoked", ["jti", "subject"])
+def test_an_open_stream_ends_at_once(shared_server, admin, subject, stream, revoked):
+    if stream == "Export":
+        # More than the connection takes while nobody reads.
+        big = {"action": "revocation.test", "attributes": {"text": "x" * 50_000}}
+        for _ in range(6):
+            admin.append([big] * 60)
+    issued = admin.issue_token(subject, ["reader"])
+    metadata = [("authorization", f"Bearer {issued.token}")]
+    stub = shared_server.stub()
+    request = logs.TailRequest(heartbeat_s=60) if stream == "Tail" else logs.ExportRequest(no_index=True)
+    messages = getattr(stub, stream)(request, metadata=metadata, timeout=30)
+    next(messages)
+    admin.revoke(ISSUER, **{revoked: issued.jti if revoked == "jti" else subject})
+    # Looked at only every few seconds, the export would have come to its end.
+    with pytest.raises(grpc.RpcError) as caught:
+        for _ in messages:
+            pass
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_later_tokens_of_a_subject_are_refused_until_it_is_restored(shared_server, admin, subject):
