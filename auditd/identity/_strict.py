@@ -9,13 +9,14 @@ import base64
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Iterable
 from typing import NoReturn
 
 MAX_JSON_DEPTH = 16
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Unicode category Cc."""
 _SHOWN_CHARACTERS = 64
 
 
@@ -120,9 +121,8 @@ def check_name(value: object, max_bytes: int) -> str:
     size = len(value.encode("utf-8"))
     if not 1 <= size <= max_bytes:
         raise ValueError(f"{size} bytes, expected 1 to {max_bytes}")
-    for character in value:
-        if unicodedata.category(character) == "Cc":
-            raise ValueError(f"control character U+{ord(character):04X}")
+    if (found := _CONTROL.search(value)) is not None:
+        raise ValueError(f"control character U+{ord(found[0]):04X}")
     return value
 
 
