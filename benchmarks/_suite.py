@@ -12,6 +12,7 @@ from auditd_client.exports import Form
 from benchmarks import _actors as actors
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
+from benchmarks import _revocations as revocations
 from benchmarks import _tails as tails
 from benchmarks import _tls as tls
 from benchmarks._append import Appended, Subject
@@ -34,7 +35,6 @@ BATCH_CALLERS = 8
 """Callers of the batches that are held against SQLite: enough to keep the writer busy."""
 
 _MOST_NOOPS_PER_S = 20_000
-_REVOKED = 100_000
 _TAILED_EVENTS = 500
 _MOST_ROWS = 50_000
 
@@ -96,6 +96,8 @@ class Suite:
         self._authenticate()
         self._tell("mutual TLS")
         self._mutual_tls()
+        self._tell("revocations")
+        self._revocations()
         self._tell("actors' tokens")
         self._actor_tokens()
         self._tell("tails")
@@ -264,7 +266,7 @@ class Suite:
             note="what an append would save without authentication",
         )
 
-        name, revoked = "token seen before, 100,000 others revoked", Authentication(_REVOKED)
+        name, revoked = "token seen before, 100,000 others revoked", Authentication(revocations.REVOKED)
         costs: dict[Authentication, list[float]] = {authentication: [], revoked: []}
         for _ in range(2 * self._settings.rounds):
             for one, found in costs.items():
@@ -288,6 +290,20 @@ class Suite:
             limit_name="plaintext, bearer token",
             target=0.6,
         )
+
+    def _revocations(self) -> None:
+        with revocations.running_pair(self._scratch, "audit.example.com") as pair:
+            section, count = "Authentication", f"{revocations.REVOKED:,} revocations"
+            note = f"without: {pair.start_without_s:.1f} s"
+            self._add(section, f"start with {count}", pair.start_s, "s", target=5, at_most=True, note=note)
+            rates: dict[Subject, list[float]] = {pair.without: [], pair.with_revocations: []}
+            for _ in range(2 * self._settings.rounds):
+                for subject, found in rates.items():
+                    found.append(subject.append(1, 64, self._settings.load_s).events_per_s)
+                    index_lag(subject)
+            without, with_revocations = (max(found) for found in rates.values())
+            against = {"limit": without, "limit_name": "without", "target": 0.95}
+            self._add(section, f"append of one event, 64 callers, {count}", with_revocations, "events/s", **against)
 
     def _actor_tokens(self) -> None:
         with actors.running_pair(self._scratch, "audit.example.com") as pair:

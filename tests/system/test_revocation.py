@@ -323,3 +323,40 @@ def test_tokens_for_one_call_and_the_record_of_what_is_refused(make_server, tmp_
     assert [event["attributes"]["claimed_subject"] for event in found] == ["svc-once"]
     assert [event["origin"] for event in found] == [{"ip": "127.0.0.1"}]
     assert token.split(".")[2] not in json.dumps(found)
+
+
+def test_a_flood_of_strangers_makes_few_entries_that_count_every_one(make_server):
+    server = make_server()
+    stranger = LocalIssuer.create(ISSUER)
+    now = time.time()
+    tokens = [stranger.issue(f"mallory-{number}", ["admin"], 60, "audit.example.com", now) for number in range(40)]
+    call = server.channel().unary_unary("/auditd.v1.AuditLogService/Append")
+    for number in range(400):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"", metadata=[("authorization", f"Bearer {tokens[number % 40]}")])
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    server.stop()  # what is still being counted is recorded then
+    server.start()
+    with Client(server.address, server.token("admin")) as client:
+        found = [json.loads(entry.leaf)["event"] for entry in client.query('action = "call.refuse"', log="access")]
+    assert sum(event["attributes"].get("count", 1) for event in found) == 400
+    assert len(found) < 10
+    assert {(event["reason"], event["origin"]["ip"]) for event in found} == {("TOKEN_UNKNOWN_KEY", "127.0.0.1")}
+    assert found[-1]["attributes"]["claimed_subject"] == "mallory-0"
+    assert not any(part in json.dumps(found) for token in tokens for part in token.split(".")[1:])
+
+
+def test_a_whole_issuer_is_revoked_and_restored(make_server):
+    server = make_server(start=False)
+    issuer = LocalIssuer.create("https://idp.example.com")
+    (server.folder / "idp.jwks").write_bytes(issuer.jwks())
+    with (server.folder / "auditd.toml").open("a") as config:
+        config.write(f'\n[[issuers]]\nissuer = "{issuer.issuer}"\njwks_file = "idp.jwks"\n')
+    server.start()
+    token = issuer.issue("svc", ["writer"], 600, "audit.example.com", time.time())
+    with AdminClient(server.address, server.token("admin")) as admin, Client(server.address, token) as client:
+        client.record("revocation.test")
+        revocation = admin.revoke(issuer.issuer, everything=True)
+        assert refused(client) == "TOKEN_REVOKED"
+        admin.withdraw_revocation(revocation.index)
+        client.record("revocation.test")
