@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from auditd.cli._check import AGAINST, KEYS, OUTPUT, Bars, note_of, print_report, report_as_json
 from auditd.cli._errors import folder_errors
 from auditd_client.cli import CommandError, ExitStatus, shown
+
+if TYPE_CHECKING:
+    from auditd.server import Manifest
 
 
 class _BackupGroup(click.Group):
@@ -34,8 +38,14 @@ def backup() -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
 @click.option("--with-keys", is_flag=True, help="Copy the private keys, too: who has them can sign another history.")
+@click.option(
+    "--since",
+    metavar="BACKUP",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Copy only what came after this backup, which may itself be made with --since.",
+)
 @OUTPUT
-def make(folder: Path, destination: Path, *, with_keys: bool, output: str) -> None:
+def make(folder: Path, destination: Path, *, with_keys: bool, since: Path | None, output: str) -> None:
     """Copy all evidence of the server folder DIR into the new folder DEST, and verify the copy.
 
     Works beside a running server or a stopped one. DEST appears once it is whole, verified and on disk.
@@ -43,15 +53,37 @@ def make(folder: Path, destination: Path, *, with_keys: bool, output: str) -> No
     from auditd.server import load_config, make_backup
 
     with folder_errors(), Bars() as bars:
-        manifest = make_backup(load_config(folder), destination, with_keys=with_keys, progress=bars.update)
+        manifest = make_backup(load_config(folder), destination, with_keys=with_keys, progress=bars.update, since=since)
+    _print_made(destination, manifest, output)
+
+
+@backup.command("join")
+@click.argument("paths", metavar="BACKUP INCREMENT…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
+@KEYS
+@OUTPUT
+def join(paths: tuple[Path, ...], destination: Path, vkeys: tuple[str, ...], output: str) -> None:
+    """Put a whole BACKUP and the INCREMENTs made after it, oldest first, together as the new backup DEST.
+
+    DEST appears once it is whole, verified and on disk; it can then be verified and restored as any other.
+    """
+    from auditd.server import join_backups
+
+    with folder_errors(), Bars() as bars:
+        manifest = join_backups(paths, destination, vkeys, bars.update)
+    _print_made(destination, manifest, output)
+
+
+def _print_made(destination: Path, manifest: Manifest, output: str) -> None:
     if output == "json":
         click.echo(manifest.text(), nl=False)
         return
     for name, log in manifest.logs.items():
         click.echo(shown(f"{name}: {log.entries:,} entries, checkpoint of {log.size:,}"))
     total = sum(file.bytes for file in manifest.files.values())
-    kept = "with private keys" if with_keys else "without keys: keep a copy of them elsewhere"
-    click.echo(shown(f"{destination}: {len(manifest.files)} files, {total:,} bytes, verified; {kept}"))
+    kept = "with private keys" if manifest.with_keys else "without keys: keep a copy of them elsewhere"
+    what = f"what came since {manifest.since.made_at}, " if manifest.since else ""
+    click.echo(shown(f"{destination}: {what}{len(manifest.files)} files, {total:,} bytes, verified; {kept}"))
 
 
 @backup.command("verify")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from auditd.entry import parse_leaf, parse_time
 from auditd.errors import DamagedError, FolderError
+from auditd.log._edge import tree_at
 from auditd.log._frames import FrameCodec, require_leaf
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
 from auditd.log._store import EvidenceStore, StoredCheckpoint
-from auditd.merkle import TILE_WIDTH, Nodes, Tree, edge_widths, leaf_hash, root_at, tile_root
+from auditd.merkle import Nodes, Tree, root_at
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 
 
@@ -34,7 +35,7 @@ def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered
     _require_identity(store, key)
     codec = FrameCodec(data for _, data in store.dictionaries())
     size = store.size()
-    tree = Tree.from_edge(size, _read_edge(store, codec, size))
+    tree = tree_at(store, codec, size)
     nodes = Nodes(tree, store.tile)
     signed = head.read()
     if signed is None:
@@ -75,27 +76,6 @@ def _require_identity(store: EvidenceStore, key: VerifierKey) -> None:
             f"{store.path} belongs to {verifier_key}, but the key at hand is {key};"
             " put the right key back, or the origin in auditd.toml",
         )
-
-
-def _read_edge(store: EvidenceStore, codec: FrameCodec, size: int) -> list[bytes]:
-    """Return the hashes of the tree's ragged edge, level by level, computed from what is stored."""
-    edge = []
-    for level, width in enumerate(edge_widths(size)):
-        end = size >> 8 * level
-        if level == 0:
-            frames = store.frames(end - width, end)
-            leaves = [codec.decompress(frame, end - width + i) for i, frame in enumerate(frames)]
-            edge.append(b"".join(map(leaf_hash, leaves)))
-        else:
-            edge.append(b"".join(_root_of_stored(store, level - 1, tile) for tile in range(end - width, end)))
-    return edge
-
-
-def _root_of_stored(store: EvidenceStore, level: int, tile: int) -> bytes:
-    hashes = store.tile(level, tile)
-    if len(hashes) != TILE_WIDTH * 32:
-        raise DamagedError("TILE_MISSING", f"tile {tile} of level {level} is missing; restore a backup")
-    return tile_root(hashes)
 
 
 def _require_extends(nodes: Nodes, checkpoint: Checkpoint, what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,13 +11,19 @@ import apsw
 
 from auditd.errors import AuditdError, DamagedError, FolderError
 from auditd.log._database import BUSY_TIMEOUT_MS, CHECKSUM_BYTES, checksum_vfs, require_evidence
+from auditd.log._edge import tree_at
+from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
+from auditd.log._increment import last_rows, write_increment
 from auditd.log._peers import open_peers
 from auditd.log._store import is_damage
 from auditd.log.check._reading import undisturbed
+from auditd.merkle import leaf_hashes
 from auditd.note import Checkpoint, VerifierKey
 
+INCREMENT_NAME = "increment.db"
 _PAGES_A_STEP = 1_024
+_ENTRIES_A_STEP = 1_000
 
 
 class Snapshot:
@@ -42,6 +48,69 @@ class Snapshot:
         row = self._db.execute("SELECT peers FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
         return [] if row is None or row[0] is None else open_peers(row[0], self.key)
 
+    def last_rows(self) -> dict[str, int]:
+        """Return the highest rowid of each table, by which an increment says after what it comes."""
+        with _typed_errors(self._folder):
+            return last_rows(self._db)
+
+    def frames(self, start: int, end: int) -> list[bytes]:
+        """Return the frames of the entries [start, end); raise DamagedError where one is missing."""
+        with _typed_errors(self._folder):
+            rows = self._db.execute("SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end))
+            frames = [bytes(row[0]) for row in rows]
+        if len(frames) != end - start:
+            where = f"log {self._folder.name}: one of entries {start} to {end - 1}"
+            raise DamagedError("ENTRY_MISSING", f"{where} is missing; no backup was made")
+        return frames
+
+    def tile(self, level: int, index: int) -> bytes:
+        """Return the 8,192 bytes of a full tile; `b""` if it is not stored."""
+        with _typed_errors(self._folder):
+            row = self._db.execute("SELECT hashes FROM tiles WHERE level = ? AND tile = ?", (level, index)).fetchone()
+        return b"" if row is None else bytes(row[0])
+
+    def require_extends(self, size: int, root: bytes, progress: Callable[[int, int], None]) -> None:
+        """Find the tree of the first `size` entries to have this root, and what came later to lead to the head.
+
+        Reads the entries that came later; `progress` is told of them. Raises DamagedError where that does not hold.
+        """
+        with _typed_errors(self._folder):
+            codec = FrameCodec(row[0] for row in self._db.execute("SELECT dictionary FROM dictionaries ORDER BY rowid"))
+        if size > self.checkpoint.size:
+            raise self._other_history(size)
+        tree = tree_at(self, codec, size)
+        if tree.root() != root:
+            raise self._other_history(size)
+        end = self.checkpoint.size
+        for start in range(size, end, _ENTRIES_A_STEP):
+            stop = min(start + _ENTRIES_A_STEP, end)
+            leaves = [codec.decompress(frame, start + i) for i, frame in enumerate(self.frames(start, stop))]
+            tree.settle(start)
+            tree.extend(leaf_hashes(leaves))
+            progress(stop - size, end - size)
+        if tree.root() != self.checkpoint.root:
+            raise self._other_history(end)
+
+    def _other_history(self, size: int) -> DamagedError:
+        return DamagedError(
+            "OTHER_HISTORY",
+            f"log {self._folder.name}: its first {size} entries are not those that were signed for;"
+            " run 'auditlog check'; no backup was made",
+            {"log": self._folder.name, "size": str(size)},
+        )
+
+    def copy_increment_to(self, folder: Path, before: Mapping[str, int], progress: Callable[[int, int], None]) -> None:
+        """Write what came after `before`, `head` and the new dictionaries into `folder`; else as `copy_to`."""
+        try:
+            (folder / "dictionaries").mkdir(parents=True, mode=0o700)
+            with _typed_errors(self._folder):
+                write_increment(self._db, before, folder / INCREMENT_NAME, progress)
+            self._write_small(folder, before["dictionaries"])
+        except OSError as error:
+            raise FolderError(
+                "BACKUP_UNWRITABLE", f"{error.filename or folder}: {error.strerror}; no backup was made"
+            ) from error
+
     def copy_to(self, folder: Path, progress: Callable[[int, int], None]) -> None:
         """Write evidence, `head` and dictionaries into `folder`, which is made; `progress` is told of pages.
 
@@ -52,15 +121,20 @@ class Snapshot:
             (folder / "dictionaries").mkdir(parents=True, mode=0o700)
             with _typed_errors(self._folder):
                 self._copy_pages(folder / "evidence.db", progress)
-                dictionaries = [row[0] for row in self._db.execute("SELECT dictionary FROM dictionaries")]
-            for data in dictionaries:
-                name = f"{hashlib.sha256(data).hexdigest()}.zstd-dictionary"
-                (folder / "dictionaries" / name).write_bytes(data)
-            HeadFile.create(folder / "head", self.key, self.note)
+            self._write_small(folder, -1)
         except OSError as error:
             raise FolderError(
                 "BACKUP_UNWRITABLE", f"{error.filename or folder}: {error.strerror}; no backup was made"
             ) from error
+
+    def _write_small(self, folder: Path, dictionaries_before: int) -> None:
+        with _typed_errors(self._folder):
+            sql = "SELECT dictionary FROM dictionaries WHERE rowid > ?"
+            dictionaries = [row[0] for row in self._db.execute(sql, (dictionaries_before,))]
+        for data in dictionaries:
+            name = f"{hashlib.sha256(data).hexdigest()}.zstd-dictionary"
+            (folder / "dictionaries" / name).write_bytes(data)
+        HeadFile.create(folder / "head", self.key, self.note)
 
     def _copy_pages(self, path: Path, progress: Callable[[int, int], None]) -> None:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_EXCLUSIVE

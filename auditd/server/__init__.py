@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from auditd._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
-    from auditd.server._backup import make_backup, restore_backup, verify_backup
+    from auditd.server._backup import join_backups, make_backup, restore_backup, verify_backup
     from auditd.server._check import FolderReport, check_folder
     from auditd.server._config import Config, load_config
     from auditd.server._config_check import Checked, check_config
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditd.server._last_check import LastCheck, keep_last_check
     from auditd.server._local_issuer import local_issuer
     from auditd.server._logging import configure_logging, event_logger
+    from auditd.server._manifest import Manifest
     from auditd.server._resume import Resumed, resume_logs
     from auditd.server._serve import Addresses, serve
 
@@ -24,11 +25,13 @@ __all__ = [
     "FolderReport",
     "LastCheck",
     "Made",
+    "Manifest",
     "Resumed",
     "check_config",
     "check_folder",
     "configure_logging",
     "event_logger",
+    "join_backups",
     "keep_last_check",
     "load_config",
     "local_issuer",
@@ -43,6 +46,8 @@ __all__ = [
 __getattr__ = _lazy(
     __name__,
     {
+        "join_backups": "_backup",
+        "Manifest": "_manifest",
         "make_backup": "_backup",
         "restore_backup": "_backup",
         "verify_backup": "_backup",

@@ -5,13 +5,24 @@ from __future__ import annotations
 import datetime
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from auditd.errors import DamagedError, FolderError, UnavailableError
-from auditd.log import Snapshot, are_of_one_moment, load_signer, mark_restored, snapshot, write_private_file
+from auditd.log import (
+    INCREMENT_NAME,
+    Snapshot,
+    apply_increment,
+    are_of_one_moment,
+    load_signer,
+    mark_restored,
+    snapshot,
+    write_private_file,
+)
 from auditd.log.check import Finding, evidence_reader
 from auditd.note import NoteError, VerifierKey
 from auditd.server._check import FolderReport, check_folder
@@ -21,6 +32,7 @@ from auditd.server._manifest import (
     MANIFEST_NAME,
     LogInBackup,
     Manifest,
+    Since,
     compare_files,
     copy_file,
     describe_files,
@@ -35,12 +47,16 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
-def make_backup(config: Config, destination: Path, *, with_keys: bool, progress: Progress) -> Manifest:
+def make_backup(
+    config: Config, destination: Path, *, with_keys: bool, progress: Progress, since: Path | None = None
+) -> Manifest:
     """Copy every log of a folder into the new folder `destination`, as they are at one moment, and verify the copy.
 
     Beside a running server nothing waits for it. Never copied are `pending.db`, whose signatures could be used to act
     as someone, and indexes, which are derived; keys only `with_keys`. `destination` gets its name once all is verified
     and durable; whatever goes wrong leaves nothing behind.
+
+    With `since`, another backup, only what came after that is copied, once the logs are found to go on from it.
 
     Raises FolderError where `destination` exists or cannot be written, DamagedError where the evidence is not sound.
     """
@@ -48,6 +64,8 @@ def make_backup(config: Config, destination: Path, *, with_keys: bool, progress:
         raise FolderError("BACKUP_EXISTS", f"{destination} exists; a backup is a new folder")
     try:
         with _whole_folder(destination) as folder:
+            if since is not None:
+                return _fill_increment(config, folder, Manifest.read(since), with_keys=with_keys, progress=progress)
             return _fill(config, folder, with_keys=with_keys, progress=progress)
     except OSError as error:
         raise FolderError(
@@ -64,9 +82,11 @@ def verify_backup(
     Raises FolderError where `backup` is none, InvalidRequestError as `check_folder` does.
     """
     manifest = Manifest.read(backup)
-    differences = compare_files(manifest, backup, lambda done, total: progress("files", done, total))
+    differences = compare_files(manifest, backup, partial(progress, "files"))
     if differences:
         return manifest, FolderReport(findings=differences)
+    if manifest.since is not None:
+        return manifest, FolderReport(not_excluded=[f"anything but changed files: {_joined_first(backup, manifest)}"])
     config = load_config(backup)
     given = [*vkeys]
     named = {vkey.partition("+")[0] for vkey in given}
@@ -86,6 +106,8 @@ def restore_backup(backup: Path, folder: Path, vkeys: Iterable[str], progress: P
     if folder.exists() or folder.is_symlink():
         raise FolderError("BACKUP_EXISTS", f"{folder} exists; a backup is restored to a new folder")
     manifest, report = verify_backup(backup, vkeys, {}, progress)
+    if manifest.since is not None:
+        raise FolderError("BACKUP_INCREMENT", f"{_joined_first(backup, manifest)}; nothing was restored")
     if not report.is_sound:
         raise DamagedError(
             "EVIDENCE_UNSOUND", f"{backup} is damaged, nothing was restored: run 'auditlog backup verify {backup}'"
@@ -103,6 +125,67 @@ def restore_backup(backup: Path, folder: Path, vkeys: Iterable[str], progress: P
             "BACKUP_UNWRITABLE", f"{error.filename or folder}: {error.strerror}; nothing was restored"
         ) from error
     return manifest
+
+
+def join_backups(backups: Sequence[Path], destination: Path, vkeys: Iterable[str], progress: Progress) -> Manifest:
+    """Make the new backup `destination` of a whole one and the increments made after it, one after the other.
+
+    It is verified as one made at once would be; whatever goes wrong leaves nothing behind. Raises FolderError where
+    one does not go on from the one before it, or `destination` exists or cannot be written, DamagedError where
+    something is not sound.
+    """
+    if destination.exists() or destination.is_symlink():
+        raise FolderError("BACKUP_EXISTS", f"{destination} exists; a backup is a new folder")
+    manifests = [Manifest.read(backup) for backup in backups]
+    _require_chain(backups, manifests)
+    try:
+        with _whole_folder(destination) as folder:
+            for backup, manifest in zip(backups, manifests, strict=True):
+                _add(backup, manifest, folder, progress)
+            newest = manifests[-1]
+            return _finish(folder, replace(newest, since=None, files={}), vkeys, progress, str(backups[-1]))
+    except OSError as error:
+        raise FolderError(
+            "BACKUP_UNWRITABLE", f"{error.filename or destination}: {error.strerror}; nothing was joined"
+        ) from error
+
+
+def _joined_first(backup: Path, manifest: Manifest) -> str:
+    since = manifest.since.made_at if manifest.since else ""
+    return (
+        f"{backup} holds only what came after the backup made at {since}; put them together:"
+        f" auditlog backup join BACKUP {backup} DEST"
+    )
+
+
+def _require_chain(backups: Sequence[Path], manifests: Sequence[Manifest]) -> None:
+    if manifests[0].since is not None:
+        raise FolderError("BACKUP_INCREMENT", _joined_first(backups[0], manifests[0]))
+    for number, (before, manifest) in enumerate(pairwise(manifests), 1):
+        if manifest.since is None or manifest.since.manifest != before.hash():
+            raise FolderError(
+                "NOT_THE_NEXT_BACKUP",
+                f"{backups[number]} does not go on from {backups[number - 1]}; give the whole backup first,"
+                " then each increment in the order in which they were made",
+            )
+
+
+def _add(backup: Path, manifest: Manifest, folder: Path, progress: Progress) -> None:
+    """Copy a backup's files over those before, and its increments into their evidence."""
+    # Before any name that the manifest gives is used as a path.
+    for finding in compare_files(manifest, backup, partial(progress, f"{backup.name}: files")):
+        raise DamagedError(
+            "EVIDENCE_UNSOUND", f"{backup}: {finding.where}: {finding.what} [{finding.kind}]; nothing was joined"
+        )
+    for number, (name, told) in enumerate(sorted(manifest.files.items()), 1):
+        copy = folder / name
+        if copy.name == INCREMENT_NAME:
+            rows_of = partial(progress, f"{copy.parent.name}: rows")
+            apply_increment(backup / name, copy.with_name("evidence.db"), rows_of)
+            continue
+        copy.unlink(missing_ok=True)
+        copy_file(backup / name, copy, told)
+        progress(f"{backup.name}: copies", number, len(manifest.files))
 
 
 def _contradictions(manifest: Manifest, config: Config, report: FolderReport) -> Iterator[Finding]:
@@ -124,25 +207,61 @@ def _fill(config: Config, folder: Path, *, with_keys: bool, progress: Progress) 
     made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     with _snapshots(config) as taken:
         for name, held in taken.items():
-            held.copy_to(folder / "logs" / name, lambda done, total, name=name: progress(f"{name}: pages", done, total))  # type: ignore[misc]
+            held.copy_to(folder / "logs" / name, partial(progress, f"{name}: pages"))
         logs = {name: _describe(held) for name, held in taken.items()}
+    _copy_rest(config, folder, logs, made_at, with_keys=with_keys)
+    manifest = Manifest(config.origin, made_at, with_keys, logs, {})
+    return _finish(folder, manifest, (), progress, str(config.folder))
+
+
+def _fill_increment(config: Config, folder: Path, before: Manifest, *, with_keys: bool, progress: Progress) -> Manifest:
+    made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    with _snapshots(config) as taken:
+        for name, held in taken.items():
+            log = before.logs.get(name)
+            if log is None or log.verifier_key != str(held.key) or not log.rows:
+                raise FolderError(
+                    "NOT_A_BASE",
+                    f"the backup made at {before.made_at} is not of this log {name!r}, or of an older release;"
+                    " make a whole one",
+                )
+            held.require_extends(
+                log.size,
+                bytes.fromhex(log.root),
+                partial(progress, f"{name}: entries"),
+            )
+            held.copy_increment_to(
+                folder / "logs" / name,
+                log.rows,
+                partial(progress, f"{name}: rows"),
+            )
+        logs = {name: _describe(held) for name, held in taken.items()}
+    _copy_rest(config, folder, logs, made_at, with_keys=with_keys)
+    manifest = Manifest(config.origin, made_at, with_keys, logs, {}, Since(before.made_at, before.hash()))
+    return _finish(folder, manifest, (), progress, str(config.folder))
+
+
+def _copy_rest(config: Config, folder: Path, logs: Iterable[str], made_at: str, *, with_keys: bool) -> None:
     for name in logs:
         # So that a copy of the backup made by other means cannot be taken for the log itself.
         mark_restored(folder / "logs" / name, made_at)
     _copy_settings(config, folder)
     if with_keys:
         _copy_keys(config.keys, folder / "keys")
-    manifest = Manifest(config.origin, made_at, with_keys, logs, {})
-    described = describe_files(folder, lambda done, total: progress("files", done, total))
+
+
+def _finish(folder: Path, manifest: Manifest, vkeys: Iterable[str], progress: Progress, source: str) -> Manifest:
+    """Write the manifest, verify all of it and make it durable."""
+    described = describe_files(folder, partial(progress, "files"))
     manifest = replace(manifest, files=described)
     (folder / MANIFEST_NAME).write_text(manifest.text(), encoding="utf-8")
-    _, report = verify_backup(folder, (), {}, progress)
+    _, report = verify_backup(folder, vkeys, {}, progress)
     if not report.is_sound:
         first = next(iter([*report.findings, *(finding for log in report.logs for finding in log.findings)]))
         raise DamagedError(
             "EVIDENCE_UNSOUND",
             f"what was copied does not verify: {first.where}: {first.what} [{first.kind}]; no backup was made:"
-            f" run 'auditlog check {config.folder}'",
+            f" run 'auditlog check {source}'",
         )
     sync_all(folder)
     return manifest
@@ -150,7 +269,7 @@ def _fill(config: Config, folder: Path, *, with_keys: bool, progress: Progress) 
 
 def _describe(held: Snapshot) -> LogInBackup:
     head = held.checkpoint
-    return LogInBackup(held.key.name, str(held.key), held.size, head.size, head.root.hex(), held.note)
+    return LogInBackup(held.key.name, str(held.key), held.size, head.size, head.root.hex(), held.note, held.last_rows())
 
 
 @contextmanager

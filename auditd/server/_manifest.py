@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 class LogInBackup:
     """One log: how many entries are there, and the signed checkpoint (`size` and hex `root`) that covers them.
 
-    `entries` may be a few more than `size`: those that were committed and not yet signed for.
+    `entries` may be a few more than `size`: those that were committed and not yet signed for. `rows` are the highest
+    rowids of the evidence's tables, after which a later increment begins.
     """
 
     origin: str
@@ -34,6 +35,15 @@ class LogInBackup:
     size: int
     root: str
     checkpoint: str
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The backup that an increment goes on from: when it was made, and the hex SHA-256 of its manifest."""
+
+    made_at: str
+    manifest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +56,25 @@ class FileInBackup:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup holds; files by their path in it, logs by name. `made_at` is RFC 3339, UTC."""
+    """What a backup holds; files by their path in it, logs by name. `made_at` is RFC 3339, UTC.
+
+    An increment holds what came `since` another backup, and is of no use without that.
+    """
 
     origin: str
     made_at: str
     with_keys: bool
     logs: dict[str, LogInBackup]
     files: dict[str, FileInBackup]
+    since: Since | None = None
 
     def text(self) -> str:
         """Return the file's text."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+
+    def hash(self) -> str:
+        """Return the hex SHA-256 of the file."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
 
     @classmethod
     def read(cls, backup: Path) -> Manifest:
@@ -80,7 +98,8 @@ class Manifest:
             if str(VerifierKey.parse(log.verifier_key)) != log.verifier_key:
                 raise ValueError(f"verifier_key: {log.verifier_key!r}")
         files = {name: FileInBackup(**file) for name, file in values["files"].items()}
-        return cls(str(values["origin"]), str(values["made_at"]), bool(values["with_keys"]), logs, files)
+        since = Since(**values["since"]) if values.get("since") else None
+        return cls(str(values["origin"]), str(values["made_at"]), bool(values["with_keys"]), logs, files, since)
 
 
 def describe_files(backup: Path, progress: Callable[[int, int], None]) -> dict[str, FileInBackup]:

@@ -108,7 +108,7 @@ def test_page_checksums_are_kept(auditlog, backup):
     rewrite_manifest(backup)
     done = auditlog("backup", "verify", str(backup))
     assert done.returncode == 1
-    assert "failed to get page" in done.stdout
+    assert "failed to get page" in done.stdout, done.stdout
 
 
 def test_keys_are_copied_when_asked_for_and_stay_private(auditlog, shared_server, tmp_path):
