@@ -52,12 +52,14 @@ def read_toml(text: str) -> TomlText:
                 break
             passed.add(line)
             name = _table_above(lines, line) + key[1]
-            read.slips.append((line, Violation(name, problem)))
             if problem.startswith(_SET_TWICE):
+                problem = "is set above already"
                 lines[line - 1] = ""
             else:
+                problem = f"no TOML: {problem}; text stands in quotes"
                 lines[line - 1] = f"{key[1]} = {_OF_NO_SETTING}"
                 read.unread.add(name)
+            read.slips.append((line, Violation(name, problem)))
             read.text = "\n".join(lines)
     return read
 

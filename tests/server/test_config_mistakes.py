@@ -149,7 +149,10 @@ jwks_file = "b.json"
 [issuers.claims]
 tenant = org
 """
-    assert [(line, key) for line, key, _ in mistakes(tmp_path, text)] == [
+    found = mistakes(tmp_path, text)
+    assert found[0][2].endswith("; text stands in quotes")
+    assert found[4] == (7, "limits.max_query_s", "is set above already")
+    assert [(line, key) for line, key, _ in found] == [
         (2, "origin"),
         (3, "colour"),
         (5, "limits.drain_s"),
