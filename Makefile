@@ -14,7 +14,7 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-all lint format protos proto-baseline bench bench-search bench-scale demo lock clean
+.PHONY: all help test test-all lint format protos proto-baseline bench bench-search bench-identity bench-scale demo lock clean
 
 all: $(INSTALLED) $(NATIVE) ## Build .venv, holding the auditlog command
 
@@ -68,6 +68,9 @@ bench: $(INSTALLED) $(NATIVE) ## Run the benchmarks
 
 bench-search: $(INSTALLED) $(NATIVE) ## Measure searches of one large log
 	$(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-identity: $(INSTALLED) $(NATIVE) ## Measure what knowing callers and actors costs
+	$(BIN)/python -m benchmarks.identity $(ARGS)
 
 bench-scale: $(INSTALLED) $(NATIVE) ## Measure everything at 10 thousand to 10 million entries
 	$(BIN)/python -m benchmarks.scale $(ARGS)

@@ -9,14 +9,11 @@ from pathlib import Path
 from statistics import median
 
 from auditd_client.exports import Form
-from benchmarks import _actors as actors
 from benchmarks import _limits as limits
 from benchmarks import _reads as reads
-from benchmarks import _revocations as revocations
 from benchmarks import _tails as tails
-from benchmarks import _tls as tls
+from benchmarks import identity
 from benchmarks._append import Appended, Subject
-from benchmarks._authentication import Authentication, ed25519_per_s
 from benchmarks._exports import export_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
 from benchmarks._import_lines import DOOR_MAPPING, LINES, write_lines
@@ -92,14 +89,7 @@ class Suite:
         self._append_all()
         self._tell("reads")
         self._read()
-        self._tell("authentication")
-        self._authenticate()
-        self._tell("mutual TLS")
-        self._mutual_tls()
-        self._tell("revocations")
-        self._revocations()
-        self._tell("actors' tokens")
-        self._actor_tokens()
+        self._figures += identity.figures(self._scratch, self._settings.rounds, self._settings.load_s, self._tell)
         self._tell("tails")
         self._tails()
         self._tell("import")
@@ -246,84 +236,6 @@ class Suite:
         for form, name in forms:
             rate = export_per_s(self._small, form, self._scratch, _MOST_ROWS)
             self._add(section, f"export into a folder, {name}, 500-byte events", rate, "entries/s")
-
-    def _authenticate(self) -> None:
-        section, count = "Authentication", 500 * self._settings.rounds
-        authentication = Authentication()
-        alone = max(ed25519_per_s(count) for _ in range(self._settings.rounds))
-        rate = max(authentication.first_seen_per_s(count) for _ in range(self._settings.rounds))
-        note = f"one thread; Ed25519 verification alone: {alone:,.0f}/s"
-        self._add(section, "first-seen EdDSA tokens", rate, "tokens/s", target=3_000, note=note)
-        self._add(
-            section,
-            "token seen before",
-            min(authentication.remembered_us(20 * count) for _ in range(self._settings.rounds)),
-            "us/call",
-            limit=1e6 / self._cell(self._small, 1, 64).events_per_s,
-            limit_name="append of one event, 64 callers",
-            target=0.05,
-            at_most=True,
-            note="what an append would save without authentication",
-        )
-
-        name, revoked = "token seen before, 100,000 others revoked", Authentication(revocations.REVOKED)
-        costs: dict[Authentication, list[float]] = {authentication: [], revoked: []}
-        for _ in range(2 * self._settings.rounds):
-            for one, found in costs.items():
-                found.append(one.remembered_us(10 * count))
-        alone_us, revoked_us = (min(found) for found in costs.values())
-        against = {"limit": alone_us, "limit_name": "none revoked", "target": 1.05, "at_most": True}
-        self._add(section, name, revoked_us, "us/call", **against)
-
-    def _mutual_tls(self) -> None:
-        rates: dict[str, list[float]] = {"plaintext": [], "mutual TLS": []}
-        with tls.running_pair(self._scratch, "audit.example.com") as pair:
-            for _ in range(self._settings.rounds):
-                rates["plaintext"].append(tls.calls(pair.plaintext, self._settings.load_s).calls_per_s)
-                rates["mutual TLS"].append(tls.calls(pair.mutual_tls, self._settings.load_s).calls_per_s)
-        self._add(
-            "Authentication",
-            "checkpoint over mutual TLS, token bound to the certificate, 64 callers",
-            max(rates["mutual TLS"]),
-            "calls/s",
-            limit=max(rates["plaintext"]),
-            limit_name="plaintext, bearer token",
-            target=0.6,
-        )
-
-    def _revocations(self) -> None:
-        with revocations.running_pair(self._scratch, "audit.example.com") as pair:
-            section, count = "Authentication", f"{revocations.REVOKED:,} revocations"
-            note = f"without: {pair.start_without_s:.1f} s"
-            self._add(section, f"start with {count}", pair.start_s, "s", target=5, at_most=True, note=note)
-            rates: dict[Subject, list[float]] = {pair.without: [], pair.with_revocations: []}
-            for _ in range(2 * self._settings.rounds):
-                for subject, found in rates.items():
-                    found.append(subject.append(1, 64, self._settings.load_s).events_per_s)
-                    index_lag(subject)
-            without, with_revocations = (max(found) for found in rates.values())
-            against = {"limit": without, "limit_name": "without", "target": 0.95}
-            self._add(section, f"append of one event, 64 callers, {count}", with_revocations, "events/s", **against)
-
-    def _actor_tokens(self) -> None:
-        with actors.running_pair(self._scratch, "audit.example.com") as pair:
-            pair.without.append(1_000, 1, 0.7)
-            for batch, callers in ((1, 64), (1_000, BATCH_CALLERS)):
-                rates: dict[Subject, list[float]] = {pair.without: [], pair.with_tokens: []}
-                for _ in range(self._settings.rounds):
-                    for subject, found in rates.items():
-                        found.append(subject.append(batch, callers, self._settings.load_s).events_per_s)
-                        index_lag(subject)
-                without, with_tokens = (max(found) for found in rates.values())
-                self._add(
-                    "Authentication",
-                    f"events with an actor's token seen before, batches of {batch:,}, {callers} callers",
-                    with_tokens,
-                    "events/s",
-                    limit=without,
-                    limit_name="without",
-                    target=0.8,
-                )
 
     def _tails(self) -> None:
         section = "Tails"
