@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ from auditd.filter._values import address_of, leaf_time
 Predicate: TypeAlias = Callable[[Mapping[str, Any]], bool]
 _Test: TypeAlias = Callable[[Any], bool]
 _ABSENT = object()
+_SEALED_HASH = re.compile(r"[0-9a-f]{64}")
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -61,8 +63,14 @@ def compile_predicate(tree: Filter) -> Predicate:
 
 
 def is_sealed(value: object) -> bool:
-    """Tell whether a value of an event stands sealed: `{"sealed": "<hash>"}`."""
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("sealed"), str)
+    """Tell whether a value of an event stands sealed: `{"sealed": "<64 hex digits>"}`, which no caller can send.
+
+    Any other object is what a caller sent, and must be found whatever its keys.
+    """
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    sealed = value.get("sealed")
+    return isinstance(sealed, str) and _SEALED_HASH.fullmatch(sealed) is not None
 
 
 def _all(predicates: list[Predicate]) -> Predicate:

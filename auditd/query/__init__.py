@@ -2,6 +2,7 @@
 
 from auditd.query._aggregate import Counted, Group, aggregate
 from auditd.query._dimension import Dimension
+from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES
 from auditd.query._index import Entry, Index
 from auditd.query._live import Matcher, match
 from auditd.query._narrow import By
@@ -15,7 +16,9 @@ from auditd.query._tiles import Tiles
 
 __all__ = [
     "AGGREGATE_PURPOSE",
+    "BLOCK_ENTRIES",
     "EXPORT_PURPOSE",
+    "TILE_ENTRIES",
     "By",
     "Counted",
     "Dimension",

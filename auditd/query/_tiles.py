@@ -64,9 +64,9 @@ class Tiles(Derived[TilesSnapshot]):
             return self._text_covered
 
     @property
-    def text_lag(self) -> int:
-        """How many committed entries the index of text does not cover; 0 where there is none."""
-        return max(0, self._source.size - self.text_covered) if self._text else 0
+    def with_text(self) -> bool:
+        """Whether text is indexed as well."""
+        return self._text
 
     def wait_text_covered(self, size: int, timeout_s: float) -> bool:
         """Wait until the text of the first `size` entries is covered; return whether it is."""

@@ -60,7 +60,7 @@ class Indexes:
         self._meters = meters
         self._feeds: dict[str, _Feed] = {}
         self.by_name: dict[str, Index] = {}
-        self._tiles: list[Tiles] = []
+        self.tiles: dict[str, Tiles] = {}
         self.searches: dict[str, Search] = {}
 
     def observer(self, name: str) -> Observer:
@@ -77,7 +77,7 @@ class Indexes:
             # Without native code the text of an event takes some 0.2 ms of Python, which appends would feel.
             text = available() and name not in self._config.index.without_text
             tiles = Tiles(folder / "tiles.db", log, text=text, calls=self._meters.calls, on_error=on_error)
-            self._tiles.append(tiles)
+            self.tiles[name] = tiles
             self.searches[name] = Search(log, index, tiles)
 
     def _note(self, name: str, error: AuditdError) -> None:
@@ -90,5 +90,5 @@ class Indexes:
             feed.index = None
         for index in self.by_name.values():
             index.close()
-        for tiles in self._tiles:
+        for tiles in self.tiles.values():
             tiles.close()

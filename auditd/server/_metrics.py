@@ -73,8 +73,11 @@ def _of_logs(logs: tuple[LogStatus, ...]) -> Iterator[Metric]:
     yield counter("auditd_commit_failures", "Commits that failed.", (log.failed_commits for log in logs))
     yield counter("auditd_entries_recorded", "Entries recorded since the start.", (log.entries for log in logs))
     yield counter("auditd_duplicates", "Events that were recorded already.", (log.duplicates for log in logs))
-    yield gauge("auditd_index_lag_entries", "Entries the index lacks yet.", (log.index_lag for log in logs))
-    yield gauge("auditd_index_usable", "Whether searches can use it.", (log.index_state != "UNUSABLE" for log in logs))
+    kept = [((name, log.name), index) for log in logs for name, index in log.indexes.items() if index.state != "OFF"]
+    lags = [(labels, index.lag) for labels, index in kept]
+    yield _gauge("auditd_index_lag_entries", "Entries the index lacks yet.", ("index", "log"), lags)
+    usable = [(labels, index.state != "UNUSABLE") for labels, index in kept]
+    yield _gauge("auditd_index_usable", "Whether searches can use it.", ("index", "log"), usable)
     files = [((log.name, file), size) for log in logs for file, size in log.files.items()]
     yield _gauge("auditd_file_bytes", "Size of the files of a log.", ("log", "file"), files)
     stages = (((log.name, stage), times) for log in logs for stage, times in log.stages.items())

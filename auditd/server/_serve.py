@@ -155,7 +155,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     tailer = Tailer(indexes.searches, limits, access)
     exporter = Exporter(indexes.searches, load_page_key(config.keys), limits, access, entry_tokens)
     parts.deliveries.committed = tailer.committed
-    snapshots = Snapshots(config, logs.by_name, indexes.by_name, meters, parts.damage, lambda: tailer.open)
+    snapshots = Snapshots(config, logs.by_name, indexes, meters, parts.damage, lambda: tailer.open)
     service = AuditLogService(
         logs.by_name,
         parts.callers,

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from auditd.log import Log
 from auditd.measures import Distribution
-from auditd.query import Index
+from auditd.query import BLOCK_ENTRIES, TILE_ENTRIES
 from auditd.server._clock import Clock, ClockState
 from auditd.server._config import Config
 from auditd.server._damage import Damage, DamageRegister
+from auditd.server._indexes import Indexes
 from auditd.server._last_check import LastCheck, last_check
 from auditd.server._meters import Meters, MethodMeter
 
@@ -25,8 +26,20 @@ _FILES = ("evidence.db", "evidence.db-wal", "index.db", "index.db-wal", "tiles.d
 
 
 @dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """An index of a log: `CURRENT`, `BEHIND`, `UNUSABLE` or `OFF`, and how many entries it covers, and how many not."""
+
+    state: str
+    covered: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogStatus:
-    """A log: its size, its writer since the start, its index and its files. `problem` is empty where it can record."""
+    """A log: its size, its writer since the start, its indexes and its files. `problem` is empty where it can record.
+
+    `indexes` has those of `fields`, `text` and event `times`.
+    """
 
     name: str
     origin: str
@@ -39,14 +52,8 @@ class LogStatus:
     entries: int
     duplicates: int
     stages: Mapping[str, Distribution]
-    index_state: str
-    index_covered: int
+    indexes: Mapping[str, IndexStatus]
     files: Mapping[str, int]
-
-    @property
-    def index_lag(self) -> int:
-        """How many entries the index does not cover yet."""
-        return max(0, self.size - self.index_covered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class Snapshots:
         self,
         config: Config,
         logs: Mapping[str, Log],
-        indexes: Mapping[str, Index],
+        indexes: Indexes,
         meters: Meters,
         damage: DamageRegister,
         tails: Callable[[], int],
@@ -133,10 +140,10 @@ class Snapshots:
         )
 
     def _log(self, name: str) -> LogStatus:
-        log, index = self._logs[name], self._indexes[name]
+        log = self._logs[name]
+        indexes = self._index_status(name)
         measures, folder = log.measures, self._config.log_folder(name)
         waiting_events, waiting_bytes = log.waiting
-        covered, usable, size = index.covered, index.usable, log.size
         stages = {
             "record": self._meters.recording(name).read(),
             "prepare": measures.prepare.read(),
@@ -146,7 +153,7 @@ class Snapshots:
         return LogStatus(
             name,
             log.origin,
-            size,
+            log.size,
             log.problem,
             waiting_events,
             waiting_bytes,
@@ -155,10 +162,24 @@ class Snapshots:
             measures.entries,
             measures.duplicates,
             stages,
-            "UNUSABLE" if not usable else "BEHIND" if covered < size else "CURRENT",
-            covered,
+            indexes,
             {file: _bytes(folder / file) for file in _FILES},
         )
+
+    def _index_status(self, name: str) -> Mapping[str, IndexStatus]:
+        size, fields, tiles = self._logs[name].size, self._indexes.by_name[name], self._indexes.tiles[name]
+        text = _index(size, tiles.text_covered, BLOCK_ENTRIES, usable=tiles.usable)
+        return {
+            "fields": _index(size, fields.covered, 1, usable=fields.usable),
+            "text": text if tiles.with_text else IndexStatus("OFF", 0, 0),
+            "times": _index(size, tiles.covered, TILE_ENTRIES, usable=tiles.usable),
+        }
+
+
+def _index(size: int, covered: int, at_once: int, *, usable: bool) -> IndexStatus:
+    """Return the status of an index that takes up entries so many at once."""
+    state = "UNUSABLE" if not usable else "BEHIND" if size - covered >= at_once else "CURRENT"
+    return IndexStatus(state, covered, max(0, size - covered))
 
 
 def _method(name: str, meter: MethodMeter) -> MethodStatus:

@@ -14,6 +14,7 @@ _INDEX = {
     "CURRENT": pb.LogStatus.INDEX_CURRENT,
     "BEHIND": pb.LogStatus.INDEX_BEHIND,
     "UNUSABLE": pb.LogStatus.INDEX_UNUSABLE,
+    "OFF": pb.LogStatus.INDEX_OFF,
 }
 
 
@@ -45,6 +46,7 @@ def status_message(status: ServerStatus) -> pb.GetStatusResponse:
 
 
 def _log(log: LogStatus) -> pb.LogStatus:
+    fields, text, times = (log.indexes[name] for name in ("fields", "text", "times"))
     return pb.LogStatus(
         name=log.name,
         origin=log.origin,
@@ -58,9 +60,13 @@ def _log(log: LogStatus) -> pb.LogStatus:
         duplicates=log.duplicates,
         record=_durations(log.stages["record"]),
         store=_durations(log.stages["store"]),
-        index=_INDEX[log.index_state],
-        index_covered=log.index_covered,
+        index=_INDEX[fields.state],
+        index_covered=fields.covered,
         file_bytes=log.files,
+        text_index=_INDEX[text.state],
+        text_index_covered=text.covered,
+        time_index=_INDEX[times.state],
+        time_index_covered=times.covered,
     )
 
 

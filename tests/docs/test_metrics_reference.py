@@ -13,7 +13,7 @@ from auditd.server._damage import Damage
 from auditd.server._http import MAX_CONNECTIONS, MAX_HEADER_BYTES, REQUEST_S
 from auditd.server._last_check import LastCheck
 from auditd.server._metrics import render
-from auditd.server._snapshot import MIN_FREE_BYTES, LogStatus, MethodStatus, ServerStatus
+from auditd.server._snapshot import MIN_FREE_BYTES, IndexStatus, LogStatus, MethodStatus, ServerStatus
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text(encoding="utf-8")
 
@@ -21,7 +21,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_
 def everything() -> ServerStatus:
     """Return a state in which every metric has a value."""
     times = WriterMeasures().store.read()
-    log = LogStatus("main", "a/main", 1, "", 0, 0, 1, 0, 1, 0, {"store": times}, "CURRENT", 1, {"index.db": 1})
+    indexes = {name: IndexStatus("CURRENT", 1, 0) for name in ("fields", "text", "times")}
+    log = LogStatus("main", "a/main", 1, "", 0, 0, 1, 0, 1, 0, {"store": times}, indexes, {"index.db": 1})
     method = MethodStatus("Get", 1, 1, 0, 0, {("DATA_LOSS", "LEAF_DAMAGED"): 1}, {"work": times})
     damage = (Damage("main", 5, "LEAF_DAMAGED", "", 0),)
     check = LastCheck(0, True, 0, 1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from auditd.filter import Comparison, Not, Or, Text, compile_predicate, compile_raw, is_sealed, parse
 
-SEALED = {"sealed": "9f86d081884c7d659a2feaa0c55ad015"}
+SEALED = {"sealed": "9f86d081884c7d659a2feaa0c55ad015" * 2}
 ENTRY = {
     "v": 1,
     "log": "audit.example.com/main",
@@ -164,9 +164,19 @@ def test_a_sealed_group_has_no_fields():
     assert not selects("actor.id:* OR attributes.x:* OR attributes.sealed:*", entry)
 
 
-@pytest.mark.parametrize("value", ["x", {"sealed": 1}, {"sealed": "x", "more": 1}, {}, ["sealed"], None])
-def test_only_an_object_with_one_text_called_sealed_is_sealed(value):
+NO_SEALS = ["x", {"sealed": 1}, {**SEALED, "more": 1}, {}, ["sealed"], None, {"sealed": "0" * 63}, {"sealed": "F" * 64}]
+
+
+@pytest.mark.parametrize("value", NO_SEALS, ids=str)
+def test_only_an_object_with_one_hash_called_sealed_is_sealed(value):
+    assert is_sealed(SEALED)
     assert not is_sealed(value)
+
+
+def test_nothing_that_a_caller_can_send_hides_what_it_says():
+    entry = {"event": {"attributes": {"case": {"sealed": "wire transfer"}}}}
+    for text in ("transfer", 'attributes.case.sealed = "wire*"', "attributes.case:sealed", "attributes.case.sealed:*"):
+        assert selects(text, entry), text
 
 
 def test_numbers_beyond_64_bits_are_compared_as_doubles():

@@ -11,7 +11,7 @@ import pytest
 from auditd.errors import DamagedError
 from auditd.query import Index, Tiles
 
-SEALED = {"sealed": "9f86d081884c7d659a2feaa0c55ad015"}
+SEALED = {"sealed": "9f86d081884c7d659a2feaa0c55ad015" * 2}
 ACTORS = [
     "alice",
     "Alice",

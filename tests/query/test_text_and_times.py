@@ -159,7 +159,8 @@ def test_a_time_that_the_index_has_wrong_neither_moves_nor_repeats_an_entry(new_
 
 def test_without_text_times_are_known_all_the_same(large_log, open_tiles):
     tiles = open_tiles(large_log.view(5_000), text=False)
-    assert tiles.text_covered == tiles.text_lag == 0
+    assert not tiles.with_text
+    assert tiles.text_covered == 0
     found = page(Search(large_log, None, tiles), "needle", tree_size=5_000)
     assert found.examined == 5_000
     assert found.narrowed_by == ()

@@ -23,10 +23,12 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from prometheus_client.parser import text_string_to_metric_families
 
+from auditd._native import available
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 AUDITLOG = str(Path(sys.executable).with_name("auditlog"))
 HTTP = '\n[http]\nlisten = "127.0.0.1:0"\n'
+WITHOUT_TEXT = '\n[index]\nwithout_text = ["access"]\n'
 PAGE, TABLE_LEAF = 4_096, 13
 MANY = 600
 """Entries enough that the first of them stand neither in the tree's ragged edge nor on its pages."""
@@ -100,7 +102,7 @@ def eventually(ask: Callable[[], bool]) -> bool:
 
 @pytest.fixture(scope="module")
 def watched(serve_folder):
-    return serve_folder(f'format = 1\norigin = "audit.example.com"\n{HTTP}')
+    return serve_folder(f'format = 1\norigin = "audit.example.com"\n{HTTP}{WITHOUT_TEXT}')
 
 
 def test_it_is_off_unless_it_is_asked_for(make_server):
@@ -142,7 +144,7 @@ def test_metrics_count_what_happened(watched):
     assert after["auditd_file_bytes", "evidence.db", "main"] > 0
     assert abs(after["auditd_clock_step_seconds",]) < 60
     assert eventually(lambda: metrics(watched)["auditd_calls_under_way", "Append"] == 0)
-    assert eventually(lambda: metrics(watched)["auditd_index_lag_entries", "main"] == 0)
+    assert eventually(lambda: metrics(watched)["auditd_index_lag_entries", "fields", "main"] == 0)
 
 
 def test_open_tails_are_counted(watched):
@@ -182,6 +184,25 @@ def test_status_shows_the_same_to_a_person(watched):
     assert (main["problem"], main["queued_events"]) == ("", 0)
     assert main["record"]["count"] >= 1
     assert main["file_bytes"]["evidence.db"] > 0
+
+
+@pytest.mark.skipif(not available(), reason="text is indexed by native code alone")
+def test_how_far_each_index_is_behind_is_shown(watched):
+    for _ in range(5):
+        watched.stub().Append(request(count=1_000), metadata=bearer(watched))
+    lag = "auditd_index_lag_entries"
+    assert eventually(lambda: metrics(watched)[lag, "text", "main"] < 4_096)
+    assert eventually(lambda: metrics(watched)[lag, "times", "main"] < 256)
+    assert (lag, "text", "access") not in metrics(watched)
+    status = json.loads(watched.cli("status", "--output", "json").stdout)
+    access, _, main = status["logs"]
+    assert (access["text_index"], access["text_index_covered"]) == ("OFF", 0)
+    assert (main["text_index"], main["time_index"]) == ("CURRENT", "CURRENT")
+    assert main["text_index_covered"] == main["tree_size"] // 4_096 * 4_096
+    assert main["time_index_covered"] == main["tree_size"] // 256 * 256
+    rows = [line.split() for line in watched.cli("status").stdout.splitlines()]
+    assert any(row[0] == "access" and "off" in row for row in rows if row)
+    assert any(row[0] == "main" and str(main["tree_size"] % 4_096) in row for row in rows if row)
 
 
 def test_status_is_for_administrators(watched):
@@ -364,7 +385,7 @@ class TestDamageMetWhileServing:
         )
 
     def test_is_met_by_the_index_too(self, damaged):
-        assert eventually(lambda: metrics(damaged)["auditd_index_lag_entries", "main"] > 0)
+        assert eventually(lambda: metrics(damaged)["auditd_index_lag_entries", "fields", "main"] > 0)
         assert eventually(lambda: get(damaged, "/readyz")[0] == 503), "though nobody reads"
 
     def test_is_shown_by_status_which_ends_with_no(self, damaged):

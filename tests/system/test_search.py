@@ -109,6 +109,17 @@ def test_a_page_token_is_good_for_its_query_and_caller_alone(served, caller):
     assert caller.query(**first, page_token=token).entries
 
 
+def test_the_pages_of_one_query_may_differ_in_size(caller):
+    wanted = {"filter": "action = user.login", "order": pb.ORDER_OLDEST_FIRST}
+    first = caller.query(**wanted, page_size=5)
+    caller.append(15, 17)
+    second = caller.query(**wanted, page_size=9, page_token=first.next_page_token, explain=True)
+    assert (len(first.entries), len(second.entries)) == (5, 9)
+    assert first.tree_size == second.tree_size
+    whole = caller.query(**wanted, page_size=14)
+    assert [*first.entries, *second.entries] == list(whole.entries)
+
+
 def test_a_refused_filter_tells_programs_where(caller):
     code, info, bad = caller.refusal(filter="action = user.login AND actr.id = x")
     assert (code, info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FILTER")

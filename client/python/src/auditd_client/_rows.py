@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ CSV_COLUMNS = (
     "producer.id", "producer.seq", "attributes",
 )  # fmt: skip
 
+_SEALED_HASH = re.compile(r"[0-9a-f]{64}")
 _ENTRY_MEMBERS = ("index", "recorded_at", "log", "salt", "caller")
 _EVENT_MEMBERS = (
     "id", "time", "tenant", "action", "outcome", "reason",
@@ -96,7 +98,9 @@ def _at(value: Any, path: str) -> object:  # noqa: ANN401 - any JSON
 
 
 def _is_sealed(value: Mapping[str, object]) -> bool:
-    return value.keys() == {"sealed"}
+    """Tell whether the server sealed a value; what callers send may have the key, but never a hash under it."""
+    sealed = value.get("sealed") if len(value) == 1 else None
+    return isinstance(sealed, str) and _SEALED_HASH.fullmatch(sealed) is not None
 
 
 def _text(value: object) -> str:

@@ -31,7 +31,8 @@ class LogStatus:
     - `problem`: why it cannot record; empty where it can.
     - `duplicates`: events that were recorded already.
     - `record`: how long callers' events took to be durable; `store` the part of a commit that waits for the disk.
-    - `index`: `CURRENT`, `BEHIND` (searches read what it lacks from the evidence) or `UNUSABLE` (all of it).
+    - `index`, `text_index`, `time_index`: of fields, of text, of event times: `CURRENT`, `BEHIND` (searches read what
+      it lacks from the evidence), `UNUSABLE` (all of it) or `OFF`; each with the number of entries that it covers.
     - `file_bytes`: size of its files, by name.
     """
 
@@ -50,6 +51,10 @@ class LogStatus:
     index: str
     index_covered: int
     file_bytes: Mapping[str, int]
+    text_index: str
+    text_index_covered: int
+    time_index: str
+    time_index_covered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,6 @@ def server_status(message: pb.GetStatusResponse) -> ServerStatus:
 
 
 def _log(log: pb.LogStatus) -> LogStatus:
-    known = log.index in pb.LogStatus.Index.values()
     return LogStatus(
         log.name,
         log.origin,
@@ -150,10 +154,19 @@ def _log(log: pb.LogStatus) -> LogStatus:
         log.duplicates,
         _durations(log.record),
         _durations(log.store),
-        pb.LogStatus.Index.Name(log.index).removeprefix("INDEX_") if known else str(log.index),
+        _index(log.index),
         log.index_covered,
         dict(sorted(log.file_bytes.items())),
+        _index(log.text_index),
+        log.text_index_covered,
+        _index(log.time_index),
+        log.time_index_covered,
     )
+
+
+def _index(state: pb.LogStatus.Index.ValueType) -> str:
+    known = state in pb.LogStatus.Index.values()
+    return pb.LogStatus.Index.Name(state).removeprefix("INDEX_") if known else str(state)
 
 
 def _method(method: pb.MethodStatus) -> MethodStatus:

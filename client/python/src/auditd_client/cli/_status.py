@@ -16,7 +16,10 @@ from auditd_client.cli._output import compact_json, output_option, time_text, wr
 from auditd_client.cli._settings import ConnectionSettings, connection_options
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_LOGS = ("log", "entries", "writable", "queue", "commits", "failed", "durable p50", "p99", "index", "lag", "evidence")
+_LOGS = (
+    "log", "entries", "writable", "queue", "commits", "failed", "durable p50", "p99",
+    "index", "lag", "text lag", "evidence",
+)  # fmt: skip
 _METHODS = ("method", "answered", "under way", "broken off", "refused", "p50", "p99")
 
 
@@ -66,8 +69,15 @@ def _log_row(log: LogStatus) -> tuple[object, ...]:
         *_bounds(log.record),
         log.index.lower(),
         max(0, log.tree_size - log.index_covered),
+        _text_index(log),
         _size(evidence),
     )
+
+
+def _text_index(log: LogStatus) -> str:
+    """Say how far the index of text is behind; it is current when it lacks fewer entries than it takes up at once."""
+    in_use = log.text_index not in {"OFF", "UNUSABLE"}
+    return str(max(0, log.tree_size - log.text_index_covered)) if in_use else log.text_index.lower()
 
 
 def _method_row(method: MethodStatus) -> tuple[object, ...]:
