@@ -164,7 +164,7 @@ def _log(log: pb.LogStatus) -> LogStatus:
     )
 
 
-def _index(state: pb.LogStatus.Index.ValueType) -> str:
+def _index(state: int) -> str:
     known = state in pb.LogStatus.Index.values()
     return pb.LogStatus.Index.Name(state).removeprefix("INDEX_") if known else str(state)
 

@@ -13,7 +13,7 @@ import click
 
 from auditd_client.cli._errors import CommandError
 from auditd_client.cli._output import note
-from auditd_client.cli._progress import progress
+from auditd_client.cli._progress import ExportBar, progress
 from auditd_client.cli._settings import ConnectionSettings
 from auditd_client.cli._whole_file import whole_file
 from auditd_client.evidence import (
@@ -49,19 +49,25 @@ def evidence_options(function: _F) -> _F:
 
 
 def export_evidence(
-    settings: ConnectionSettings, filter_text: str, evidence: str, *, list_omitted: bool, extends: Sequence[str]
+    settings: ConnectionSettings,
+    filter_text: str,
+    evidence: str,
+    *,
+    no_index: bool,
+    list_omitted: bool,
+    extends: Sequence[str],
 ) -> None:
     """Write the package whole or not at all, verified first if there is a key."""
     # Not at the top: it needs gRPC, which verifying does without.
     from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 
     known = [_read_note(name) for name in extends]
-    selection = Selection(filter_text, known, list_omitted, _who(settings.token))
+    selection = Selection(filter_text, known, list_omitted, _who(settings.token), no_index)
     how = "not verified, for want of --key"
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client, whole_file(Path(evidence)) as file:
         try:
-            with progress("export", unit="entries") as advance:
-                manifest = write_package(client, file, selection, partial(advance, 0))
+            with ExportBar() as bar:
+                manifest = write_package(client, file, selection, bar.stands_at)
         except NothingToProveError as error:
             raise CommandError(f"export: {error}") from error
         if settings.key:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
 
 import click
 
@@ -19,7 +17,7 @@ from auditd_client.cli._entry_tokens import entry_writer, verify_tokens_option
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._evidence import evidence_options, export_evidence
 from auditd_client.cli._output import note, write_bytes
-from auditd_client.cli._progress import progress
+from auditd_client.cli._progress import ExportBar
 from auditd_client.cli._settings import ConnectionSettings, connection_options
 
 _STDOUT = "-"
@@ -105,7 +103,7 @@ def command(
             raise CommandError("export: --evidence stands alone: no --output, --out, --compress, --partition, --resume")
         if verify_tokens:
             raise CommandError("export: a package says of each token what verifying it gave; leave --verify-tokens out")
-        export_evidence(settings, filter_text, evidence, list_omitted=list_omitted, extends=extends)
+        export_evidence(settings, filter_text, evidence, no_index=no_index, list_omitted=list_omitted, extends=extends)
         return
     if list_omitted or extends:
         raise CommandError("export: --list-omitted and --extends go with --evidence FILE.zip")
@@ -171,7 +169,7 @@ def _to_folder(
         except ValueError as error:
             raise CommandError(f"export: --{error}") from error
     request = Request(log=settings.log, **wanted, **names)  # type: ignore[arg-type]  # checked by the options
-    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, _Bar() as bar:
+    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, ExportBar() as bar:
         manifest = export_to_folder(
             client, folder, request, resume=resume, round_bytes=round_bytes, progress=bar.stands_at
         )
@@ -202,7 +200,7 @@ def _to_stdout(
         form = Csv(columns, verify_tokens=verify_tokens)
     shown = entry_writer(output, columns, verify_tokens=verify_tokens)
     write, end = zstd_to(write_bytes) if compress else (write_bytes, lambda: None)
-    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, _Bar(hidden=terminal) as bar:
+    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, ExportBar(hidden=terminal) as bar:
         export = client.export(filter_text, no_index=no_index, verify_tokens=verify_tokens)
         rows, tokens = 0, Counter[str]()
         for number, batch in enumerate(export.batches()):
@@ -224,26 +222,3 @@ def _report(tokens: Mapping[str, int]) -> None:
         note("tokens: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(tokens.items())))
     if tokens.get("INVALID"):
         raise CommandError("a token does not verify: see INVALID", status=ExitStatus.NO)
-
-
-class _Bar:
-    """A bar that appears once it is known how much there is."""
-
-    def __init__(self, *, hidden: bool = False) -> None:
-        self._hidden = hidden
-        self._stack = ExitStack()
-        self._advance = None if not hidden else lambda _steps, _count: None
-        self._at = (0, 0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def stands_at(self, considered: int, total: int, rows: int) -> None:
-        """Show how far the export has come."""
-        if self._advance is None:
-            self._advance = self._stack.enter_context(progress("export", total or None, unit="entries"))
-        self._advance(considered - self._at[0], rows - self._at[1])
-        self._at = (considered, rows)

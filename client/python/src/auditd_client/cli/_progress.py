@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Self
 
 
 def no_progress(_steps: int, _count: int) -> None:
@@ -38,3 +39,26 @@ def progress(label: str, total: int | None = None, unit: str = "events") -> Iter
             bar.update(task, advance=steps, count=bar.tasks[task].fields["count"] + count)
 
         yield advance
+
+
+class ExportBar:
+    """A bar that appears once it is known how much there is."""
+
+    def __init__(self, *, hidden: bool = False) -> None:
+        self._hidden = hidden
+        self._stack = ExitStack()
+        self._advance = None if not hidden else lambda _steps, _count: None
+        self._at = (0, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def stands_at(self, considered: int, total: int, rows: int) -> None:
+        """Show how far the export has come."""
+        if self._advance is None:
+            self._advance = self._stack.enter_context(progress("export", total or None, unit="entries"))
+        self._advance(considered - self._at[0], rows - self._at[1])
+        self._at = (considered, rows)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from auditd_client.evidence._layout import (
@@ -35,12 +36,16 @@ from auditd_client.verify import Checkpoint, MismatchError, unverified_checkpoin
 
 if TYPE_CHECKING:
     from auditd_client._client import Client
+    from auditd_client._export import Export
+    from auditd_client._model import Entry
 
 MAX_RANGES = 1_000
 """Of one call to prove."""
 
 MAX_LEAF_HASHES = 65_536
 """Of one call to list them."""
+
+Progress = Callable[[int, int, int], None]
 
 _CHUNK = 1 << 18
 
@@ -53,37 +58,43 @@ class NothingToProveError(Exception):
 class Selection:
     """What to put into a package.
 
-    `filter` selects the entries. `known` are signed notes kept from before: the package proves that the log still
-    extends them. With `list_omitted` the leaf hashes of all entries left out are listed. `exported_by` names who asks.
+    `filter` selects the entries; with `no_index` by the evidence alone, past the index, which could hide some. `known`
+    are signed notes kept from before: the package proves that the log still extends them. With `list_omitted` the leaf
+    hashes of all entries left out are listed. `exported_by` names who asks.
     """
 
     filter: str = ""
     known: Sequence[str] = ()
     list_omitted: bool = False
     exported_by: str = ""
+    no_index: bool = False
 
 
 def write_package(
-    client: Client, out: BinaryIO, selection: Selection, advance: Callable[[int], None] = lambda _count: None
+    client: Client, out: BinaryIO, selection: Selection, progress: Progress = lambda _considered, _total, _rows: None
 ) -> Manifest:
     """Write an evidence package of the entries that a filter selects, a zip, to `out`, which can seek.
 
     The entries are those of the tree that the log has signed when this begins. What is gathered meanwhile lies in
-    temporary files. Nothing is verified: `verify_package` does that. `advance` is called with the number of entries
-    written since.
+    temporary files. Nothing is verified: `verify_package` does that. `progress` is called with the entries of the log
+    considered so far, their total, and those written.
 
     Raises NothingToProveError if no entry is selected, VerificationError where the server contradicts itself,
     ClientError as the client's calls do, OSError where a file cannot be written.
     """
     with ExitStack() as stack:
-        known_size = max((unverified_checkpoint(note).size for note in selection.known), default=None)
-        tree = unverified_checkpoint(client.checkpoint(known_size).checkpoint)
+        if selection.known:
+            # A log that has lost entries of a tree that was kept is refused here.
+            client.checkpoint(max(unverified_checkpoint(note).size for note in selection.known))
+        export = stack.enter_context(client.export(selection.filter, no_index=selection.no_index))
+        first = next(export.batches(), [])
+        tree = unverified_checkpoint(export.checkpoint)
         package = _Package(client, stack.enter_context(zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED)))
         hashes = stack.enter_context(tempfile.TemporaryFile())
         omitted = stack.enter_context(tempfile.TemporaryFile()) if selection.list_omitted else None
         proof = _ProofBeside(client, tree.size, hashes, omitted)
-        rows = Rows(tree.origin, Report(), advance)
-        package.write(ENTRIES, _leaves(client, selection.filter, tree, rows, proof))
+        rows = Rows(tree.origin, Report())
+        package.write(ENTRIES, _leaves(chain([first], export.batches()), rows, proof, partial(_tell, progress, export)))
         if not rows.count:
             raise NothingToProveError(f"no entry of {tree.origin} matches: a package of nothing would prove nothing")
         proof.end()
@@ -212,17 +223,22 @@ class _LeafHashes:
         return self._held[index - self._start]
 
 
-def _leaves(client: Client, query: str, tree: Checkpoint, rows: Rows, proof: _ProofBeside) -> Iterable[bytes]:
-    """Yield the lines of the entries that the filter selects in the tree."""
-    for entry in client.query(query, order="asc"):
-        # Entries recorded since the checkpoint are not in its tree.
-        if entry.index >= tree.size:
-            return
-        leaf = rows.add(entry.leaf)
-        if leaf.index != entry.index:
-            raise MismatchError(f"entry {entry.index}: index", entry.index, leaf.index)
-        proof.add(entry.index)
-        yield entry.leaf + b"\n"
+def _leaves(
+    batches: Iterable[Sequence[Entry]], rows: Rows, proof: _ProofBeside, tell: Callable[[int], None]
+) -> Iterable[bytes]:
+    """Yield the lines of the entries as they come."""
+    for batch in batches:
+        for entry in batch:
+            leaf = rows.add(entry.leaf)
+            if leaf.index != entry.index:
+                raise MismatchError(f"entry {entry.index}: index", entry.index, leaf.index)
+            proof.add(entry.index)
+            yield entry.leaf + b"\n"
+        tell(rows.count)
+
+
+def _tell(progress: Progress, export: Export, rows: int) -> None:
+    progress(export.next_index or 0, export.tree_size or 0, rows)
 
 
 def _chunks(file: IO[bytes]) -> Iterable[bytes]:

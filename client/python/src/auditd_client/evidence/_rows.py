@@ -15,7 +15,7 @@ _STEP = 1_000
 class Rows:
     """What one pass over the entries has seen so far; `first` and `last` are indexes, -1 before the first entry."""
 
-    def __init__(self, origin: str, report: Report, advance: Callable[[int], None]) -> None:
+    def __init__(self, origin: str, report: Report, advance: Callable[[int], None] = lambda _count: None) -> None:
         self.report = report
         self.tokens = Tokens()
         self.count = 0

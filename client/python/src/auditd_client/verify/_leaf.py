@@ -21,6 +21,11 @@ _EVENT_MEMBERS = (
     "id", "time", "tenant", "action", "outcome", "reason",
     "actor", "resources", "origin", "producer", "attributes",
 )  # fmt: skip
+_MEMBERS_SET = frozenset(_MEMBERS)
+_PARSED_MEMBERS_SET = frozenset(_EVENT_MEMBERS) - {"attributes"}
+_ATTRIBUTES = ',"attributes":'
+_MAX_OPENINGS = 500
+"""Of objects and lists in a leaf that is read in parts; where more might nest too deeply, it is read as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +57,16 @@ class Leaf:
         text = read_text(leaf, "leaf", MAX_LEAF_BYTES)
         if "\n" in text:
             raise MalformedError("leaf", "more than one line")
+        usual = _usual_members(text)
         try:
-            return cls._read(leaf, text)
+            return cls._of(leaf, *(_members(text) if usual is None else usual))
         except RecursionError as error:
             raise MalformedError("leaf", "nested too deeply") from error
         except ValueError as error:
             raise MalformedError("leaf", f"not JSON as a leaf has it: {error}") from error
 
     @classmethod
-    def _read(cls, leaf: bytes, text: str) -> Leaf:
-        syntax, end = _SYNTAX.raw_decode(text)
-        if end != len(text):
-            raise MalformedError("leaf", f"more after the object: {quote(text[end:])}")
-        # UTF-8 cannot hold the lone surrogates that escapes can smuggle in: encoding finds them.
-        json.dumps(syntax, ensure_ascii=False).encode()
-        spans = _spans(text, 0, "leaf")
-        version = _VALUES.decode(text[spans["v"]]) if "v" in spans else None
-        if type(version) is not int or version != _VERSION:
-            raise MalformedError("leaf", f"v is {quote(version)}, this verifier knows {_VERSION}")
-        _check_names("leaf", spans, _MEMBERS)
-        if "event" not in spans:
-            raise MalformedError("leaf", "no member 'event'")
-        event_spans = _spans(text, spans["event"].start, "leaf: event")
-        _check_names("leaf: event", event_spans, _EVENT_MEMBERS)
-        attributes = event_spans.pop("attributes", None)
-        values = {name: _VALUES.decode(text[span]) for name, span in spans.items() if name != "event"}
+    def _of(cls, leaf: bytes, values: Mapping[str, Any], event: Mapping[str, Any], attributes: str | None) -> Leaf:
         _check_values(values)
         return cls(
             raw=leaf,
@@ -86,9 +76,71 @@ class Leaf:
             clock=values.get("clock"),
             salt=values["salt"],
             caller=values["caller"],
-            event={name: _VALUES.decode(text[span]) for name, span in event_spans.items()},
-            attributes_text=None if attributes is None else text[attributes],
+            event=event,
+            attributes_text=attributes,
         )
+
+
+def _usual_members(text: str) -> tuple[dict[str, Any], dict[str, Any], str | None] | None:
+    """Read a leaf as servers write it, in one pass: no spaces between members, the event last, attributes at its end.
+
+    Returns what `_members` does; None for anything else, and for whatever is to be refused.
+    """
+    if text.count("{") + text.count("[") > _MAX_OPENINGS:
+        return None
+    # In valid JSON this can only be a member's name: within a string its quotation marks would be escaped.
+    at = text.find(_ATTRIBUTES)
+    before, attributes = (text, None) if at < 0 else (text[:at] + "}}", text[at + len(_ATTRIBUTES) : -2])
+    if attributes is not None and not text.endswith("}}"):
+        return None
+    try:
+        values, end = _VALUES.raw_decode(before)
+        syntax, attributes_end = (None, 0) if attributes is None else _SYNTAX.raw_decode(attributes)
+        if end != len(before) or attributes_end != len(attributes or ""):
+            return None
+        if "\\u" in text:
+            _refuse_surrogates((values, syntax))
+    except (ValueError, RecursionError):
+        return None
+    # Closed by two braces, what stands before the attributes is an object whose last member is the object they are in.
+    if not isinstance(values, dict) or next(reversed(values), None) != "event":
+        return None
+    event, version = values.pop("event"), values.get("v")
+    if not isinstance(event, dict) or type(version) is not int or version != _VERSION:
+        return None
+    if attributes is not None and not event:
+        return None  # the comma would stand behind nothing
+    is_known = values.keys() <= _MEMBERS_SET and event.keys() <= _PARSED_MEMBERS_SET
+    return (values, event, attributes) if is_known else None
+
+
+def _members(text: str) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """Return the members of a leaf without its event, those of the event without attributes, and these as text.
+
+    Raises MalformedError, ValueError, RecursionError.
+    """
+    syntax, end = _SYNTAX.raw_decode(text)
+    if end != len(text):
+        raise MalformedError("leaf", f"more after the object: {quote(text[end:])}")
+    _refuse_surrogates(syntax)
+    spans = _spans(text, 0, "leaf")
+    version = _VALUES.decode(text[spans["v"]]) if "v" in spans else None
+    if type(version) is not int or version != _VERSION:
+        raise MalformedError("leaf", f"v is {quote(version)}, this verifier knows {_VERSION}")
+    _check_names("leaf", spans, _MEMBERS)
+    if "event" not in spans:
+        raise MalformedError("leaf", "no member 'event'")
+    event_spans = _spans(text, spans["event"].start, "leaf: event")
+    _check_names("leaf: event", event_spans, _EVENT_MEMBERS)
+    attributes = event_spans.pop("attributes", None)
+    values = {name: _VALUES.decode(text[span]) for name, span in spans.items() if name != "event"}
+    event = {name: _VALUES.decode(text[span]) for name, span in event_spans.items()}
+    return values, event, None if attributes is None else text[attributes]
+
+
+def _refuse_surrogates(syntax: object) -> None:
+    """Raise ValueError for lone surrogates, which escapes can smuggle in, but UTF-8 cannot hold."""
+    json.dumps(syntax, ensure_ascii=False).encode()
 
 
 def _check_names(what: str, spans: Mapping[str, slice], known: tuple[str, ...]) -> None:
