@@ -13,6 +13,7 @@ from pathlib import Path
 
 from auditd.entry import event_key, parse_leaf, parse_time
 from auditd.errors import (
+    AuditdError,
     DamagedError,
     FolderError,
     InvalidRequestError,
@@ -21,7 +22,7 @@ from auditd.errors import (
     Violation,
 )
 from auditd.log._database import create_evidence
-from auditd.log._frames import require_leaf
+from auditd.log._frames import FrameCodec, require_leaf
 from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
 from auditd.log._keys import LogSigner
@@ -130,6 +131,7 @@ class Log:
             peers=settings.peers,
             observer=settings.observer,
             deliver=settings.deliver,
+            first_dictionary=self._first_dictionary,
         )
         self._trainer = (
             DictionaryTrainer(
@@ -398,6 +400,15 @@ class Log:
     def _release(self) -> None:
         self._releaser.release()
         self._release_soon_if_due()
+
+    def _first_dictionary(self, leaves: Sequence[bytes], size: int, codec: FrameCodec) -> bytes | None:
+        if self._trainer is None:
+            return None
+        try:
+            return self._trainer.first(leaves, size, codec, self.leaf)
+        except (AuditdError, OSError) as error:
+            _logger.warning("%s: no first dictionary: %s", self.name, error)
+            return None
 
     def _chores(self) -> None:
         self._release_soon_if_due()

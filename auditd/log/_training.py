@@ -6,12 +6,17 @@ import hashlib
 import math
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import zstandard
 
 from auditd.log._frames import LEVEL, FrameCodec
+
+FIRST_BYTES = 16 * 1024
+FIRST_LEAVES = 200
+FIRST_SAMPLES = 400
+"""Enough to learn what leaves have in common, within some 40 ms."""
 
 DICTIONARY_BYTES = 64 * 1024
 MIN_LEAVES = 2_000
@@ -24,7 +29,7 @@ ReadLeaf = Callable[[int], bytes]
 
 
 class DictionaryTrainer:
-    """Trains when a log first holds 2,000 leaves, and then at most once a day.
+    """Trains in the commit that brings a log to 200 leaves, again at 2,000, and then at most once a day.
 
     A new dictionary is taken only if it makes held-out leaves at least a tenth smaller than the current one does.
     `announce(sha256)` MUST return only after the dictionary's hash is durable in the `control` log; the dictionary
@@ -43,6 +48,21 @@ class DictionaryTrainer:
         self._use = use
         self._monotonic = monotonic
         self._next_at = -math.inf
+        self._first_tried = False
+
+    def first(self, leaves: Sequence[bytes], size: int, codec: FrameCodec, read_leaf: ReadLeaf) -> bytes | None:
+        """Return a first dictionary, announced and kept, for a log that has none and now gets its 200th leaf.
+
+        `leaves` are those about to be recorded, the last of `size`. Until a log has a dictionary they take some four
+        times the room, and what is recorded stays as it is, so the writer waits for this one.
+        """
+        if codec.dictionary_id or self._first_tried or size < FIRST_LEAVES:
+            return None
+        self._first_tried = True
+        before = size - len(leaves)
+        choice = random.SystemRandom().sample(range(size), min(size, FIRST_SAMPLES))
+        samples = [leaves[index - before] if index >= before else read_leaf(index) for index in choice]
+        return self._trained(FIRST_BYTES, samples, codec)
 
     def train_if_due(self, size: int, codec: FrameCodec, read_leaf: ReadLeaf) -> None:
         """Train and take a dictionary if it is time and it pays."""
@@ -50,18 +70,23 @@ class DictionaryTrainer:
             return
         self._next_at = self._monotonic() + INTERVAL_S
         choice = random.SystemRandom().sample(range(size), min(size, SAMPLES + HELD_OUT))
-        leaves = [read_leaf(index) for index in choice]
+        data = self._trained(DICTIONARY_BYTES, [read_leaf(index) for index in choice], codec)
+        if data is not None:
+            self._use(data)
+
+    def _trained(self, length: int, leaves: list[bytes], codec: FrameCodec) -> bytes | None:
+        """Return a dictionary that these leaves teach, announced and kept; None if it would not pay."""
         held_out = leaves[: len(leaves) // 10]
         try:
-            trained = zstandard.train_dictionary(DICTIONARY_BYTES, list(leaves[len(held_out) :]), level=LEVEL)
+            data = zstandard.train_dictionary(length, list(leaves[len(held_out) :]), level=LEVEL).as_bytes()
         except zstandard.ZstdError:
-            return  # too alike or too few to learn from; the next day may bring better ones
-        candidate = FrameCodec([trained.as_bytes()])
-        if _size(candidate, held_out) > (1 - MIN_GAIN) * _size(codec.twin(), held_out):
-            return
-        self._take(trained.as_bytes())
+            return None  # too alike or too few to learn from; the next day may bring better ones
+        if _size(FrameCodec([data]), held_out) > (1 - MIN_GAIN) * _size(codec.twin(), held_out):
+            return None
+        self._keep(data)
+        return data
 
-    def _take(self, data: bytes) -> None:
+    def _keep(self, data: bytes) -> None:
         digest = hashlib.sha256(data).hexdigest()
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"{digest}.zstd-dictionary"
@@ -70,7 +95,6 @@ class DictionaryTrainer:
             file.flush()
             os.fsync(file.fileno())
         self._announce(digest)
-        self._use(data)
 
 
 def _size(codec: FrameCodec, leaves: list[bytes]) -> int:

@@ -39,6 +39,10 @@ _logger = logging.getLogger(__name__)
 Answers = Sequence[tuple[Submission, Outcome]]
 
 
+FirstDictionary = Callable[[Sequence[bytes], int, FrameCodec], bytes | None]
+"""Given the leaves that a commit adds, and the size that the log then has. MUST NOT raise."""
+
+
 class Observer(Protocol):
     """Who is told of each commit, in the writer thread, after its head is written."""
 
@@ -82,6 +86,7 @@ class Writer(threading.Thread):
         peers: Callable[[], str | None],
         observer: Observer | None,
         deliver: Callable[[Answers], None],
+        first_dictionary: FirstDictionary,
     ) -> None:
         super().__init__(name=f"writer-{name}")
         self._parts = parts
@@ -90,6 +95,7 @@ class Writer(threading.Thread):
         self._peers = peers
         self._observer = observer
         self._deliver = deliver
+        self._first_dictionary = first_dictionary
         self._template = LeafTemplate(parts.signer.name)
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._chore: Callable[[], None] | None = None
@@ -264,6 +270,8 @@ class Writer(threading.Thread):
         recorded_at_us = max(self._clock() // 1_000, state.recorded_at_us)
         leaves = self._leaves(plan, recorded_at_us)
         hashes = leaf_hashes(leaves)
+        if (first := self._first_dictionary(leaves, plan.size + len(leaves), state.codec)) is not None:
+            self._new_dictionary = first
         new_dictionary = self._dictionary_to_add(state.codec)
         batch = Batch(
             first_index=plan.size,

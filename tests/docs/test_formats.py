@@ -206,4 +206,4 @@ def test_the_shown_commands_read_a_leaf_that_needs_a_dictionary(folder, require_
         ["bash", "-e", "-c", "\n".join(commands)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
-    assert done.stdout.split("\n") == ["65536", f"{leaf_hash(leaf).hex()}  -", ""]
+    assert done.stdout.split("\n") == ["16384", f"{leaf_hash(leaf).hex()}  -", ""]

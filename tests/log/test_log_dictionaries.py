@@ -11,7 +11,7 @@ import zstandard
 
 from auditd.entry import Event, Time, encode_events
 from auditd.errors import UnavailableError
-from auditd.log._training import INTERVAL_S, MIN_LEAVES
+from auditd.log._training import INTERVAL_S, MIN_LEAVES, DictionaryTrainer
 
 ACTIONS = ["user.login", "user.logout", "record.read", "record.export", "permission.grant", "token.issue"]
 
@@ -64,7 +64,13 @@ def announced(one_log, rows):
 
 
 @pytest.fixture
-def filled(one_log, announced, varied):
+def no_first(monkeypatch):
+    """A log has no first dictionary, as one has whose first leaves taught nothing."""
+    monkeypatch.setattr(DictionaryTrainer, "first", lambda *_: None)
+
+
+@pytest.fixture
+def filled(one_log, announced, varied, no_first):
     """An open log with as many leaves as training needs."""
     log = one_log.open(announce=announced)
     for seed in range(MIN_LEAVES // 500):
@@ -114,7 +120,7 @@ def test_the_dictionary_survives_a_restart(one_log, filled, announced, varied, f
     assert frames(MIN_LEAVES, MIN_LEAVES + 20)[0][0] != 0
 
 
-def test_no_dictionary_is_trained_below_two_thousand_leaves(one_log, announced, varied):
+def test_no_dictionary_is_trained_in_the_background_below_two_thousand_leaves(one_log, announced, varied, no_first):
     log = one_log.open(announce=announced)
     for seed in range(3):
         one_log.record(log, varied(500, seed))
@@ -122,6 +128,34 @@ def test_no_dictionary_is_trained_below_two_thousand_leaves(one_log, announced, 
     log._housekeeper.work()
     assert log.size == 1_999
     assert announced == []
+
+
+@pytest.mark.parametrize("batches", [[1_000], [199, 1, 10], [100, 100, 10]])
+def test_the_commit_that_brings_the_two_hundredth_leaf_has_a_dictionary(
+    one_log, announced, varied, frames, rows, batches
+):
+    log = one_log.open(announce=announced)
+    for number, count in enumerate(batches):
+        one_log.record(log, varied(count, number))
+    plain = 0 if len(batches) == 1 else sum(batches[:-2])
+    (digest,) = announced
+    ((dictionary_id, dictionary),) = rows(one_log.evidence, "SELECT id, dictionary FROM dictionaries")
+    assert hashlib.sha256(dictionary).hexdigest() == digest
+    assert (one_log.folder / "dictionaries" / f"{digest}.zstd-dictionary").read_bytes() == dictionary
+    assert {used for used, _ in frames(0, plain)} == ({0} if plain else set())
+    assert {used for used, _ in frames(plain, log.size)} == {dictionary_id}
+    assert len(log.leaves(0, log.size)) == sum(batches)
+    one_log.require_one_history(log)
+
+
+def test_a_first_dictionary_that_cannot_be_announced_holds_nothing_up(one_log, varied, frames, caplog):
+    def refuse(_):
+        raise UnavailableError("NOT_RECORDED", "control is closed")
+
+    log = one_log.open(announce=refuse)
+    one_log.record(log, varied(300, "new"))
+    assert "no first dictionary: control is closed" in caplog.text
+    assert {used for used, _ in frames(0, log.size)} == {0}
 
 
 def test_no_dictionary_is_trained_where_none_can_be_announced(one_log, varied, rows):
@@ -134,7 +168,7 @@ def test_no_dictionary_is_trained_where_none_can_be_announced(one_log, varied, r
     assert not (one_log.folder / "dictionaries").exists()
 
 
-def test_a_dictionary_that_cannot_be_announced_is_not_used(one_log, varied, frames, caplog):
+def test_a_dictionary_that_cannot_be_announced_is_not_used(one_log, varied, frames, caplog, no_first):
     def refuse(_):
         raise UnavailableError("NOT_RECORDED", "control is closed")
 
