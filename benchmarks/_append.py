@@ -78,6 +78,10 @@ class Subject:
         with Client(self.server.address, self.reader) as client:
             return client.checkpoint().tree_size
 
+    def requests(self, batch: int, count: int) -> list[bytes]:
+        """Return that many requests to append, of new events."""
+        return list(self.maker.requests(batch, count, proofs=False))
+
     def append(
         self, batch: int, callers: int, limit_s: float, *, proofs: bool = False, most_events: int | None = None
     ) -> Appended:

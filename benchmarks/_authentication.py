@@ -24,6 +24,7 @@ from auditd.identity import (
 )
 from auditd.server._caller import Callers
 from auditd.server._certificates import Certificates
+from auditd.server._config import LimitSettings
 
 ISSUER = "https://idp.example.com"
 AUDIENCE = "audit.example.com"
@@ -42,7 +43,9 @@ class Authentication:
             revocations.add(Revocation(index, Revoked(RevokedKind.JTI, ISSUER, f"token-{index}"), 0))
         authenticator = Authenticator([trusted], AUDIENCE, time.time, _CACHED_TOKENS, revocations)
         certificates = Certificates(CertificateCallers("", (), revocations), _record_nothing, ())
-        self._callers = Callers(authenticator, _learn_nothing, certificates, _CACHED_TOKENS)
+        self._callers = Callers(
+            authenticator, _learn_nothing, certificates, LimitSettings(max_cached_tokens=_CACHED_TOKENS)
+        )
 
     def first_seen_per_s(self, count: int) -> float:
         """Return how many tokens a second are verified that were never seen before; one thread."""

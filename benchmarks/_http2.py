@@ -15,7 +15,7 @@ from typing import Final
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _ACK, _END_HEADERS = 0x1, 0x1, 0x4
-_HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE = 1, 4, 5
+_HEADER_TABLE_SIZE, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE = 1, 3, 4, 5
 _MAX_WINDOW: Final = 2**31 - 1
 _DEFAULT_WINDOW: Final = 65_535
 _FRAME_BYTES: Final = 16_384
@@ -25,6 +25,7 @@ _STATUS: Final = b"grpc-status"
 
 OK: Final = 0
 RESOURCE_EXHAUSTED: Final = 8
+UNAVAILABLE: Final = 14
 
 Answered = Callable[["Connection", int, int, bytes], None]
 """Called with connection, stream, gRPC status and message; unless the status is OK, with the trailers instead."""
@@ -75,7 +76,9 @@ def status_in(block: bytes) -> int:
 class Connection(asyncio.Protocol):
     """One HTTP/2 connection for calls of one method; `answered` is told of each answer."""
 
-    def __init__(self, authority: str, path: str, token: str, answered: Answered, *, tls: bool = False) -> None:
+    def __init__(
+        self, authority: str, path: str, token: str, answered: Answered, *, tls: bool = False, compressed: bool = False
+    ) -> None:
         self._first_block, self._later_block = encode_headers(
             [
                 (b":method", b"POST"),
@@ -84,9 +87,11 @@ class Connection(asyncio.Protocol):
                 (b":authority", authority.encode()),
                 (b"te", b"trailers"),
                 (b"content-type", b"application/grpc"),
+                *([(b"grpc-encoding", b"gzip")] if compressed else ()),
                 (b"authorization", b"Bearer " + token.encode()),
             ]
         )
+        self._flag = b"\1" if compressed else b"\0"
         self._block = self._first_block
         self._answered = answered
         self._buffer = b""
@@ -98,6 +103,9 @@ class Connection(asyncio.Protocol):
         self._window = _DEFAULT_WINDOW
         self._initial_window = _DEFAULT_WINDOW
         self._received = 0
+        self.most_at_once = 2**31
+        """How many calls the server allows at once on this connection, once `settled` is done."""
+        self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the connection is closed; an exception says that it should not have been."""
 
@@ -123,13 +131,19 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(None)
         self._transport.close()
 
+    def begin_only(self) -> None:
+        """Begin a call, and send nothing of its request."""
+        self._transport.write(_frame(_HEADERS, _END_HEADERS, self._next_stream, self._block))
+        self._block = self._later_block
+        self._next_stream += 2
+
     def call(self, message: bytes) -> int:
         """Send a request and return its stream, by which the answer is known."""
         stream = self._next_stream
         self._next_stream += 2
         headers = _frame(_HEADERS, _END_HEADERS, stream, self._block)
         self._block = self._later_block
-        data = b"\0" + len(message).to_bytes(4, "big") + message
+        data = self._flag + len(message).to_bytes(4, "big") + message
         if not self._unsent and len(data) <= min(self._window, self._initial_window, _FRAME_BYTES):
             self._window -= len(data)
             self._transport.write(headers + _frame(_DATA, _END_STREAM, stream, data))
@@ -185,7 +199,12 @@ class Connection(asyncio.Protocol):
             self._transport.write(_frame(_PING, _ACK, 0, payload))
         elif kind == _SETTINGS and not flags & _ACK:
             self._settle(payload)
-        elif kind in (_RST_STREAM, _GOAWAY):
+        elif kind == _RST_STREAM:
+            # An answer that came before its request was whole ends so, with code 0 (RFC 9113 section 8.1).
+            if any(payload):
+                self._messages.pop(stream, None)
+                self._answered(self, stream, UNAVAILABLE, b"reset by the server")
+        elif kind == _GOAWAY:
             self._fail(f"the server sent frame {kind} on stream {stream}: {payload!r}")
 
     def _finish(self, stream: int, block: bytes) -> None:
@@ -204,12 +223,16 @@ class Connection(asyncio.Protocol):
 
     def _settle(self, payload: bytes) -> None:
         for setting, value in _SETTING.iter_unpack(payload):
-            if setting == _INITIAL_WINDOW_SIZE:
+            if setting == _MAX_CONCURRENT_STREAMS:
+                self.most_at_once = value
+            elif setting == _INITIAL_WINDOW_SIZE:
                 for stream in self._windows:
                     self._windows[stream] += value - self._initial_window
                 self._initial_window = value
         self._transport.write(_frame(_SETTINGS, _ACK, 0, b""))
         self._send_unsent()
+        if not self.settled.done():
+            self.settled.set_result(None)
 
     def _fail(self, why: str) -> None:
         if not self.lost.done():

@@ -51,20 +51,40 @@ OUTPUT = click.option(
     is_flag=True,
     help="Leave the outcome in DIR/last-check.json, for metrics and status.",
 )
+@click.option(
+    "--indexes",
+    is_flag=True,
+    help="Compare index.db and tiles.db with the evidence as well: a false one hides entries from searches.",
+)
 @OUTPUT
-def check(folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], keep_outcome: bool, output: str) -> None:
+def check(
+    folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], keep_outcome: bool, indexes: bool, output: str
+) -> None:
     """Re-hash and verify all evidence in the server folder DIR.
 
     Works beside a running server or a stopped one, and never changes a byte of evidence. Says where the evidence is
     damaged, and what could not be excluded without what others hold. Ends with 0 if it is sound, 1 if not.
     """
-    from auditd.server import LastCheck, check_folder, keep_last_check, load_config
+    from auditd.server import (
+        LastCheck,
+        check_folder,
+        check_indexes,
+        covered_sizes,
+        keep_last_check,
+        load_config,
+        log_names,
+    )
 
     with folder_errors():
         config = load_config(folder)
         notes = {str(path): note_of(path) for path in against}
         with Bars() as bars:
-            report = check_folder(config, vkeys, notes, bars.update)
+            sizes = {name: covered_sizes(config, name) for name in log_names(config.folder)} if indexes else {}
+            report = check_folder(config, vkeys, notes, bars.update, sizes)
+            if indexes:
+                check_indexes(config, report, bars.update)
+            else:
+                report.not_excluded.append("a false index.db or tiles.db, which hides entries from searches: --indexes")
     if keep_outcome:
         findings = len(report.findings) + sum(log.finding_count for log in report.logs)
         entries = sum(log.entries for log in report.logs)

@@ -49,6 +49,10 @@ def parse_authorization(values: Sequence[str]) -> str:
     return token
 
 
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
 PresentedCertificate: TypeAlias = Callable[[], ClientCertificate | None]
 """Returns the certificate that the client of the very connection presented, None if it did not."""
 
@@ -114,6 +118,11 @@ class Authenticator:
             _require_bound(caller, caller.bound_to, certificate())
         return caller
 
+    def remembers(self, token: str) -> bool:
+        """Tell whether a token was verified before, so that it costs next to nothing to find its caller again."""
+        with self._lock:
+            return _digest(token) in self._cache
+
     def use_up(self, caller: Caller) -> None:
         """Do nothing, unless the caller's token is good for one call only: then it is used by this one.
 
@@ -125,7 +134,7 @@ class Authenticator:
 
     def _remembered_or_verified(self, token: str) -> Caller:
         require_token_size(token)
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        digest = _digest(token)
         now = self._clock()
         # Read before anything is judged by them: what changes meanwhile is looked at again with the next call.
         version = self._revocations.version

@@ -1,6 +1,6 @@
 """One append-only log: evidence file, writer, recovery, verified reading."""
 
-from auditd.log._database import CHECKSUM_BYTES, checksum_vfs
+from auditd.log._database import CHECKSUM_BYTES, checksum_vfs, plain_vfs
 from auditd.log._increment import apply_increment
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
 from auditd.log._log import Log, LogSettings
@@ -37,6 +37,7 @@ __all__ = [
     "is_damage",
     "load_signer",
     "mark_restored",
+    "plain_vfs",
     "restored_from",
     "sign_peers",
     "snapshot",

@@ -44,7 +44,8 @@ class Submission:
 
     `keys[i]` names `events[i]`. `refused_if_new` says by position what is wrong with events that must not be
     recorded, but whose first receipt is still to be had; `actor_credentials` by position what commits to the token of
-    an event's actor. `done` is called in the writer thread, unless the log was given a way to deliver.
+    an event's actor. `done` is called in the writer thread, unless the log was given a way to deliver. Any thread may
+    set `given_up`: what no commit has begun with by then is not recorded.
     """
 
     events: EventBatch
@@ -55,3 +56,4 @@ class Submission:
     actor_credentials: Mapping[int, Credential] = field(default_factory=dict)
     keep_leaves: bool = False
     refused_if_new: Mapping[int, AuditdError] = field(default_factory=dict)
+    given_up: bool = False

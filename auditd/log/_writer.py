@@ -256,7 +256,10 @@ class Writer(threading.Thread):
         keys = [key for submission in submissions for key in submission.keys]
         plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf, store.signature_hash)
         for submission in submissions:
-            plan.add(submission)
+            if submission.given_up:
+                plan.refused.append((submission, _not_recorded("its caller gave up before it was recorded")))
+            else:
+                plan.add(submission)
         leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.keys else ([], [], 0)
         self.measures.duplicates += sum(len(placed.duplicates) for placed in plan.placed)
         answers: list[tuple[Submission, Outcome]] = [

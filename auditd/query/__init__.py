@@ -1,6 +1,7 @@
 """The index of one log, and searching it."""
 
 from auditd.query._aggregate import Counted, Group, aggregate
+from auditd.query._derived_file import UnfitError
 from auditd.query._dimension import Dimension
 from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES
 from auditd.query._index import Entry, Index
@@ -13,6 +14,7 @@ from auditd.query._source import Source
 from auditd.query._spans import Order
 from auditd.query._terms import caller_terms, member_terms
 from auditd.query._tiles import Tiles
+from auditd.query._verify import FalseEntries, covered_by, verify_index, verify_tiles
 
 __all__ = [
     "AGGREGATE_PURPOSE",
@@ -23,6 +25,7 @@ __all__ = [
     "Counted",
     "Dimension",
     "Entry",
+    "FalseEntries",
     "Group",
     "Index",
     "Matcher",
@@ -34,8 +37,12 @@ __all__ = [
     "Search",
     "Source",
     "Tiles",
+    "UnfitError",
     "aggregate",
     "caller_terms",
+    "covered_by",
     "match",
     "member_terms",
+    "verify_index",
+    "verify_tiles",
 ]

@@ -49,7 +49,7 @@ def open_writer(path: Path, form: Form, source: Source) -> tuple[apsw.Connection
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs())
     try:
         _set_up(connection)
-        size, root = _check(connection, form)
+        size, root = check_form(connection, form)
         if not 0 <= size <= source.size or (size and source.root_at(size) != root):
             raise UnfitError("an index of other evidence")
     except apsw.Error as error:
@@ -109,7 +109,8 @@ def _set_up(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _check(connection: apsw.Connection, form: Form) -> tuple[int, bytes]:
+def check_form(connection: apsw.Connection, form: Form) -> tuple[int, bytes]:
+    """Return how many entries a file covers and the root of their tree; raise UnfitError unless it is of this form."""
     version = connection.pragma("user_version")
     if version != form.version:
         raise UnfitError(f"version {version}, not {form.version}")

@@ -43,7 +43,7 @@ def write_times(connection: apsw.Connection, tile: int, times: Sequence[Sequence
     with connection:
         for number, of_tile in enumerate(times, tile):
             connection.execute("INSERT INTO tiles VALUES (?, ?, ?)", (number, min(of_tile), max(of_tile)))
-            connection.execute("INSERT INTO times VALUES (?, ?)", (number, _packed(of_tile)))
+            connection.execute("INSERT INTO times VALUES (?, ?)", (number, packed_times(of_tile)))
         record_covered(connection, (tile + len(times)) * TILE_ENTRIES, root)
 
 
@@ -57,7 +57,18 @@ def write_text(connection: apsw.Connection, block: int, bits: int, places: bytes
             connection.execute("INSERT INTO places VALUES (?, ?)", row)
 
 
-def _packed(times: Sequence[int]) -> bytes:
+def stored_text(connection: apsw.Connection, block: int) -> tuple[int, bytes] | None:
+    """Return the signature of a block as `sign_leaves` gives it; None where it has none yet."""
+    row = connection.execute("SELECT bits FROM texts WHERE block = ?", (block,)).fetchone()
+    if row is None:
+        return None
+    sql = "SELECT places FROM places WHERE id >= ? AND id < ? ORDER BY id"
+    rows = connection.execute(sql, (block * _CHUNKS, (block + 1) * _CHUNKS))
+    return cast("int", row[0]), b"".join(cast("bytes", places) for (places,) in rows)
+
+
+def packed_times(times: Sequence[int]) -> bytes:
+    """Return event times as they are stored."""
     packed = array("q", times)
     if sys.byteorder == "big":
         packed.byteswap()

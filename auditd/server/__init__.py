@@ -7,12 +7,14 @@ from auditd._lazy import lazy as _lazy
 if TYPE_CHECKING:
     from auditd.server._backup import join_backups, make_backup, restore_backup, verify_backup
     from auditd.server._check import FolderReport, check_folder
+    from auditd.server._check_indexes import check_indexes, covered_sizes
     from auditd.server._config import Config, load_config
     from auditd.server._config_check import Checked, check_config
     from auditd.server._folder import LOG_NAMES, Made, make_folder
     from auditd.server._last_check import LastCheck, keep_last_check
     from auditd.server._local_issuer import local_issuer
     from auditd.server._logging import configure_logging, event_logger
+    from auditd.server._logs import log_names
     from auditd.server._manifest import Manifest
     from auditd.server._resume import Resumed, resume_logs
     from auditd.server._serve import Addresses, serve
@@ -29,12 +31,15 @@ __all__ = [
     "Resumed",
     "check_config",
     "check_folder",
+    "check_indexes",
     "configure_logging",
+    "covered_sizes",
     "event_logger",
     "join_backups",
     "keep_last_check",
     "load_config",
     "local_issuer",
+    "log_names",
     "make_backup",
     "make_folder",
     "restore_backup",
@@ -55,6 +60,9 @@ __getattr__ = _lazy(
         "resume_logs": "_resume",
         "FolderReport": "_check",
         "check_folder": "_check",
+        "check_indexes": "_check_indexes",
+        "covered_sizes": "_check_indexes",
+        "log_names": "_logs",
         "Config": "_config",
         "load_config": "_config",
         "Checked": "_config_check",

@@ -74,7 +74,7 @@ class AdminService:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                name: grpc.unary_unary_rpc_method_handler(self._unary(name, kind, method))
+                name: grpc.stream_unary_rpc_method_handler(self._unary(name, kind, method))
                 for name, (kind, method) in methods.items()
             },
         )

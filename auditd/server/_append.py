@@ -50,8 +50,9 @@ class AppendCall:
 class Appender:
     """Validates, submits, and answers. Belongs to the event loop's thread."""
 
-    def __init__(self, limits: Limits, record: Record, actors: ActorTokens) -> None:
+    def __init__(self, limits: Limits, max_response_bytes: int, record: Record, actors: ActorTokens) -> None:
         self._limits = limits
+        self._max_response_bytes = max_response_bytes
         self._record = record
         self._actors = actors
         self._templates: dict[str, LeafTemplate] = {}
@@ -92,6 +93,7 @@ class Appender:
                 len(caller.json),
                 template,
                 log.size,
+                self._max_response_bytes,
                 leaves=call.return_leaves,
                 proofs=call.include_proofs,
             )

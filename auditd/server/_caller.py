@@ -7,15 +7,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import unquote
+from weakref import WeakValueDictionary
 
 import grpc
 import orjson
 
 from auditd.entry import KeyMaker, encode_caller
+from auditd.errors import ExhaustedError, UnauthenticatedError
 from auditd.identity import Authenticator, Caller, ClientCertificate, UnknownKeyError, parse_authorization
 from auditd.log import Credential
 from auditd.query import caller_terms
 from auditd.server._certificates import Certificates
+from auditd.server._config import LimitSettings
+from auditd.server._pace import Held, Pace, Strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class CallContext:
     terms: str
     keys: KeyMaker
     credential: Credential | None
+    pace: Pace
+    """Shared by all credentials of this caller."""
 
 
 Learn = Callable[[UnknownKeyError], Awaitable[bool]]
@@ -36,12 +42,18 @@ Learn = Callable[[UnknownKeyError], Awaitable[bool]]
 class Callers:
     """Knows the caller of every call. Belongs to the event loop's thread."""
 
-    def __init__(self, authenticator: Authenticator, learn: Learn, certificates: Certificates, cache_size: int) -> None:
+    def __init__(
+        self, authenticator: Authenticator, learn: Learn, certificates: Certificates, limits: LimitSettings
+    ) -> None:
         self._authenticator = authenticator
         self._learn = learn
         self._certificates = certificates
         self._contexts: OrderedDict[bytes, CallContext] = OrderedDict()
-        self._cache_size = cache_size
+        self._limits = limits
+        # As long as one of its calls is under way, or one of its tokens remembered.
+        self._paces: WeakValueDictionary[tuple[str, str], Pace] = WeakValueDictionary()
+        self._strangers = Strangers(limits.max_refused_per_s_per_peer)
+        self._held = Held()
 
     @property
     def version(self) -> object:
@@ -49,28 +61,52 @@ class Callers:
         return self._authenticator.version
 
     async def of(self, context: grpc.aio.ServicerContext) -> CallContext:
-        """Return the verified caller of a call: by its token, or without one by its connection's certificate.
+        """Return the verified caller of a call, which MUST `pace.leave` once the call is over.
 
-        Waits for nothing, unless the token is by a key that its issuer may have made since, or the certificate calls
-        for the first time. Raises UnauthenticatedError, or UnavailableError.
+        By its token, or without one by its connection's certificate. Waits for nothing, unless the token is by a key
+        that its issuer may have made since, or the certificate calls for the first time, or too much was asked for.
+        Raises UnauthenticatedError, UnavailableError, or ExhaustedError.
         """
         try:
-            known = self.now(context)
-        except UnknownKeyError as error:
-            if not await self._learn(error):
-                raise
-            known = self.now(context)
+            known = await self._known(context)
+            if not known.pace.enter():
+                await known.pace.wait()
+        except ExhaustedError:
+            await self._held.hold()
+            raise
+        return known
+
+    async def _known(self, context: grpc.aio.ServicerContext) -> CallContext:
+        if self._strangers.seen:
+            self._spare_verifying(context)
+        try:
+            try:
+                known = self.now(context)
+            except UnknownKeyError as error:
+                if not await self._learn(error):
+                    raise
+                known = self.now(context)
+        except UnauthenticatedError:
+            self._strangers.count(peer_ip(context))
+            raise
         if known.credential is None:
             await self._certificates.require_recorded(known.caller)
         self._authenticator.use_up(known.caller)
         return known
+
+    def _spare_verifying(self, context: grpc.aio.ServicerContext) -> None:
+        """Raise ExhaustedError for a token never seen before, from where too many were no good."""
+        values = _authorization(context)
+        known = not values or any(self._authenticator.remembers(value.partition(" ")[2]) for value in values)
+        if not known:
+            self._strangers.require_slow(peer_ip(context))
 
     def now(self, context: grpc.aio.ServicerContext) -> CallContext:
         """Return the same by the keys at hand, for a call under way; raises as `of` does.
 
         An open stream asks at least every five seconds: its token may have expired or been revoked meanwhile.
         """
-        values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+        values = _authorization(context)
         caller = None if values else self._certificates.find(context)
         if caller is None:
             certificate = partial(self._certificates.of, context)
@@ -78,7 +114,7 @@ class Callers:
         known = self._contexts.get(caller.credential_id)
         if known is None or known.caller is not caller:
             known = self._contexts[caller.credential_id] = self._context(caller)
-            if len(self._contexts) > self._cache_size:
+            if len(self._contexts) > self._limits.max_cached_tokens:
                 self._contexts.popitem(last=False)
         return known
 
@@ -90,7 +126,15 @@ class Callers:
             caller_terms(orjson.loads(caller_json)),
             KeyMaker(caller.issuer, caller.subject),
             _credential(caller),
+            self._pace(caller.issuer, caller.subject),
         )
+
+    def _pace(self, issuer: str, subject: str) -> Pace:
+        return self._paces.setdefault((issuer, subject), Pace(self._limits))
+
+
+def _authorization(context: grpc.aio.ServicerContext) -> list[str]:
+    return [value for key, value in context.invocation_metadata() or () if key == "authorization"]
 
 
 def _credential(caller: Caller) -> Credential | None:

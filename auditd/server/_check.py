@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from auditd.entry import parse_leaf
 from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError
 from auditd.identity import SYSTEM_LOGS, TokenVerdict
 from auditd.log import load_signer, verify_ed25519
-from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers
+from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers, unverified_leaves
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 from auditd.server._config import Config
 from auditd.server._logs import log_names
@@ -42,11 +43,17 @@ class FolderReport:
         return not self.findings and all(report.finding_count == 0 for report in self.logs)
 
 
-def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str], progress: Progress) -> FolderReport:
+def check_folder(
+    config: Config,
+    vkeys: Iterable[str],
+    against: Mapping[str, str],
+    progress: Progress,
+    sizes: Mapping[str, Iterable[int]] | None = None,
+) -> FolderReport:
     """Check every log of a folder; `vkeys` stand in for its own keys, `against` are others' signed notes by name.
 
-    Raises InvalidRequestError for a key that is none and for a note of no log of this folder, FolderError where
-    nothing can be read.
+    `sizes` asks for roots at further sizes, by log. Raises InvalidRequestError for a key that is none and for a note of
+    no log of this folder, FolderError where nothing can be read.
     """
     report = FolderReport()
     given = {key.name: key for key in map(_parse_key, vkeys)}
@@ -62,7 +69,7 @@ def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str
             config.log_folder(name),
             key,
             against=claims.get(key.name, ()),
-            sizes=[size for size, _, _ in named],
+            sizes=[*(size for size, _, _ in named), *(sizes or {}).get(name, ())],
             progress=lambda done, total, name=name: progress(name, done, total),  # type: ignore[misc]
             on_entry=announced.take if name == "control" else (lambda _entry: None),
             verify_token=verify_stored,
@@ -72,7 +79,7 @@ def check_folder(config: Config, vkeys: Iterable[str], against: Mapping[str, str
     report.logs.sort(key=lambda outcome: outcome.name != "control")
     for outcome in report.logs:
         _compare_with_control(outcome, announced, report)
-    _say_what_remains(report, claims)
+    _say_what_remains(config, report, claims)
     return report
 
 
@@ -164,7 +171,7 @@ def _compare_with_control(outcome: LogReport, announced: _Announced, report: Fol
         )
 
 
-def _say_what_remains(report: FolderReport, claims: Mapping[str, object]) -> None:
+def _say_what_remains(config: Config, report: FolderReport, claims: Mapping[str, object]) -> None:
     for outcome in report.logs:
         for verdict, meaning in _UNVERIFIED.items():
             if count := outcome.verdicts[verdict]:
@@ -173,13 +180,25 @@ def _say_what_remains(report: FolderReport, claims: Mapping[str, object]) -> Non
                 )
         if outcome.unprotected:
             report.not_excluded.append(
-                f"log {outcome.name}: its last {outcome.unprotected} entries are covered by no signed checkpoint"
+                f"log {outcome.name}: that its last {outcome.unprotected} entries were changed: no signed checkpoint"
+                f" covers what was recorded {_since(config, outcome)}"
             )
         if outcome.origin not in claims:
             report.not_excluded.append(
                 f"log {outcome.name}: a history rewritten or cut by someone who holds the signing key;"
                 " compare with what others hold: --against"
             )
+
+
+def _since(config: Config, outcome: LogReport) -> str:
+    """Say from which entry on, and since when by what it says itself, nothing signed protects a log."""
+    first = outcome.entries - outcome.unprotected
+    try:
+        with unverified_leaves(config.log_folder(outcome.name)) as leaves:
+            recorded_at = parse_leaf(leaves(first, first + 1)[0])["recorded_at"]
+    except (AuditdError, KeyError):
+        return f"from entry {first} on"
+    return f"since {recorded_at}, from entry {first} on"
 
 
 class _Announced:

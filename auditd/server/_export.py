@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from auditd.errors import ExhaustedError, InvalidRequestError, UnavailableError, Violation
+from auditd.errors import InvalidRequestError, UnavailableError, Violation
 from auditd.filter import Filter, bind, parse
 from auditd.log import Log
 from auditd.query import EXPORT_PURPOSE, Order, PageTokens, Position, QueryIdentity, Search
 from auditd.server._access import AccessRecorder, Reading
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
+from auditd.server._room import Room
 from auditd.server._standing import LOOK_S, Standing
 from auditd.server._tokens import EntryTokens
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -73,7 +73,14 @@ class Exporter:
         self._tokens = PageTokens(page_key, EXPORT_PURPOSE)
         self._limits = limits
         self._access = access
-        self._admitted: Counter[tuple[str, str]] = Counter()
+        self._room = Room(
+            "exports",
+            "TOO_MANY_EXPORTS",
+            "max_exports",
+            limits.max_exports,
+            "max_exports_per_caller",
+            limits.max_exports_per_caller,
+        )
         self._stopping = False
         # Apart from queries: exports read without end, and must not hold up people who search.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="export")
@@ -114,10 +121,9 @@ class Exporter:
         write: Write,
     ) -> None:
         """Send messages to the end of the tree; raise where the caller may no longer read."""
-        name = (caller.caller.issuer, caller.caller.subject)
-        self._require_room(name)
-        self._admitted[name] += 1
-        try:
+        if self._stopping:
+            raise _stopping()
+        with self._room.of(caller):
             reading = await self._access.begin(
                 caller,
                 "export",
@@ -130,10 +136,6 @@ class Exporter:
                 await self._send(prepared, reading, standing, write)
             finally:
                 self._access.end(reading)
-        finally:
-            self._admitted[name] -= 1
-            if not self._admitted[name]:
-                del self._admitted[name]
 
     def stop(self) -> None:
         """End all exports, so that their callers resume later."""
@@ -142,17 +144,6 @@ class Exporter:
     def close(self) -> None:
         """Stop reading."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-
-    def _require_room(self, name: tuple[str, str]) -> None:
-        if self._stopping:
-            raise _stopping()
-        for limit, value, reached in (
-            ("max_exports", self._limits.max_exports, self._admitted.total()),
-            ("max_exports_per_caller", self._limits.max_exports_per_caller, self._admitted[name]),
-        ):
-            if reached >= value:
-                message = f"{reached} exports are under way, {limit} is {value}; try again when one has ended"
-                raise ExhaustedError("TOO_MANY_EXPORTS", message, 5.0, {"limit": limit, "value": str(value)})
 
     async def _send(self, prepared: PreparedExport, reading: Reading, standing: Standing, write: Write) -> None:
         next_part = self._read(prepared, prepared.start)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from auditd.entry import LeafTemplate
 from auditd.errors import InvalidRequestError, Violation
 
-MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 MAX_SIZE = 2**63 - 1
 _ENVELOPE_BYTES = 8 * 1024  # checkpoint, consistency proof, framing
 _RECEIPT_BYTES = 80  # index, recorded_at, leaf_hash, duplicate, framing
@@ -33,6 +32,7 @@ def require_response_fits(
     caller_bytes: int,
     template: LeafTemplate,
     tree_size: int,
+    max_response_bytes: int,
     *,
     leaves: bool,
     proofs: bool,
@@ -43,10 +43,10 @@ def require_response_fits(
     total = _ENVELOPE_BYTES
     for count, length in enumerate(event_bytes):
         total += each + (overhead + length if leaves else 0)
-        if total > MAX_RESPONSE_BYTES:
+        if total > max_response_bytes:
             raise InvalidRequestError(
                 "RESPONSE_TOO_LARGE",
-                f"events: the receipts asked for could pass {MAX_RESPONSE_BYTES} bytes; send at most {count} at a time",
+                f"events: the receipts asked for could pass {max_response_bytes} bytes; send at most {count} at a time",
                 [Violation("events", f"at most {count} with these options")],
-                {"max_events": str(count), "limit": "max_response_bytes", "value": str(MAX_RESPONSE_BYTES)},
+                {"max_events": str(count), "limit": "max_response_bytes", "value": str(max_response_bytes)},
             )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
 
 from auditd.errors import FolderError
 from auditd.server._config import Config
-from auditd.server._tls import add_tls_port
+from auditd.server._tls import TlsFiles
 
 
 def require_listen(listen: str, setting: str = "listen") -> str:
@@ -42,28 +45,54 @@ def require_http_safe(listen: str, *, allowed: bool) -> None:
         )
 
 
-def listen_on(server: grpc.aio.Server, config: Config, listen: str) -> list[str]:
-    """Have the server listen; return the addresses with their ports, the second is for clients without a certificate.
+def listen_on(servers: Sequence[grpc.aio.Server], config: Config, listen: str) -> list[str]:
+    """Have servers share addresses; return those with their ports, the second is for clients without a certificate.
 
     Raises FolderError: `PORT_TAKEN`, `TLS_INVALID`.
     """
     tls = config.tls
     if tls is None:
-        return [_add(listen, lambda: server.add_insecure_port(listen))]
-    certificates = tls.client_ca is not None
-    addresses = [_add(listen, lambda: add_tls_port(server, listen, tls, certificates=certificates))]
-    other = tls.listen_without_certificate
-    if other is not None:
-        addresses.append(_add(other, lambda: add_tls_port(server, other, tls, certificates=False)))
+        return [_share(servers, listen, lambda server, address: server.add_insecure_port(address))]
+    addresses = [_share(servers, listen, TlsFiles(tls, certificates=tls.client_ca is not None).add_port)]
+    if tls.listen_without_certificate is not None:
+        files = TlsFiles(tls, certificates=False)
+        addresses.append(_share(servers, tls.listen_without_certificate, files.add_port))
     return addresses
+
+
+def _share(servers: Sequence[grpc.aio.Server], address: str, add_port: Callable[[grpc.aio.Server, str], int]) -> str:
+    require_free(address)
+    for server in servers:
+        # The first one finds the port where any is to do.
+        address = _add(address, partial(add_port, server, address))
+    return address
+
+
+def require_free(address: str) -> None:
+    """Raise FolderError `PORT_TAKEN` where someone else listens: ports are shared among our own servers alone."""
+    host, _, port = address.rpartition(":")
+    try:
+        kind, _, _, _, place = socket.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            probe.listen(1)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise _taken(address) from error
+        # Whatever else is wrong with the address, gRPC says when it is asked to listen there.
 
 
 def _add(address: str, add: Callable[[], int]) -> str:
     try:
         port = add()
     except RuntimeError as error:
-        raise FolderError("PORT_TAKEN", f"listen: cannot listen on {address}; is the port in use?") from error
+        raise _taken(address) from error
     return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _taken(address: str) -> FolderError:
+    return FolderError("PORT_TAKEN", f"listen: cannot listen on {address}; is the port in use?")
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,6 +15,7 @@ from auditd.server._aggregate import Aggregates, PreparedAggregate
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
 from auditd.server._limits import violation
+from auditd.server._room import Room
 from auditd.server._tokens import EntryTokens
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -23,7 +24,8 @@ MAX_PAGE_SIZE = 1_000
 MAX_VERIFIED_PAGE_SIZE = 200
 VERIFY_S = 0.2
 """Time kept for verifying the tokens of a page's entries, two each: more than 0.1 ms a token."""
-MAX_PAGE_BYTES = 3 * 1024 * 1024
+PAGE_SHARE = 0.75
+"""What of the largest answer a page's leaves may fill: a leaf may pass it, and what is around them counts as well."""
 ANSWER_S = 0.1
 """What a page that ends at the deadline leaves for its answer to travel."""
 
@@ -67,6 +69,16 @@ class Querier:
         self._entry_tokens = entry_tokens
         self.aggregates = Aggregates(page_key)
         self._max_query_s = limits.max_query_s
+        self._max_page_bytes = int(limits.max_response_bytes * PAGE_SHARE)
+        self._room = Room(
+            "queries",
+            "TOO_MANY_QUERIES",
+            "max_queued_queries",
+            limits.max_queued_queries,
+            "max_queries_per_caller",
+            limits.max_queries_per_caller,
+            retry_after_s=1.0,
+        )
         self._threads = ThreadPoolExecutor(limits.max_queries_at_once, thread_name_prefix="query")
 
     def prepare(self, log: Log, caller: CallContext, request: pb.QueryRequest) -> PreparedQuery:
@@ -90,23 +102,31 @@ class Querier:
         return PreparedQuery(tree, identity, page_size, position, begun, request.verify_tokens, request.explain)
 
     async def page(
-        self, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
+        self, caller: CallContext, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
     ) -> pb.QueryResponse:
-        """Return the page; what is found when the deadline (monotonic seconds) nears is a page as well."""
+        """Return the page; what is found when the deadline (monotonic seconds) nears is a page as well.
+
+        Raises ExhaustedError where too many wait already.
+        """
         stopped = self._stopped(deadline - VERIFY_S if query.verify_tokens else deadline, cancelled)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._page, log, query, stopped)
+        with self._room.of(caller):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._page, log, query, stopped)
 
     async def count(
-        self, log: Log, prepared: PreparedAggregate, deadline: float, cancelled: Callable[[], bool]
+        self, caller: CallContext, log: Log, prepared: PreparedAggregate, deadline: float, cancelled: Callable[[], bool]
     ) -> pb.AggregateResponse:
-        """Return counts; those reached when the deadline (monotonic seconds) nears are an answer as well."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads,
-            self.aggregates.answer,
-            self._searches[log.name],
-            prepared,
-            self._stopped(deadline, cancelled),
-        )
+        """Return counts; those reached when the deadline (monotonic seconds) nears are an answer as well.
+
+        Raises ExhaustedError where too many wait already.
+        """
+        with self._room.of(caller):
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads,
+                self.aggregates.answer,
+                self._searches[log.name],
+                prepared,
+                self._stopped(deadline, cancelled),
+            )
 
     def _stopped(self, deadline: float, cancelled: Callable[[], bool]) -> Callable[[], bool]:
         ends_at = min(deadline - ANSWER_S, time.monotonic() + self._max_query_s)
@@ -122,7 +142,7 @@ class Querier:
             tree_size=position.tree_size,
             cursor=position.cursor if query.begun else None,
             cursor_time_ns=position.time_ns,
-            max_bytes=MAX_PAGE_BYTES,
+            max_bytes=self._max_page_bytes,
             stopped=stopped,
             use_index=not query.identity.no_index,
         )

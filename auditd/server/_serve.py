@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from auditd.entry import Limits
 from auditd.identity import ActorJudge, Authenticator, CertificateCallers
 from auditd.log import Answers, Log, Outcome, Recorded, Submission
+from auditd.server._acceptors import Acceptors
 from auditd.server._access import AccessRecorder
 from auditd.server._actors import ActorTokens
 from auditd.server._admin import SERVICE as ADMIN_SERVICE
@@ -29,7 +30,7 @@ from auditd.server._export import Exporter
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._issuers import Issuers
-from auditd.server._listening import listen_on, require_http_safe, require_listen, require_safe
+from auditd.server._listening import require_http_safe, require_listen, require_safe
 from auditd.server._local_issuer import local_issuer
 from auditd.server._logging import event_logger
 from auditd.server._logs import Logs
@@ -45,10 +46,6 @@ from auditd.server._tokens import EntryTokens
 from auditd.server._watching import Watching
 
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
-_FRAMING_BYTES = 4 * 1024 * 1024
-# gRPC's own limit of 8 KiB is less than the largest token, and who breaks it is told neither a reason nor the rule.
-_METADATA_BYTES = 2 * 1024 * 1024
-_KEEPALIVE_MS = 20_000
 
 _events = event_logger(__name__)
 
@@ -103,7 +100,7 @@ async def _serve(config: Config, listen: str, watching: Watching, ready: Callabl
         authenticator = Authenticator(issuers.trusted, config.audience, time.time, cached, logs.revocations)
         await issuers.start(authenticator, logs.key_register())
         await asyncio.to_thread(logs.record_start)
-        callers = Callers(authenticator, issuers.learn, _certificates(config, logs), cached)
+        callers = Callers(authenticator, issuers.learn, _certificates(config, logs), config.limits)
         actors = ActorTokens(
             ActorJudge(authenticator, time.time),
             issuers.learn,
@@ -160,7 +157,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         logs.by_name,
         parts.callers,
         access,
-        Appender(_entry_limits(config), partial(_record_measured, meters), parts.actors),
+        Appender(_entry_limits(config), limits.max_response_bytes, partial(_record_measured, meters), parts.actors),
         querier,
         prover,
         tailer,
@@ -168,19 +165,9 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         entry_tokens,
         meters,
         parts.damage,
-        limits.max_request_bytes,
+        limits,
     )
-    server = grpc.aio.server(
-        options=[
-            ("grpc.max_receive_message_length", limits.max_request_bytes + _FRAMING_BYTES),
-            ("grpc.max_metadata_size", _METADATA_BYTES),
-            ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
-            ("grpc.so_reuseport", 0),
-            # Finds out about callers that are gone without a word, whose tails would stay.
-            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-            ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
-        ]
-    )
+    server = Acceptors(limits)
     admin = AdminService(
         service.unary,
         logs.revocations,
@@ -193,7 +180,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     checks = _add_health_and_reflection(server)
-    addresses = listen_on(server, config, listen)
+    addresses = server.listen(config, listen)
     stop = _stop_event()
     background = [asyncio.create_task(work) for work in (access.run(), tailer.watch(), trim())]
     await server.start()
@@ -222,17 +209,24 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
 
 
 async def record(log: Log, submission: Submission) -> Recorded:
-    """Record a submission from the event loop; raise what it was refused with."""
+    """Record a submission from the event loop; raise what it was refused with.
+
+    What still waits when this is cancelled, as when a caller's deadline passes, is not recorded.
+    """
     future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def done(outcome: Outcome) -> None:
-        # A caller that went away cancelled the future; what it sent is recorded all the same.
+        # A caller that went away cancelled the future; what a commit had begun with is recorded all the same.
         if not future.done():
             future.set_result(outcome)
 
     submission.done = done
     log.submit(submission)
-    outcome = await future
+    try:
+        outcome = await future
+    except asyncio.CancelledError:
+        submission.given_up = True
+        raise
     if isinstance(outcome, Recorded):
         return outcome
     raise outcome
@@ -271,9 +265,10 @@ def _entry_limits(config: Config) -> Limits:
     )
 
 
-def _add_health_and_reflection(server: grpc.aio.Server) -> health.aio.HealthServicer:
+def _add_health_and_reflection(server: Acceptors) -> health.aio.HealthServicer:
     checks = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    for one in server.servers:
+        health_pb2_grpc.add_HealthServicer_to_server(checks, one)
     names = (SERVICE, ADMIN_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION_V1)
     reflector = reflection.aio.ReflectionServicer(names)
     # The messages of v1 are those of v1alpha, byte for byte, so one servicer answers under both names.

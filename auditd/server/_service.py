@@ -25,6 +25,7 @@ from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
+from auditd.server._config import LimitSettings
 from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
 from auditd.server._limits import require_size
@@ -35,6 +36,7 @@ from auditd.server._standing import Standing
 from auditd.server._status import status_of
 from auditd.server._tail import Tailer
 from auditd.server._tokens import EntryTokens, credential_message
+from auditd.server._turns import Turns
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SERVICE = "auditd.v1.AuditLogService"
@@ -42,13 +44,14 @@ DEFAULT_LOG = "main"
 LARGE_REQUEST_BYTES = 64 * 1024
 LARGE_AT_ONCE = 8
 _NO_TURN = nullcontext()
-_RECORDED_REASONS = frozenset({"LOG_BEHIND_CALLER", *ACTOR_REASONS})
+_RECORDED_REASONS = frozenset({"LOG_BEHIND_CALLER", "PEER_TOO_FAST", *ACTOR_REASONS})
 """Reasons of refusals that are seen, beside those for want of a good token or a permission."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext"
 Request = TypeVar("Request")
 Parsed = TypeVar("Parsed", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
+Handler: TypeAlias = Callable[[object, Context], Awaitable[bytes]]
 
 
 class AuditLogService:
@@ -67,7 +70,7 @@ class AuditLogService:
         entry_tokens: EntryTokens,
         meters: Meters,
         damage: DamageRegister,
-        max_request_bytes: int,
+        limits: LimitSettings,
     ) -> None:
         self._logs = logs
         self._callers = callers
@@ -80,9 +83,8 @@ class AuditLogService:
         self._entry_tokens = entry_tokens
         self._meters = meters
         self._damage = damage
-        self._max_request_bytes = max_request_bytes
-        # What is made of a large request takes several times its memory, so only a few are worked on at once.
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._max_request_bytes = limits.max_request_bytes
+        self._large = Turns(LARGE_AT_ONCE, limits.max_queued_large_requests)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register: it takes raw bytes, so that malformed ones get a proper answer."""
@@ -103,9 +105,9 @@ class AuditLogService:
         answers["Append"] = self._answer("Append", self._read_append, self._append)
         return grpc.method_handlers_generic_handler(
             SERVICE,
-            {name: grpc.unary_unary_rpc_method_handler(answer) for name, answer in answers.items()}
+            {name: grpc.stream_unary_rpc_method_handler(answer) for name, answer in answers.items()}
             | {
-                name: grpc.unary_stream_rpc_method_handler(self._stream(name, kind, method))
+                name: grpc.stream_stream_rpc_method_handler(self._stream(name, kind, method))
                 for name, (kind, method) in streams.items()
             },
         )
@@ -115,8 +117,12 @@ class AuditLogService:
         name: str,
         kind: type[Parsed],
         method: Callable[[CallContext, Parsed, Context], Awaitable[Message]],
-    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        """Return the handler of a method: it finds the caller, parses, calls, and answers errors."""
+    ) -> Handler:
+        """Return the handler of a method: it finds the caller, reads, parses, calls, and answers errors.
+
+        To gRPC the request is a stream, of which one message is read: once the caller is known and has its turn. So
+        nobody else can have the server hold what they send.
+        """
 
         async def call(caller: CallContext, request: Parsed, context: Context) -> bytes:
             return (await method(caller, request, context)).SerializeToString()
@@ -128,16 +134,17 @@ class AuditLogService:
         name: str,
         read: Callable[[CallContext, bytes], Request],
         call: Callable[[CallContext, Request, Context], Awaitable[bytes]],
-    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    ) -> Handler:
         method = self._meters.method(name)
 
-        async def answer(data: bytes, context: Context) -> bytes:
+        async def answer(_requests: object, context: Context) -> bytes:
             caller: CallContext | None = None
             request: Request | None = None
             meter = method.begin()
             try:
                 caller = await self._callers.of(context)
                 meter.authenticated()
+                data = await _received(context)
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
                     request = read(caller, data)
                     meter.decoded()
@@ -147,6 +154,8 @@ class AuditLogService:
             except AuditdError as error:
                 await self._refuse(name, caller, request, context, error)
             finally:
+                if caller is not None:
+                    caller.pace.leave()
                 meter.end()
 
         return answer
@@ -156,24 +165,28 @@ class AuditLogService:
         name: str,
         kind: type[Parsed],
         method: Callable[[CallContext, Parsed, Context], Awaitable[None]],
-    ) -> Callable[[bytes, Context], Awaitable[None]]:
+    ) -> Callable[[object, Context], Awaitable[None]]:
         measured = self._meters.method(name)
 
-        async def answer(data: bytes, context: Context) -> None:
+        async def answer(_requests: object, context: Context) -> None:
             caller: CallContext | None = None
             request: Parsed | None = None
             meter = measured.begin()
             try:
                 caller = await self._callers.of(context)
-                meter.authenticated()
-                async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
-                    request = self._parse(kind, data)
-                meter.decoded()
+                try:
+                    meter.authenticated()
+                    request = self._parse(kind, await _received(context))
+                    meter.decoded()
+                finally:
+                    caller.pace.leave()
                 await method(caller, request, context)
                 meter.answered()
             except AuditdError as error:
                 await self._refuse(name, caller, request, context, error)
             finally:
+                if caller is not None:
+                    caller.pace.leave()
                 meter.end()
 
         return answer
@@ -271,7 +284,7 @@ class AuditLogService:
     async def _query(self, caller: CallContext, request: pb.QueryRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.QUERY)
         query = self._querier.prepare(log, caller, request)
-        page = asyncio.ensure_future(self._querier.page(log, query, _deadline(context), context.cancelled))
+        page = asyncio.ensure_future(self._querier.page(caller, log, query, _deadline(context), context.cancelled))
         return await _once_seen(
             self._access.read(caller, "query", log.name, peer_ip(context), {"filter": request.filter}), page
         )
@@ -279,7 +292,9 @@ class AuditLogService:
     async def _aggregate(self, caller: CallContext, request: pb.AggregateRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.QUERY)
         prepared = self._querier.aggregates.prepare(log, caller, request)
-        counts = asyncio.ensure_future(self._querier.count(log, prepared, _deadline(context), context.cancelled))
+        counts = asyncio.ensure_future(
+            self._querier.count(caller, log, prepared, _deadline(context), context.cancelled)
+        )
         return await _once_seen(
             self._access.read(caller, "aggregate", log.name, peer_ip(context), prepared.about), counts
         )
@@ -340,6 +355,13 @@ class AuditLogService:
 
 def _deadline(context: Context) -> float:
     return time.monotonic() + (context.time_remaining() or float("inf"))
+
+
+async def _received(context: Context) -> bytes:
+    data = await context.read()
+    if not isinstance(data, bytes):
+        raise InvalidRequestError("MALFORMED_REQUEST", "the call ended without a request")
+    return data
 
 
 async def _once_seen(recorded: Awaitable[None], answer: asyncio.Future[Answer]) -> Answer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import TypeAlias
 
 from auditd.errors import (
     AuditdError,
-    ExhaustedError,
     PreconditionError,
     UnavailableError,
 )
@@ -24,6 +22,7 @@ from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
 from auditd.server._feed import Feed, Tail
 from auditd.server._limits import require_size, violation
+from auditd.server._room import Room
 from auditd.server._standing import LOOK_S, Standing
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -134,7 +133,14 @@ class Tailer:
         self._limits = limits
         self._access = access
         self._feeds: dict[str, Feed] = {}
-        self._admitted: Counter[tuple[str, str]] = Counter()
+        self._room = Room(
+            "tails",
+            "TOO_MANY_TAILS",
+            "max_tails",
+            limits.max_tails,
+            "max_tails_per_caller",
+            limits.max_tails_per_caller,
+        )
         self._watched: set[_Watched] = set()
         self._stopping = False
         self._catching_up = ThreadPoolExecutor(_THREADS, thread_name_prefix="tail")
@@ -172,10 +178,9 @@ class Tailer:
         write: Write,
     ) -> None:
         """Send messages until the tail ends; then raise why."""
-        name = (caller.caller.issuer, caller.caller.subject)
-        self._require_room(name)
-        self._admitted[name] += 1
-        try:
+        if self._stopping:
+            raise _stopping()
+        with self._room.of(caller):
             reading = await self._access.begin(
                 caller,
                 "tail",
@@ -188,15 +193,11 @@ class Tailer:
                 await self._follow(prepared, reading, standing, write)
             finally:
                 self._access.end(reading)
-        finally:
-            self._admitted[name] -= 1
-            if not self._admitted[name]:
-                del self._admitted[name]
 
     @property
     def open(self) -> int:
         """How many tails there are."""
-        return self._admitted.total()
+        return self._room.taken
 
     def committed(self) -> None:
         """Take notice that logs may have grown."""
@@ -225,17 +226,6 @@ class Tailer:
             await feed.close()
         for threads in (self._catching_up, self._feeding):
             threads.shutdown(wait=True, cancel_futures=True)
-
-    def _require_room(self, name: tuple[str, str]) -> None:
-        if self._stopping:
-            raise _stopping()
-        for limit, value, reached in (
-            ("max_tails", self._limits.max_tails, self._admitted.total()),
-            ("max_tails_per_caller", self._limits.max_tails_per_caller, self._admitted[name]),
-        ):
-            if reached >= value:
-                message = f"{reached} tails are open, {limit} is {value}; end one first"
-                raise ExhaustedError("TOO_MANY_TAILS", message, 5.0, {"limit": limit, "value": str(value)})
 
     async def _follow(self, prepared: PreparedTail, reading: Reading, standing: Standing, write: Write) -> None:
         tail = Tail(Matcher(prepared.tree), prepared.start)

@@ -21,27 +21,35 @@ _Stamp = tuple[tuple[int, int, int], ...]
 _logger = logging.getLogger(__name__)
 
 
-def add_tls_port(server: grpc.aio.Server, address: str, settings: TlsSettings, *, certificates: bool) -> int:
-    """Have the server listen on `address` with TLS; return the port. Raises RuntimeError where it cannot.
-
-    With `certificates` every client must present one that `settings.client_ca` vouches for.
-
-    Raises FolderError: `TLS_INVALID`, naming the file at fault.
-    """
-    files = TlsFiles(settings, certificates=certificates)
-    credentials = grpc.dynamic_ssl_server_credentials(files.load(), files.fetch, certificates)
-    return int(server.add_secure_port(address, credentials))
-
-
 class TlsFiles:
-    """The files of one address. gRPC asks for them in threads of its own, before every handshake."""
+    """The files of one address, on which several servers may listen.
+
+    With `certificates` every client must present one that `settings.client_ca` vouches for. gRPC asks for the files in
+    threads of its own, before every handshake. Raises FolderError: `TLS_INVALID`, naming the file at fault.
+    """
 
     def __init__(self, settings: TlsSettings, *, certificates: bool) -> None:
         self._certificate = settings.certificate
         self._key = settings.key
         self._client_ca = settings.client_ca if certificates else None
-        self._lock = threading.Lock()  # guards the one below
+        self._lock = threading.Lock()  # guards the two below it
         self._stamp: _Stamp = ()
+        self._loaded = self.load()
+
+    def add_port(self, server: grpc.aio.Server, address: str) -> int:
+        """Have a server listen on `address` with TLS; return the port. Raises RuntimeError where it cannot."""
+        has = self._loaded
+
+        def fetch() -> Any:  # noqa: ANN401 -- grpc has no types
+            nonlocal has
+            newest = self.newest()
+            if newest is has:
+                return None
+            has = newest
+            return newest
+
+        credentials = grpc.dynamic_ssl_server_credentials(has, fetch, self._client_ca is not None)
+        return int(server.add_secure_port(address, credentials))
 
     def load(self) -> Any:  # noqa: ANN401 -- grpc has no types
         """Return the configuration as it is in the files.
@@ -58,17 +66,16 @@ class TlsFiles:
         self._stamp = stamp
         return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=roots)
 
-    def fetch(self) -> Any:  # noqa: ANN401 -- as above
-        """Return a new configuration if the files have changed and are fit, else None: the old one stays."""
+    def newest(self) -> Any:  # noqa: ANN401 -- as above
+        """Return what the files hold, or held when they were fit last."""
         with self._lock:
             try:
-                if self._stamp_now() == self._stamp:
-                    return None
-                return self.load()
+                if self._stamp_now() != self._stamp:
+                    self._loaded = self.load()
             except FolderError as error:
                 # As while a certificate is being renewed: its key may not be there yet.
                 _logger.warning("%s; what was read before stays in use", error.message)
-                return None
+            return self._loaded
 
     def _stamp_now(self) -> _Stamp:
         files: Sequence[Path | None] = (self._certificate, self._key, self._client_ca)

@@ -2,8 +2,9 @@
 
 from auditd.log.check._checker import LogReport, check_log, named_peers
 from auditd.log.check._findings import Finding
-from auditd.log.check._reading import EvidenceReader, evidence_reader
+from auditd.log.check._reading import EvidenceReader, evidence_reader, undisturbed
 from auditd.log.check._repair import restore_lost_checksums
+from auditd.log.check._unverified import unverified_leaves
 
 __all__ = [
     "EvidenceReader",
@@ -13,4 +14,6 @@ __all__ = [
     "evidence_reader",
     "named_peers",
     "restore_lost_checksums",
+    "undisturbed",
+    "unverified_leaves",
 ]

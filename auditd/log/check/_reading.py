@@ -43,6 +43,11 @@ class EvidenceReader:
             yield [(index, _as_bytes(key), _as_bytes(frame)) for index, key, frame in rows]
             after = rows[-1][0]
 
+    def frames(self, start: int, end: int) -> list[bytes]:
+        """Return the frames of the entries [start, end) that are there."""
+        sql = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+        return [_as_bytes(frame) for (frame,) in self._db.execute(sql, (start, end))]
+
     def tile(self, level: int, index: int) -> bytes | None:
         """Return a stored tile's bytes; None if it is missing."""
         found = self._one("SELECT hashes FROM tiles WHERE level = ? AND tile = ?", level, index)
