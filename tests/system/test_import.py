@@ -67,3 +67,19 @@ def test_what_the_server_refuses_is_named_or_skipped_and_kept(run, tmp_path):
         (f"a.jsonl:{number}", lines[number - 1]) for number in (2, 3, 4, 5)
     ]
     assert all(one["reason"].startswith("event.") for one in bad)
+
+
+def test_stdin_is_read_as_a_file_is(run, tmp_path):
+    text = "".join(
+        json.dumps({"id": f"stdin-{number}", "time": "2026-11-20T10:00:00Z", "action": "a"}) + "\n"
+        for number in range(3)
+    )
+    done = run("import", "jsonl", "-", "--output", "jsonl", input=text + "{}\n")
+    assert done.returncode == 2
+    assert done.stderr.startswith("auditlog: stdin:4: ")
+    assert [json.loads(line)["duplicate"] for line in done.stdout.splitlines()] == [False] * 3
+    done = run(
+        "import", "jsonl", "-", "--skip-bad", "bad.jsonl", "--output", "jsonl", input=text + "{}\n", cwd=tmp_path
+    )
+    assert [json.loads(line)["duplicate"] for line in done.stdout.splitlines()] == [True] * 3
+    assert "stdin:4" in (tmp_path / "bad.jsonl").read_text()

@@ -164,7 +164,7 @@ def test_lists_the_logs(three, auditlog):
         (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FILTER", 2, ""),
         (grpc.StatusCode.NOT_FOUND, "LOG_NOT_FOUND", 2, ""),
         (grpc.StatusCode.FAILED_PRECONDITION, "LOG_CLOSED", 2, ""),
-        (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED", 3, "; get a fresh token and give it as"),
+        (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED", 3, "; get a fresh one, and give it as"),
         (grpc.StatusCode.PERMISSION_DENIED, "NO_PERMISSION", 3, "; ask the operator for a role"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 3, "; try again later"),
         (grpc.StatusCode.DATA_LOSS, "LOG_DAMAGED", 1, "; keep this output and your checkpoints"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import click
 
+from auditd_client.cli._apart import apart
 from auditd_client.cli._bad_lines import BadLineFile
 from auditd_client.cli._connect import connect
 from auditd_client.cli._errors import CommandError
@@ -100,13 +102,16 @@ def _add(name: str, summary: str) -> None:
             files = find_files(importer, paths)
         except ImportFileError as error:
             raise CommandError(str(error)) from error
+        in_place = partial(_chunks, importer, files, is_strict=skip_bad is None)
         with (
+            # Another process would have no stdin.
+            nullcontext(in_place) if STDIN in files else apart(in_place, with_raw=skip_bad is not None) as chunks,
             connect(settings) as client,
             BadLineFile(skip_bad) if skip_bad else nullcontext() as bad,
             progress(f"import {name}", _total_bytes(files)) as advance,
         ):
             skip: Skip | None = bad.write if bad else None
-            write_receipts(client, _chunks(importer, files, advance, is_strict=bad is None), output, advance, skip)
+            write_receipts(client, chunks(advance), output, advance, skip)
 
 
 def _print_mapping(name: str) -> None:
