@@ -29,13 +29,14 @@ async def _serve() -> None:
 
     _, service, method = PATH.split("/")
 
-    async def answer(_request: bytes, _context: grpc.aio.ServicerContext) -> bytes:
+    async def answer(_requests: object, context: grpc.aio.ServicerContext) -> bytes:
+        await context.read()
         return b""
 
     server = grpc.aio.server(
         options=[("grpc.max_receive_message_length", _MAX_REQUEST_BYTES), ("grpc.so_reuseport", 0)]
     )
-    handler = grpc.unary_unary_rpc_method_handler(answer)
+    handler = grpc.stream_unary_rpc_method_handler(answer)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {method: handler})])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
