@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import signal
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -243,6 +246,30 @@ def test_files_and_entries_in_another_order_are_refused(files, verdicts):
         verdicts.refuse(zipped(with_manifest(replaced(files, "entries.jsonl", b"".join(changed)))))
 
 
+@pytest.mark.parametrize(
+    "value", [2**63 - 1, 2**63, 2**64, 10**4_000, 0, -1, str, float, True, None, [8], {}], ids=repr
+)
+@pytest.mark.parametrize("member", ["entries", "tree_size", "bytes of entries.jsonl", "bytes of report.html"])
+def test_counts_that_cannot_be_are_refused_at_once(files, verdicts, member, value):
+    def claim(members: dict) -> None:
+        count, _, name = member.partition(" of ")
+        holder = next((file for file in members["files"] if file["name"] == name), members)
+        holder[count] = value(holder[count]) if isinstance(value, type) else value
+
+    verdicts.refuse(zipped(with_manifest(files, claim)))
+
+
+def test_lists_that_name_a_file_twice_or_too_many_are_refused(files, verdicts):
+    def twice(members: dict) -> None:
+        members["files"].append(members["files"][0])
+
+    def many(members: dict) -> None:
+        members["files"] += [{"name": f"checkpoint-{n}", "bytes": 1, "sha256": "0" * 64} for n in range(1_000)]
+
+    for change in (twice, many, lambda members: members["files"].clear(), lambda members: members.pop("files")):
+        verdicts.refuse(zipped(with_manifest(files, change)))
+
+
 def test_what_the_manifest_claims_is_held_against_what_there_is(files, verdicts):
     for name, value in (("entries", 7), ("tree_size", 9), ("tree_size", 23), ("origin", "evil.example.com/main")):
         verdicts.refuse(
@@ -415,6 +442,14 @@ def test_a_scattered_selection_of_more_than_a_thousand_runs_is_one_proof(make_se
     assert '"lowest_index":0,"highest_index":2299}' in seen, "what was proven is recorded"
 
 
+def test_a_package_past_the_index_holds_the_same_entries(server, files, tmp_path):
+    made = tmp_path / "past.zip"
+    done = server.cli("export", CHOSEN, "--evidence", str(made), "--no-index", "--key", server.vkey)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(made) as archive:
+        assert archive.read("entries.jsonl") == dict(files)["entries.jsonl"]
+
+
 def test_a_run_without_gaps_is_said_to_be_whole(server, tmp_path, verdicts):
     made = tmp_path / "run.zip"
     done = server.cli("export", "index >= 5 AND index < 21", "--evidence", str(made), "--key", server.vkey)
@@ -449,6 +484,22 @@ class TestNothingHalfMade:
         command = f"ulimit -f 8; exec {AUDITLOG} export --evidence {tmp_path}/e.zip --list-omitted"
         done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (2, f"auditlog: {tmp_path}/e.zip: File too large\n")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_where_it_is_told_to_end(self, server, tmp_path):
+        environment = {"AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": server.token("admin")}
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            export = [AUDITLOG, "export", "--evidence", str(tmp_path / "e.zip")]
+            process = subprocess.Popen(export, env=environment, stderr=subprocess.PIPE, text=True)
+            until = time.monotonic() + 30
+            while not list(tmp_path.iterdir()) and time.monotonic() < until:
+                os.sched_yield()
+            process.send_signal(signal.SIGTERM)
+            assert (process.wait(timeout=30), process.stderr.read()) == (143, "")
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+            process.stderr.close()
         assert list(tmp_path.iterdir()) == []
 
     def test_where_the_folder_is_not_there(self, server, tmp_path):

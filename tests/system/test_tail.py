@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -394,6 +395,20 @@ class TestCommand:
         assert process.stderr.read().decode() == f"to go on from here: --from {size + 1}\n"
         assert json.loads(live)["event"]["action"] == "live"
         assert lines[5] == admin.Get(pb.GetRequest(index=5)).entry.leaf + b"\n"
+
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+    def test_ends_when_it_is_told_to_also_in_the_background_of_a_shell(self, admin, following, number, status):
+        """A script's `&` has Ctrl-C ignored, so only other signals reach it."""
+        process = following(
+            "--output", "jsonl", "--from", "0", preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        )
+        size = admin.size()
+        for _ in range(size):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        assert process.wait(timeout=20) == status
+        assert process.stderr.read().decode() == f"to go on from here: --from {size}\n"
 
     def test_survives_a_restart_and_says_so(self, make_server, following):
         server = make_server()

@@ -23,7 +23,7 @@ class ExitStatus(IntEnum):
     DEFECT = 70
     """A mistake in auditlog itself."""
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl-C. Other signals that ask to end give 128 and their number: 143 for SIGTERM, 129 for SIGHUP."""
     CLOSED_PIPE = 141
     """Whoever read the output went away."""
 

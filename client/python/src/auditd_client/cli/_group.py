@@ -14,6 +14,7 @@ import click
 
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._escape import shown
+from auditd_client.cli._signals import ToldToEndError, told_to_end
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -100,10 +101,15 @@ class CommandGroup(click.Group):
                 # What the terminal's encoding lacks is shown as an escape, and stops nobody.
                 stream.reconfigure(errors="backslashreplace")
         try:
-            with self.make_context(name, list(sys.argv[1:] if args is None else args), **extra) as context:
+            with (
+                told_to_end(),
+                self.make_context(name, list(sys.argv[1:] if args is None else args), **extra) as context,
+            ):
                 self.invoke(context)
             sys.stdout.flush()
             status: int = ExitStatus.YES
+        except ToldToEndError as told:
+            status = 128 + told.number
         except KeyboardInterrupt:
             status = ExitStatus.INTERRUPTED
         except Exception as error:  # noqa: BLE001 - a traceback tells a user nothing

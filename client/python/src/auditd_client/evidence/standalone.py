@@ -189,9 +189,18 @@ def read_json(data: bytes) -> dict[str, Any]:
         require(len(dict(pairs)) == len(pairs), "a JSON object names a member twice")
         return dict(pairs)
 
-    value = json.loads(data.decode(), object_pairs_hook=unique, parse_int=str, parse_float=str)
+    def number(text: str) -> int | str:
+        return int(text) if len(text) < 20 else text  # longer ones are text here, for Python would calculate
+
+    value = json.loads(data.decode(), object_pairs_hook=unique, parse_int=number, parse_float=str)
     require(isinstance(value, dict), "not a JSON object")
     return dict(value)
+
+
+def count(value: object) -> int:
+    """Return a value that is a whole number below 2^63, and no text or truth that could be taken for one."""
+    require(type(value) is int and 0 <= value < 1 << 63, "a number is none, or out of range")
+    return int(str(value))
 
 
 class Hashed:
@@ -248,7 +257,7 @@ class Package:
     def open(self, name: str) -> Hashed:
         """Open a file for reading, to be ended with `finish`."""
         require(name in self.listed, f"{name} is missing")
-        return self._opened(name, int(self.listed[name]["bytes"]))
+        return self._opened(name, count(self.listed[name]["bytes"]))
 
     def _opened(self, name: str, size: int) -> Hashed:
         return Hashed(self.files.enter_context(self.opened(name)), name, size)
@@ -274,8 +283,10 @@ def entries_of(file: Hashed, origin: str, size: int, tokens: set[Any]) -> Iterat
     before = -1
     for line in file.lines(MAX_LEAF):
         leaf = read_json(line)
-        index = int(leaf["index"])
-        require(leaf["v"] == "1" and leaf["log"] == origin, f"the entry after {before} is of another log or version")
+        index = count(leaf["index"])
+        require(
+            count(leaf["v"]) == 1 and leaf["log"] == origin, f"the entry after {before} is of another log or version"
+        )
         require(before < index < size, f"entry {index} is out of order, or not in the tree")
         tokens |= {leaf["caller"].get("credential"), leaf["event"].get("actor", {}).get("credential")}
         yield index, hashlib.sha256(b"\0" + line).digest()
@@ -290,7 +301,7 @@ def verify(path: Path, vkey: str) -> str:
 
 def verify_files(package: Package, key: tuple[str, bytes, bytes]) -> str:
     """Verify the files of a package and return what it holds."""
-    origin, size = key[0], int(package.manifest["tree_size"])
+    origin, size = key[0], count(package.manifest["tree_size"])
     sizes = sorted(int(name[11:]) for name in package.names if name.startswith("checkpoint-"))
     require(package.manifest["origin"] == origin, "manifest.json is of another log")
     trees = [open_checkpoint(package.small(f"checkpoint-{number}"), key) for number in sizes]
@@ -308,7 +319,7 @@ def verify_files(package: Package, key: tuple[str, bytes, bytes]) -> str:
     walk = Walk(entries_of(entries, origin, size, tokens), proof)
     require(walk.root(0, size) == dict(trees)[size], "these are not the entries of the tree that was signed")
     require(walk.count and walk.index is None, "no entry, or more than are in the tree")
-    require(walk.count == int(package.manifest["entries"]), "not as many entries as manifest.json says")
+    require(walk.count == count(package.manifest["entries"]), "not as many entries as manifest.json says")
     token_count = 0
     for line in credentials.lines(MAX_LINE):
         token, token_count = read_json(line), token_count + 1

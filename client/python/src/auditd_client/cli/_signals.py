@@ -1,0 +1,42 @@
+"""Being told to end: by `kill`, a service manager, or a terminal that is closed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class ToldToEndError(KeyboardInterrupt):
+    """A signal that asks to end. To commands it is as Ctrl-C: they clean up, and say what they say."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def told_to_end() -> Iterator[None]:
+    """Raise ToldToEndError in the block where a signal asks to end, unless it was to be ignored, as under `nohup`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    # Cleaning up may take a moment in which another signal must not cut it short.
+    signal.signal(number, signal.SIG_IGN)
+    raise ToldToEndError(number)
