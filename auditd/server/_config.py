@@ -31,7 +31,8 @@ CONFIG_NAME = "auditd.toml"
 ISSUER_KEY_NAME = "issuer.pem"
 FORMAT = 1
 DEFAULT_LISTEN = "127.0.0.1:7443"
-_ISSUER_FIELD = re.compile(r"issuers\[\d+\]\.issuer")
+_IDENTIFYING = re.compile(r"((?:issuers|certificates)\[\d+\])\.(issuer|sha256|name|distinguished_name)")
+"""Settings that say who is meant, and so may each be given once."""
 
 
 def is_origin(name: str) -> bool:
@@ -281,21 +282,22 @@ def read_config(folder: Path) -> ConfigReading:
         return ConfigReading(base, file, toml, reading, None)
     config = read_table(Config, toml.values, "", base, reading, folder=base, text=content)
     reading.mistakes[:] = [one for one in reading.mistakes if one.field not in toml.unread]
-    reading.mistakes.extend(_same_issuers(reading.values))
+    reading.mistakes.extend(_repeated(reading.values))
     return ConfigReading(base, file, toml, reading, None if reading.mistakes or toml.slips else config)
 
 
-def _same_issuers(values: Mapping[str, Any]) -> Iterator[Violation]:
-    """Refuse two issuers of one name, the folder's own included."""
-    seen: dict[str, str] = {}
+def _repeated(values: Mapping[str, Any]) -> Iterator[Violation]:
+    """Refuse two issuers of one name, the folder's own included, and two callers by one certificate."""
+    seen: dict[tuple[str, object], str] = {}
     if "origin" in values:
         if values.get("local_issuer.enabled", True):
-            seen[local_issuer_name(values["origin"])] = "this folder's own issuer"
-        seen[certificate_issuer_name(values["origin"])] = "callers known by their certificates"
+            seen["issuer", local_issuer_name(values["origin"])] = "this folder's own issuer"
+        seen["issuer", certificate_issuer_name(values["origin"])] = "callers known by their certificates"
     for field, value in values.items():
-        if _ISSUER_FIELD.fullmatch(field):
-            first = seen.setdefault(value, field.removesuffix(".issuer"))
-            if not field.startswith(f"{first}."):
+        match = _IDENTIFYING.fullmatch(field)
+        if match is not None and value is not None:
+            first = seen.setdefault((match[2], value), match[1])
+            if first != match[1]:
                 yield Violation(field, f"is that of {first} already")
 
 

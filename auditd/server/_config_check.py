@@ -69,7 +69,7 @@ def _keys(found: ConfigReading) -> Iterator[tuple[str, str | None]]:
     origin = found.get("origin", _NO_ORIGIN)
     yield "keys", _problem(lambda: load_page_key(keys))
     names: list[str] = []
-    yield "keys", _problem(lambda: names.extend(log_names(found.folder)))
+    yield "logs", _problem(lambda: names.extend(log_names(found.folder)))
     for name in names:
         yield "keys", _problem(lambda name=name: load_signer(keys / f"{name}.pem", f"{origin}/{name}"))  # type: ignore[misc]
     if found.get("local_issuer.enabled", default=True):

@@ -125,6 +125,14 @@ def test_two_issuers_of_one_name(tmp_path):
     ]
 
 
+def test_two_callers_by_one_certificate(tmp_path):
+    tls = '[tls]\ncertificate = "c"\nkey = "k"\nclient_ca = "ca"\n'
+    caller = '[[certificates]]\nsubject = "a"\nroles = ["writer"]\nname = "DNS:billing"\n'
+    assert mistakes(tmp_path, GOOD + tls + caller + caller.replace("billing", "other") + caller) == [
+        (18, "certificates[2].name", "is that of certificates[0] already")
+    ]
+
+
 @pytest.mark.parametrize("path", ["local", "certificates"])
 def test_an_issuer_that_has_the_name_of_the_folders_own(tmp_path, path):
     issuer = f'[[issuers]]\nissuer = "https://audit.example.com/{path}"\njwks_file = "a.json"\n'
