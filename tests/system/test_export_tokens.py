@@ -100,6 +100,8 @@ def test_a_folder_counts_them_and_still_verifies_as_the_whole_tree(client, serve
     assert manifest.tokens == {"NOT_YET_RECORDED": 2, "SIGNATURE_LOST": 1, "INVALID": 1}
     path = tmp_path / "all" / "_manifest.json"
     assert verify_export(path, server.vkey).is_whole_tree
+    said = server.cli("verify", str(path), "--key", server.vkey).stdout
+    assert "leaves all of the tree, verified, tokens 1 INVALID, 2 NOT_YET_RECORDED, 1 SIGNATURE_LOST" in said
     assert export_to_folder(client, tmp_path / "all", request, resume=True) == manifest
     part = tmp_path / "all" / manifest.parts[0].path
     part.write_bytes(part.read_bytes().replace(b"user.login", b"user.logon", 1))

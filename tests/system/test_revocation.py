@@ -346,17 +346,25 @@ def test_a_flood_of_strangers_makes_few_entries_that_count_every_one(make_server
     assert not any(part in json.dumps(found) for token in tokens for part in token.split(".")[1:])
 
 
-def test_a_whole_issuer_is_revoked_and_restored(make_server):
+def test_a_whole_issuer_is_revoked_and_restored_and_a_withdrawn_key_ends_streams(make_server):
     server = make_server(start=False)
     issuer = LocalIssuer.create("https://idp.example.com")
     (server.folder / "idp.jwks").write_bytes(issuer.jwks())
     with (server.folder / "auditd.toml").open("a") as config:
         config.write(f'\n[[issuers]]\nissuer = "{issuer.issuer}"\njwks_file = "idp.jwks"\n')
     server.start()
-    token = issuer.issue("svc", ["writer"], 600, "audit.example.com", time.time())
+    token = issuer.issue("svc", ["writer", "reader"], 600, "audit.example.com", time.time())
     with AdminClient(server.address, server.token("admin")) as admin, Client(server.address, token) as client:
         client.record("revocation.test")
         revocation = admin.revoke(issuer.issuer, everything=True)
         assert refused(client) == "TOKEN_REVOKED"
         admin.withdraw_revocation(revocation.index)
         client.record("revocation.test")
+    # A key that its issuer no longer lists ends the open streams of its tokens, too.
+    metadata = [("authorization", f"Bearer {token}")]
+    messages = server.stub().Tail(logs.TailRequest(heartbeat_s=60), metadata=metadata, timeout=30)
+    next(messages)
+    (server.folder / "idp.jwks").write_bytes(LocalIssuer.create("https://idp.example.com").jwks())
+    with pytest.raises(grpc.RpcError) as caught:
+        next(messages)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -16,6 +16,7 @@ from auditd_client.cli._entry_rows import CSV_COLUMNS, parse_columns
 from auditd_client.cli._entry_tokens import entry_writer, verify_tokens_option
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._evidence import evidence_options, export_evidence
+from auditd_client.cli._export_facts import token_counts
 from auditd_client.cli._output import note, write_bytes
 from auditd_client.cli._progress import ExportBar
 from auditd_client.cli._settings import ConnectionSettings, connection_options
@@ -219,6 +220,6 @@ def _to_stdout(
 def _report(tokens: Mapping[str, int]) -> None:
     """Say how often each verdict on a token was given, and end with status 1 if one does not verify."""
     if tokens:
-        note("tokens: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(tokens.items())))
+        note(f"tokens: {token_counts(tokens)}")
     if tokens.get("INVALID"):
         raise CommandError("a token does not verify: see INVALID", status=ExitStatus.NO)

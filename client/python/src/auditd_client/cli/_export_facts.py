@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from auditd_client.cli._progress import progress
@@ -26,6 +27,13 @@ def export_facts(file: str, key: VerifierKey | None, origin: str | None) -> dict
     else:
         facts |= {"origin": found.checkpoint.origin, "root": found.checkpoint.root.hex()}
     facts["leaves"] = "all of the tree, verified" if found.is_whole_tree else "not compared with the tree"
+    if request.verify_tokens:
+        facts["tokens"] = f"{token_counts(manifest.tokens)}, as the server found then"
     if found.uncounted:
         facts["uncounted"] = f"{found.uncounted} parts, for want of pyarrow"
     return facts
+
+
+def token_counts(tokens: Mapping[str, int]) -> str:
+    """Return how often each verdict on a token was given, as one text."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(tokens.items())) or "none"
