@@ -176,7 +176,8 @@ class Writer(threading.Thread):
         with self._room:
             self._stopping = True
             self._queue.put(None)
-        if self.is_alive():
+        # Not whether it is alive: it may have ended by now, and has then taken what was put.
+        if self.ident is not None:
             self.join()
         elif left := [item for item in self._take() if item is not None and item is not _NOTHING]:
             self._hand_back([(submission, _not_recorded("the server is stopping")) for submission in left])

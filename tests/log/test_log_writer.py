@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,6 +40,25 @@ def test_entries_stand_in_the_order_in_which_they_were_submitted(one_log, sent, 
         log.submit(sent(3, f"s{number}", done=done))
     log.start()
     assert [list(done.outcome().indexes) for done in answers] == [[3 * n, 3 * n + 1, 3 * n + 2] for n in range(20)]
+
+
+def test_a_writer_that_has_ended_before_it_is_waited_for_leaves_nobody_waiting(one_log, sent):
+    log = one_log.open_only()
+    writer = log._writer
+
+    class Queue(queue.SimpleQueue):
+        def put(self, item):
+            super().put(item)
+            if item is None:
+                writer.join(10)
+
+    writer._queue = Queue()
+    log.start()
+    log.record(sent())
+    closing = threading.Thread(target=log.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
 
 
 def test_many_threads_append_at_once_and_each_gets_its_own(one_log, sent):
