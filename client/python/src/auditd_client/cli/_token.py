@@ -128,7 +128,7 @@ def revoke(
     settings: ConnectionSettings,
     output: str,
 ) -> None:
-    """Have tokens refused from now on; on open streams within seconds.
+    """Have tokens refused from now on; on open streams within a second.
 
     Without --issued-before also tokens that are issued later are refused, until `token restore`.
     """
