@@ -11,6 +11,7 @@ from pathlib import Path
 from auditd.identity import Revocation, Revoked, RevokedKind
 from auditd.log import Answers, Log, Outcome
 from auditd.server import load_config
+from auditd.server._clock import Clock
 from auditd.server._config import Config
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
@@ -50,7 +51,7 @@ def running_pair(scratch: Path, origin: str, revoked: int = REVOKED) -> Iterator
 def fill(folder: Path, revoked: int) -> None:
     """Record revocations in `control` of a folder that is not served, as the server records them."""
     config = load_config(folder)
-    logs = Logs(config, _deliver, lambda _name: None)
+    logs = Logs(config, _deliver, lambda _name: None, Clock(config.limits.max_idle_s))
     try:
         logs.start()
         _record(config, logs.by_name["control"], revoked)

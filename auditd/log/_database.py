@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -118,6 +119,7 @@ def open_writer(path: Path) -> apsw.Connection:
     try:
         _use_wal(db)
         _sync_every_commit(db)
+        require_writable(db)
         # Copying the WAL back is the housekeeper's work, off the commit path.
         db.pragma("wal_autocheckpoint", 0)
         db.pragma("cache_size", -16_384)
@@ -146,6 +148,7 @@ def open_housekeeper(path: Path) -> apsw.Connection:
     db = _open(path)
     try:
         _sync_every_commit(db)
+        require_writable(db)
         db.authorizer = _authorizer(_READ_ACTIONS)
     except BaseException:
         db.close()
@@ -165,6 +168,15 @@ def _open(path: Path) -> apsw.Connection:
         db.close()
         raise
     return db
+
+
+def require_writable(db: apsw.Connection) -> None:
+    """Raise apsw.ReadOnlyError where SQLite, without a word, opened a file or its journal for reading alone.
+
+    It does so whenever opening for writing fails, be it for a moment, and the connection stays like that.
+    """
+    with suppress(apsw.BusyError):  # then another process writes, which does not make it a file for reading
+        db.execute("BEGIN IMMEDIATE; ROLLBACK")
 
 
 def _use_wal(db: apsw.Connection) -> None:

@@ -64,7 +64,9 @@ def _deliver_each(answers: Answers) -> None:
 class LogSettings:
     """What surrounds a log.
 
-    `clock` returns nanoseconds since 1970, UTC, `monotonic` seconds from any start. `deliver` hands the answers of one
+    `clock` returns nanoseconds since 1970, UTC, `monotonic` seconds from any start. `clock_suspect` tells whether
+    entries are to say that `clock` is not trusted; `stopped` returns why new events cannot be recorded now, which costs
+    none its first receipt, or None. Both are asked once a commit, in this order. `deliver` hands the answers of one
     commit to those who wait. `peers` returns a signed note of the folder's other logs to store with checkpoints, or
     None. `announce` makes a new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is
     trained.
@@ -77,6 +79,8 @@ class LogSettings:
     observer: Observer | None = None
     announce: Callable[[str], None] | None = None
     monotonic: Callable[[], float] = time.monotonic
+    clock_suspect: Callable[[], bool] = lambda: False
+    stopped: Callable[[], AuditdError | None] = lambda: None
 
 
 class Log:
@@ -132,6 +136,8 @@ class Log:
             observer=settings.observer,
             deliver=settings.deliver,
             first_dictionary=self._first_dictionary,
+            clock_suspect=settings.clock_suspect,
+            stopped=settings.stopped,
         )
         self._trainer = (
             DictionaryTrainer(
@@ -191,6 +197,11 @@ class Log:
     def size(self) -> int:
         """The number of entries that may be shown."""
         return self._writer.tree_head.size
+
+    @property
+    def newest_recorded_at_us(self) -> int:
+        """When the newest entry was recorded, in microseconds since 1970; 0 where there is none."""
+        return self._writer.newest_recorded_at_us
 
     @property
     def measures(self) -> WriterMeasures:

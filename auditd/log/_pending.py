@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import apsw
 
 from auditd.errors import FolderError, UnavailableError
-from auditd.log._database import BUSY_TIMEOUT_MS
+from auditd.log._database import BUSY_TIMEOUT_MS, require_writable
 from auditd.log._store import Credential
 
 _SCHEMA = """
@@ -32,27 +33,49 @@ class PendingSignatures:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reading = threading.Lock()  # guards _reader
+        self._open()
+
+    def _open(self) -> None:
+        path = self._path
         # SQLite gives its journal files the mode of the database, which therefore exists before SQLite opens it.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.fchmod(descriptor, 0o600)
         os.close(descriptor)
-        self._db = apsw.Connection(str(path))
-        self._reading = threading.Lock()  # guards _reader
-        try:
-            self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
-            self._db.pragma("journal_mode", "wal")
-            self._db.pragma("synchronous", "FULL")
-            self._db.pragma("secure_delete", True)
-            self._db.execute(_SCHEMA)
-            self.next_expiry = self._first_expiry()
-            self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-            self._reader.set_busy_timeout(BUSY_TIMEOUT_MS)
-        except apsw.Error as error:
-            self._db.close()
-            raise FolderError(
-                "PENDING_UNREADABLE",
-                f"{path}: {error}. Move it away to go on; the signatures of tokens that have not expired are then lost",
-            ) from error
+        with ExitStack() as opened:
+            try:
+                db = apsw.Connection(str(path))
+                opened.callback(db.close)
+                db.set_busy_timeout(BUSY_TIMEOUT_MS)
+                db.pragma("journal_mode", "wal")
+                db.pragma("synchronous", "FULL")
+                db.pragma("secure_delete", True)
+                db.execute(_SCHEMA)
+                require_writable(db)
+                reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+                opened.callback(reader.close)
+                reader.set_busy_timeout(BUSY_TIMEOUT_MS)
+                self._db, self._reader = db, reader
+                self.next_expiry = self._first_expiry()
+            except (apsw.ReadOnlyError, apsw.IOError, apsw.FullError) as error:
+                raise FolderError(
+                    "FOLDER_UNUSABLE", f"{path}: {error}; the server must be able to write there"
+                ) from error
+            except apsw.Error as error:
+                raise FolderError(
+                    "PENDING_UNREADABLE",
+                    f"{path}: {error}. Move it away to go on; the signatures of tokens that have not expired are then"
+                    " lost",
+                ) from error
+            opened.pop_all()
+
+    def reopen(self) -> None:
+        """Open the file anew, as after a failure that may have left a connection that is good for nothing."""
+        with self._reading:
+            self._reader.close()
+            self._db.close(True)
+            self._open()
 
     def keep(self, credentials: Sequence[Credential]) -> None:
         """Store the signatures durably; a credential that is there already stays as it is."""

@@ -34,13 +34,14 @@ class CommitPlan:
     """Places submissions one after another behind the `size` entries that are there.
 
     `found` maps the keys that are recorded to their indexes; `stored_leaf` returns a recorded entry's bytes,
-    `signature_hash` that of a recorded credential's signature.
+    `signature_hash` that of a recorded credential's signature; `stopped` is what new events are refused with.
     """
 
     size: int
     found: Mapping[bytes, int]
     stored_leaf: Callable[[int], bytes]
     signature_hash: Callable[[bytes], bytes | None] = lambda _: None
+    stopped: AuditdError | None = None
     parts: list[Part] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
@@ -112,6 +113,8 @@ class CommitPlan:
         return lambda stored: sent is not None and self.signature_hash(bytes.fromhex(stored)) == sent.signature_hash
 
     def _check_new(self, submission: Submission, positions: Sequence[int]) -> None:
+        if self.stopped is not None and positions:
+            raise self.stopped
         if submission.refused_if_new:
             for position in positions:
                 if position in submission.refused_if_new:

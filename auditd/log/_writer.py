@@ -87,6 +87,8 @@ class Writer(threading.Thread):
         observer: Observer | None,
         deliver: Callable[[Answers], None],
         first_dictionary: FirstDictionary,
+        clock_suspect: Callable[[], bool],
+        stopped: Callable[[], AuditdError | None],
     ) -> None:
         super().__init__(name=f"writer-{name}")
         self._parts = parts
@@ -96,7 +98,9 @@ class Writer(threading.Thread):
         self._observer = observer
         self._deliver = deliver
         self._first_dictionary = first_dictionary
-        self._template = LeafTemplate(parts.signer.name)
+        self._clock_suspect = clock_suspect
+        self._stopped = stopped
+        self._templates = {mark: LeafTemplate(parts.signer.name, clock_suspect=mark) for mark in (False, True)}
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._chore: Callable[[], None] | None = None
         self._recovery_wanted = False
@@ -110,6 +114,8 @@ class Writer(threading.Thread):
         self._stored_checkpoint_at = -math.inf
         self.measures = WriterMeasures()
         self._state: Recovered | None = None
+        self.newest_recorded_at_us = 0
+        self._in_doubt = False
         self._recover()
 
     def submit(self, submission: Submission) -> None:
@@ -120,7 +126,8 @@ class Writer(threading.Thread):
         """
         if not 0 < len(submission.events) == len(submission.keys):
             raise ValueError(f"submission: {len(submission.events)} events with {len(submission.keys)} keys")
-        self._template.check_sizes(submission.caller_json, submission.events.lengths())
+        # Of the longer leaf: nobody knows yet what the clock will be.
+        self._templates[True].check_sizes(submission.caller_json, submission.events.lengths())
         with self._room:
             if self._stopping:
                 raise _not_recorded("the server is stopping")
@@ -225,20 +232,20 @@ class Writer(threading.Thread):
         return taken
 
     def _answer(self, submissions: Sequence[Submission]) -> Answers:
-        recorded = "no"
+        self._in_doubt = False
         try:
-            state = self._state or self._recover_again()
-            recorded = "unknown"
-            return self._record(state, submissions)
+            return self._record(self._state or self._recover_again(), submissions)
         except Exception as error:  # noqa: BLE001 -- whatever it was, the callers wait and memory is in doubt
             self._state = None
             if not self.measures.problem:
                 _logger.error("%s: nothing can be recorded: %s", self.name, error)
             self.measures.failed(error)
+            recorded = "unknown" if self._in_doubt else "no"
             return [(submission, _refusal(recorded, error)) for submission in submissions]
 
     def _recover_again(self) -> Recovered:
         self._parts.store.reopen()
+        self._parts.pending.reopen()
         return self._recover()
 
     def _recover(self) -> Recovered:
@@ -249,30 +256,32 @@ class Writer(threading.Thread):
         parts.head.write(head.note)
         self._credentials.clear()
         self.nodes, self.codec, self.tree_head, self._state = state.nodes, state.codec, head, state
+        self.newest_recorded_at_us = state.recorded_at_us
         self.measures.problem = ""
         return state
 
     def _record(self, state: Recovered, submissions: Sequence[Submission]) -> Answers:
         store = self._parts.store
         keys = [key for submission in submissions for key in submission.keys]
-        plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf, store.signature_hash)
+        suspect = self._clock_suspect()
+        plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf, store.signature_hash, self._stopped())
         for submission in submissions:
             if submission.given_up:
                 plan.refused.append((submission, _not_recorded("its caller gave up before it was recorded")))
             else:
                 plan.add(submission)
-        leaves, hashes, recorded_at_us = self._commit(state, plan) if plan.keys else ([], [], 0)
+        leaves, hashes, recorded_at_us = self._commit(state, plan, suspect) if plan.keys else ([], [], 0)
         self.measures.duplicates += sum(len(placed.duplicates) for placed in plan.placed)
         answers: list[tuple[Submission, Outcome]] = [
             (placed.submission, self._receipt(plan, placed, leaves, hashes, recorded_at_us)) for placed in plan.placed
         ]
         return answers + plan.refused
 
-    def _commit(self, state: Recovered, plan: CommitPlan) -> tuple[list[bytes], list[bytes], int]:
+    def _commit(self, state: Recovered, plan: CommitPlan, suspect: bool) -> tuple[list[bytes], list[bytes], int]:
         """Write the plan's new entries, sign, and write `head`; return leaves, leaf hashes and the time."""
         parts, began = self._parts, time.perf_counter()
         recorded_at_us = max(self._clock() // 1_000, state.recorded_at_us)
-        leaves = self._leaves(plan, recorded_at_us)
+        leaves = self._leaves(plan, recorded_at_us, self._templates[suspect])
         hashes = leaf_hashes(leaves)
         if (first := self._first_dictionary(leaves, plan.size + len(leaves), state.codec)) is not None:
             self._new_dictionary = first
@@ -289,6 +298,7 @@ class Writer(threading.Thread):
         prepared = time.perf_counter()
         if batch.credentials:
             parts.pending.keep(batch.credentials)
+        self._in_doubt = True
         parts.store.append(batch)
         stored = time.perf_counter()
         state.tree.settle(state.tree.size)
@@ -297,7 +307,7 @@ class Writer(threading.Thread):
         self._state = state = replace(state, recorded_at_us=recorded_at_us)
         head = self._sign(state)
         parts.head.write(head.note)
-        self.tree_head = head
+        self.tree_head, self.newest_recorded_at_us = head, recorded_at_us
         self.measures.committed(len(leaves), began, prepared, stored, time.perf_counter())
         self._credentials.update(dict.fromkeys(item.credential for item in batch.credentials))
         if self._observer is not None:
@@ -312,14 +322,14 @@ class Writer(threading.Thread):
             self._new_dictionary = None
         return self._new_dictionary
 
-    def _leaves(self, plan: CommitPlan, recorded_at_us: int) -> list[bytes]:
+    def _leaves(self, plan: CommitPlan, recorded_at_us: int, template: LeafTemplate) -> list[bytes]:
         recorded_at = recorded_at_text(recorded_at_us)
         leaves: list[bytes] = []
         for part in plan.parts:
             salts = os.urandom(SALT_BYTES * len(part.positions))
             submission = part.submission
             leaves += submission.events.leaves(
-                part.positions, part.index, self._template, recorded_at, salts, submission.caller_json
+                part.positions, part.index, template, recorded_at, salts, submission.caller_json
             )
         return leaves
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from auditd.server._backup import join_backups, make_backup, restore_backup, verify_backup
     from auditd.server._check import FolderReport, check_folder
     from auditd.server._check_indexes import check_indexes, covered_sizes
+    from auditd.server._clock_confirmation import Confirmed, confirm_clock
     from auditd.server._config import Config, load_config
     from auditd.server._config_check import Checked, check_config
     from auditd.server._folder import LOG_NAMES, Made, make_folder
@@ -24,6 +25,7 @@ __all__ = [
     "Addresses",
     "Checked",
     "Config",
+    "Confirmed",
     "FolderReport",
     "LastCheck",
     "Made",
@@ -33,6 +35,7 @@ __all__ = [
     "check_folder",
     "check_indexes",
     "configure_logging",
+    "confirm_clock",
     "covered_sizes",
     "event_logger",
     "join_backups",
@@ -63,6 +66,8 @@ __getattr__ = _lazy(
         "check_indexes": "_check_indexes",
         "covered_sizes": "_check_indexes",
         "log_names": "_logs",
+        "Confirmed": "_clock_confirmation",
+        "confirm_clock": "_clock_confirmation",
         "Config": "_config",
         "load_config": "_config",
         "Checked": "_config_check",

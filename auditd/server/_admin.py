@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
@@ -52,6 +51,7 @@ class AdminService:
         local_issuer: LocalIssuer | None,
         audience: str,
         snapshots: Snapshots,
+        clock: Callable[[], float],
     ) -> None:
         self._unary = unary
         self._revocations = revocations
@@ -61,6 +61,7 @@ class AdminService:
         self._local_issuer = local_issuer
         self._audience = audience
         self._snapshots = snapshots
+        self._clock = clock
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register."""
@@ -145,7 +146,7 @@ class AdminService:
         if not request.roles:
             raise violation("roles", "is empty: a token without a role is good for nothing")
         certificate = request.certificate_sha256
-        ttl_s, now, jti = request.ttl_s or DEFAULT_TTL_S, time.time(), secrets.token_urlsafe(16)
+        ttl_s, now, jti = request.ttl_s or DEFAULT_TTL_S, self._clock(), secrets.token_urlsafe(16)
         token = issuer.issue(request.subject, request.roles, ttl_s, self._audience, now, jti, certificate)
         expires_at = int(now) + ttl_s
         attributes = {

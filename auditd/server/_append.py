@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,11 +49,19 @@ class AppendCall:
 class Appender:
     """Validates, submits, and answers. Belongs to the event loop's thread."""
 
-    def __init__(self, limits: Limits, max_response_bytes: int, record: Record, actors: ActorTokens) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        max_response_bytes: int,
+        record: Record,
+        actors: ActorTokens,
+        now_ns: Callable[[], int],
+    ) -> None:
         self._limits = limits
         self._max_response_bytes = max_response_bytes
         self._record = record
         self._actors = actors
+        self._now_ns = now_ns
         self._templates: dict[str, LeafTemplate] = {}
 
     def read(self, caller: CallContext, data: bytes, parse: Callable[[bytes], pb.AppendRequest]) -> AppendCall:
@@ -111,7 +118,7 @@ class Appender:
                 | time_violations(
                     events,
                     self._limits,
-                    now_ns=time.time_ns(),
+                    now_ns=self._now_ns(),
                     may_import=caller.caller.may(Permission.IMPORT, log.name),
                 ),
             ),

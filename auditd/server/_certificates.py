@@ -26,8 +26,15 @@ class Certificates:
     `recorded` are the SHA-256 of those that `control` holds already. Belongs to the event loop's thread.
     """
 
-    def __init__(self, callers: CertificateCallers, record: Record, recorded: Iterable[bytes]) -> None:
+    def __init__(
+        self,
+        callers: CertificateCallers,
+        record: Record,
+        recorded: Iterable[bytes],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._callers = callers
+        self._clock = clock
         self._record = record
         self._recorded = set(recorded)
         self._recording: dict[bytes, asyncio.Future[object]] = {}
@@ -54,7 +61,7 @@ class Certificates:
         Raises TokenError for a certificate that expired or is revoked.
         """
         certificate = self.of(context)
-        return None if certificate is None else self._callers.find(certificate, time.time())
+        return None if certificate is None else self._callers.find(certificate, self._clock())
 
     async def require_recorded(self, caller: Caller) -> None:
         """Return once `control` holds the certificate of a caller that is known by it."""

@@ -64,6 +64,8 @@ class LimitSettings:
     max_event_age_s: int = setting(30 * 86_400, whole(1))
     max_ahead_s: int = setting(300, whole(1))
     max_response_bytes: int = setting(4 * 1024 * 1024, whole(64 * 1024, 4 * 1024 * 1024))
+    max_idle_s: int = setting(7 * 86_400, whole(1))
+    min_free_bytes: int = setting(256 * 1024 * 1024, whole(1))
     max_queries_at_once: int = setting(4, whole(1))
     max_queued_queries: int = setting(64, whole(1))
     max_queries_per_caller: int = setting(32, whole(1))

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from auditd.entry import parse_leaf, parse_time
-from auditd.errors import FolderError
+from auditd.entry import parse_leaf, parse_time, recorded_at_text
+from auditd.errors import FolderError, UnavailableError
 from auditd.identity import SYSTEM_LOGS, Revocation, Revocations
 from auditd.log import Answers, Log, LogSettings, LogSigner, Observer, QueueLimits, load_signer, sign_peers
+from auditd.server._clock import Clock
 from auditd.server._config import Config
+from auditd.server._disk_room import DiskRoom
 from auditd.server._key_register import KeyRegister
 from auditd.server._own_events import OwnEvents, cut
 
@@ -22,7 +24,8 @@ _REPLAY_CHUNK = 1_000
 class Logs:
     """Every log of a folder, by name, opened and verified; `control` was replayed whole.
 
-    `observer(name)` is told of a log's commits. `deliver` takes the answers of a commit in a writer thread.
+    `observer(name)` is told of a log's commits. `deliver` takes the answers of a commit in a writer thread. The clock
+    is judged by them, and tells their time.
     """
 
     def __init__(
@@ -30,15 +33,19 @@ class Logs:
         config: Config,
         deliver: Callable[[Answers], None],
         observer: Callable[[str], Observer | None],
+        clock: Clock,
     ) -> None:
         self._config = config
-        self._own_events = OwnEvents(config.origin)
+        self._clock = clock
+        self._room = DiskRoom(config.folder / "logs", config.limits.min_free_bytes)
+        self._own_events = OwnEvents(config.origin, clock.now_ns)
         self._by_name: dict[str, Log] = {}
         try:
             for name in log_names(config.folder):
                 self._by_name[name] = self._open(name, deliver, observer(name))
             self._hold_against_each_other()
             self._recorded = self._replay_control()
+            clock.begin(self._newest_known_ns())
         except BaseException:
             self.close()
             raise
@@ -74,6 +81,12 @@ class Logs:
             attributes = {"sha256": digest, "settings": cut(self._config.text)}
             control.record(self._own_events.by_server("config.change", attributes))
 
+    def ahead_of_clock(self) -> dict[str, str]:
+        """Return the logs whose newest entry is later than the clock, with its time."""
+        now_us = time.time_ns() // 1_000
+        newest = {name: log.newest_recorded_at_us for name, log in self._by_name.items()}
+        return {name: recorded_at_text(time_us) for name, time_us in newest.items() if time_us > now_us}
+
     def key_register(self) -> KeyRegister:
         """Return the register of the issuers' keys in `control`."""
         return KeyRegister(self._by_name["control"].record, self._own_events, self._recorded.issuer_keys)
@@ -99,7 +112,9 @@ class Logs:
             config.log_folder(name),
             signer,
             LogSettings(
-                clock=time.time_ns,
+                clock=self._clock.now_ns,
+                clock_suspect=self._clock.is_suspect,
+                stopped=self._stopped if name not in SYSTEM_LOGS else (lambda: None),
                 limits=QueueLimits(config.limits.max_queued_events, config.limits.max_queued_bytes),
                 deliver=deliver,
                 peers=(lambda: self._peers(signer)) if name in SYSTEM_LOGS else (lambda: None),
@@ -107,6 +122,16 @@ class Logs:
                 announce=None if name == "control" else (lambda sha256: self._announce(name, sha256)),
             ),
         )
+
+    def _stopped(self) -> UnavailableError | None:
+        """Return why nothing new of callers can be recorded now."""
+        return self._clock.refusal() or self._room.refusal()
+
+    def _newest_known_ns(self) -> int:
+        """Return when the newest entry was recorded, but for times that someone who confirmed a clock overruled."""
+        confirmed_us, ahead = self._recorded.confirmed
+        newest = [(log.newest_recorded_at_us, ahead.get(name, 0)) for name, log in self._by_name.items()]
+        return max(confirmed_us, *(time_us for time_us, overruled_us in newest if time_us > overruled_us), 0) * 1_000
 
     def _peers(self, signer: LogSigner) -> str:
         heads = [(log.origin, log.tree_head) for log in self._by_name.values() if log.origin != signer.name]
@@ -145,6 +170,8 @@ class _Recorded:
         self.issuer_keys: set[tuple[str, str]] = set()
         self.revocations = Revocations()
         self.certificates: set[bytes] = set()
+        self.confirmed: tuple[int, dict[str, int]] = (0, {})
+        """The clock that was confirmed last, and times of logs that were ahead of it; in microseconds, UTC."""
 
     def replay(self, entry: dict[str, Any]) -> None:
         """Take in one entry."""
@@ -156,6 +183,9 @@ class _Recorded:
             self.issuer_keys.add((attributes["issuer"], attributes["thumbprint"]))
         elif event["action"] == "issuer_key.remove":
             self.issuer_keys.discard((attributes["issuer"], attributes["thumbprint"]))
+        elif event["action"] == "clock.confirm":
+            ahead = {name: parse_time(text) // 1_000 for name, text in attributes.get("ahead", {}).items()}
+            self.confirmed = (parse_time(attributes["clock"]) // 1_000, ahead)
         elif event["action"] == "certificate.add":
             self.certificates.add(bytes.fromhex(attributes["sha256"]))
         elif event["action"] == "revocation.add":

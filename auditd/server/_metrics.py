@@ -49,6 +49,8 @@ def _of_server(status: ServerStatus) -> Iterator[Metric]:
     if clock.synchronized is not None:
         said = [((), clock.synchronized)]
         yield _gauge("auditd_clock_synchronized", "Whether the kernel says that the clock is.", (), said)
+    trusted = "Whether the server trusts its clock."
+    yield _gauge("auditd_clock_trusted", trusted, (), [((), not clock.suspect)])
     stepped = "How far the clock went ahead of the time elapsed since the start."
     yield _gauge("auditd_clock_step_seconds", stepped, (), [((), clock.stepped_s)])
     if check is not None:

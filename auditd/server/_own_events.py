@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from auditd.entry import EncodedBatch, Event, KeyMaker, Origin, Resource, Time, encode_caller, encode_event
@@ -17,9 +17,10 @@ _MAX_TEXT = 40_000
 
 
 class OwnEvents:
-    """Makes submissions of the server's own events; `origin` is the server's."""
+    """Makes submissions of the server's own events; `origin` is the server's, `now_ns` tells the time (UTC)."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now_ns = now_ns
         self._server = encode_caller("server", origin, "auditd")
         self._unauthenticated = encode_caller("unauthenticated")
         self._server_keys = KeyMaker(origin, "auditd")
@@ -69,7 +70,7 @@ class OwnEvents:
         event = encode_event(
             Event(
                 id=str(uuid.uuid4()),
-                time=Time.from_ns(time.time_ns() // 1_000 * 1_000),
+                time=Time.from_ns(self._now_ns() // 1_000 * 1_000),
                 action=action,
                 outcome=outcome,
                 reason=reason,

@@ -9,6 +9,7 @@ from auditd.errors import DamagedError, FolderError
 from auditd.log import Answers, Log, restored_from, unmark_restored
 from auditd.note import Checkpoint, VerifierKey
 from auditd.server._check import claims_by_origin
+from auditd.server._clock import Clock
 from auditd.server._config import Config
 from auditd.server._logs import Logs, log_names
 from auditd.server._own_events import OwnEvents
@@ -32,7 +33,8 @@ def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
     marks = {name: made_at for name in log_names(config.folder) if (made_at := restored_from(config.log_folder(name)))}
     if not marks:
         raise FolderError("NOT_RESTORED", f"{config.folder}: no log of it waits to be resumed")
-    logs = Logs(config, _deliver, lambda _name: None)
+    clock = Clock(config.limits.max_idle_s)
+    logs = Logs(config, _deliver, lambda _name: None, clock)
     try:
         keys = {name: VerifierKey.parse(log.verifier_key) for name, log in logs.by_name.items()}
         claims = claims_by_origin(against, keys)
@@ -41,7 +43,8 @@ def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
         proven = [logs.by_name[name] for name in marks if logs.by_name[name].origin in claims]
         _require_recordable(logs.by_name["control"], proven, marks)
         resumed = [Resumed(log.name, log.size, max(claim.size for claim in claims[log.origin])) for log in proven]
-        _record(config, logs.by_name["control"], proven, claims, marks)
+        own_events = OwnEvents(config.origin, clock.now_ns)
+        _record(own_events, logs.by_name["control"], proven, claims, marks)
     finally:
         logs.close()
     # Only now: if this ends before, the proof is asked for again.
@@ -84,13 +87,12 @@ def _require_recordable(control: Log, proven: Sequence[Log], marks: Mapping[str,
 
 
 def _record(
-    config: Config,
+    own_events: OwnEvents,
     control: Log,
     proven: Sequence[Log],
     claims: Mapping[str, Sequence[Checkpoint]],
     marks: Mapping[str, str],
 ) -> None:
-    own_events = OwnEvents(config.origin)
     facts = [
         {
             "log": log.name,

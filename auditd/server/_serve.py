@@ -24,6 +24,9 @@ from auditd.server._admin import AdminService
 from auditd.server._append import Appender
 from auditd.server._caller import Callers
 from auditd.server._certificates import Certificates
+from auditd.server._clock import Clock
+from auditd.server._clock_confirmation import take_confirmation
+from auditd.server._clock_watch import ClockWatch
 from auditd.server._config import Config
 from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
@@ -92,23 +95,25 @@ async def _serve(config: Config, listen: str, watching: Watching, ready: Callabl
     meters = Meters()
     indexes = Indexes(config, damage, meters)
     deliveries = _Deliveries(asyncio.get_running_loop())
-    logs = await asyncio.to_thread(Logs, config, deliveries.deliver, indexes.observer)
+    clock = Clock(config.limits.max_idle_s)
+    logs = await asyncio.to_thread(Logs, config, deliveries.deliver, indexes.observer, clock)
     try:
+        take_confirmation(config.folder, clock, logs.ahead_of_clock())
         await asyncio.to_thread(indexes.open, logs.by_name)
         await asyncio.to_thread(logs.start)
         cached = config.limits.max_cached_tokens
-        authenticator = Authenticator(issuers.trusted, config.audience, time.time, cached, logs.revocations)
+        authenticator = Authenticator(issuers.trusted, config.audience, clock.latest_s, cached, logs.revocations)
         await issuers.start(authenticator, logs.key_register())
         await asyncio.to_thread(logs.record_start)
-        callers = Callers(authenticator, issuers.learn, _certificates(config, logs), config.limits)
+        callers = Callers(authenticator, issuers.learn, _certificates(config, logs, clock), config.limits)
         actors = ActorTokens(
-            ActorJudge(authenticator, time.time),
+            ActorJudge(authenticator, clock.latest_s),
             issuers.learn,
-            time.time,
+            clock.latest_s,
             cache_size=cached,
             max_event_age_s=config.limits.max_event_age_s,
         )
-        parts = _Parts(callers, actors, logs, indexes, deliveries, meters, damage, watching)
+        parts = _Parts(callers, actors, logs, indexes, deliveries, meters, damage, watching, clock)
         await _run(config, listen, parts, ready)
         await asyncio.to_thread(logs.record_stop)
     finally:
@@ -117,12 +122,13 @@ async def _serve(config: Config, listen: str, watching: Watching, ready: Callabl
         await asyncio.to_thread(logs.close)
 
 
-def _certificates(config: Config, logs: Logs) -> Certificates:
-    own_events = OwnEvents(config.origin)
+def _certificates(config: Config, logs: Logs, clock: Clock) -> Certificates:
+    own_events = OwnEvents(config.origin, clock.now_ns)
     return Certificates(
         CertificateCallers(config.certificate_issuer_name, config.certificates, logs.revocations),
         lambda action, attributes: record(logs.by_name["control"], own_events.by_server(action, attributes)),
         logs.certificates,
+        clock.latest_s,
     )
 
 
@@ -138,13 +144,14 @@ class _Parts:
     meters: Meters
     damage: DamageRegister
     watching: Watching
+    clock: Clock
 
 
 async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequence[str]], None]) -> None:
     limits, logs, indexes, meters = config.limits, parts.logs, parts.indexes, parts.meters
     access_log = logs.by_name["access"]
     record_in_control = partial(record, logs.by_name["control"])
-    own_events = OwnEvents(config.origin)
+    own_events = OwnEvents(config.origin, parts.clock.now_ns)
     access = AccessRecorder(own_events, lambda submission: record(access_log, submission))
     entry_tokens = EntryTokens()
     querier = Querier(indexes.searches, load_page_key(config.keys), limits, entry_tokens)
@@ -152,12 +159,18 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     tailer = Tailer(indexes.searches, limits, access)
     exporter = Exporter(indexes.searches, load_page_key(config.keys), limits, access, entry_tokens)
     parts.deliveries.committed = tailer.committed
-    snapshots = Snapshots(config, logs.by_name, indexes, meters, parts.damage, lambda: tailer.open)
+    snapshots = Snapshots(config, logs.by_name, indexes, meters, parts.damage, lambda: tailer.open, parts.clock)
     service = AuditLogService(
         logs.by_name,
         parts.callers,
         access,
-        Appender(_entry_limits(config), limits.max_response_bytes, partial(_record_measured, meters), parts.actors),
+        Appender(
+            _entry_limits(config),
+            limits.max_response_bytes,
+            partial(_record_measured, meters),
+            parts.actors,
+            parts.clock.now_ns,
+        ),
         querier,
         prover,
         tailer,
@@ -177,12 +190,14 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         local_issuer(config) if config.local_issuer.enabled else None,
         config.audience,
         snapshots,
+        parts.clock.latest_s,
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
+    clock_watch = ClockWatch(parts.clock, config.folder, logs.ahead_of_clock, own_events, record_in_control)
     checks = _add_health_and_reflection(server)
     addresses = server.listen(config, listen)
     stop = _stop_event()
-    background = [asyncio.create_task(work) for work in (access.run(), tailer.watch(), trim())]
+    background = [asyncio.create_task(work) for work in (access.run(), tailer.watch(), trim(), clock_watch.run())]
     await server.start()
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     for name in (SERVICE, ADMIN_SERVICE):

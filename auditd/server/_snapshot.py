@@ -20,8 +20,6 @@ from auditd.server._indexes import Indexes
 from auditd.server._last_check import LastCheck, last_check
 from auditd.server._meters import Meters, MethodMeter
 
-MIN_FREE_BYTES = 32 * 1024 * 1024
-"""With less, the next commits are likely to fail."""
 _FILES = ("evidence.db", "evidence.db-wal", "index.db", "index.db-wal", "tiles.db", "tiles.db-wal", "pending.db")
 
 
@@ -104,6 +102,7 @@ class Snapshots:
         meters: Meters,
         damage: DamageRegister,
         tails: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self._config = config
         self._logs = logs
@@ -111,7 +110,7 @@ class Snapshots:
         self._meters = meters
         self._damage = damage
         self._tails = tails
-        self._clock = Clock()
+        self._clock = clock
         self._version = version("auditd")
         self._started_at = time.time()
 
@@ -123,6 +122,7 @@ class Snapshots:
                 self._logs[log.name].recover_soon()
         disk = shutil.disk_usage(self._config.folder)
         damage = tuple(self._damage.list())
+        clock = self._clock.state()
         return ServerStatus(
             self._config.origin,
             self._version,
@@ -132,11 +132,11 @@ class Snapshots:
             self._tails(),
             disk.free,
             disk.total,
-            self._clock.state(),
+            clock,
             last_check(self._config.folder),
             damage,
             self._damage.met,
-            tuple(_problems(logs, disk.free, damage)),
+            tuple(_problems(logs, clock, disk.free, self._config.limits.min_free_bytes, damage)),
         )
 
     def _log(self, name: str) -> LogStatus:
@@ -195,10 +195,14 @@ def _method(name: str, meter: MethodMeter) -> MethodStatus:
     )
 
 
-def _problems(logs: tuple[LogStatus, ...], free: int, damage: tuple[Damage, ...]) -> list[str]:
+def _problems(
+    logs: tuple[LogStatus, ...], clock: ClockState, free: int, min_free_bytes: int, damage: tuple[Damage, ...]
+) -> list[str]:
     found = [f"log {log.name} cannot be written: {log.problem}" for log in logs if log.problem]
-    if free < MIN_FREE_BYTES:
-        found.append(f"the disk has {free} bytes free, fewer than {MIN_FREE_BYTES}")
+    if clock.suspect:
+        found.append(f"the clock is not trusted: {clock.suspect}")
+    if free < min_free_bytes:
+        found.append(f"the disk has {free} bytes free, min_free_bytes is {min_free_bytes}")
     for one in damage[:10]:
         where = "" if one.index is None else f" at entry {one.index}"
         found.append(f"damage in log {one.log or '?'}{where}: {one.message} [{one.reason}]")

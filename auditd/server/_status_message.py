@@ -30,7 +30,9 @@ def status_message(status: ServerStatus) -> pb.GetStatusResponse:
         tails=status.tails,
         disk_free_bytes=status.disk_free_bytes,
         disk_size_bytes=status.disk_total_bytes,
-        clock=pb.ClockStatus(synchronized=status.clock.synchronized, stepped_s=status.clock.stepped_s),
+        clock=pb.ClockStatus(
+            synchronized=status.clock.synchronized, stepped_s=status.clock.stepped_s, suspect=status.clock.suspect
+        ),
         damage_met=status.damage_met,
     )
     if status.last_check is not None:

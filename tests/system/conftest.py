@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,13 +22,15 @@ AUDITLOG = str(Path(sys.executable).with_name("auditlog"))
 ORIGIN = "audit.example.com"
 
 
-def auditlog(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+def auditlog(
+    *arguments: str, command: tuple[str, ...] = (AUDITLOG,), **options: object
+) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does, without the settings of whoever runs the tests."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AUDITLOG_")}
     environment |= {"HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent"}
     environment |= options.pop("env", {})  # type: ignore[arg-type]
     return subprocess.run(
-        [AUDITLOG, *arguments], capture_output=True, text=True, timeout=120, env=environment, check=False, **options
+        [*command, *arguments], capture_output=True, text=True, timeout=120, env=environment, check=False, **options
     )
 
 
@@ -45,6 +48,8 @@ class Server:
     process: subprocess.Popen[str] | None = None
     address: str = ""
     said: str = ""
+    command: tuple[str, ...] = (AUDITLOG,)
+    clock: Callable[[], float] = time.time
     _channels: list[grpc.Channel] = field(default_factory=list)
 
     @classmethod
@@ -61,7 +66,7 @@ class Server:
 
     def start_on(self, port: str) -> None:
         self.process = subprocess.Popen(
-            [AUDITLOG, "serve", str(self.folder), "--listen", f"127.0.0.1:{port}"],
+            [*self.command, "serve", str(self.folder), "--listen", f"127.0.0.1:{port}"],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -73,7 +78,22 @@ class Server:
                 self.address, self.said = line.split()[-1], "".join(said)
                 return
         status = self.process.wait()
+        self.process.stderr.close()
+        self.process = None
         raise RuntimeError(f"serve ended with {status}: {''.join(said)}")
+
+    def start_and_kill_after(self, seconds: float) -> None:
+        """Start it, and kill it so much later, or at once when it is ready."""
+        killer = threading.Timer(seconds, lambda: self.process and self.process.kill())
+        killer.start()
+        try:
+            self.start()
+        except RuntimeError as error:
+            if "serve ended with -9" not in str(error):
+                raise
+        finally:
+            self.kill()
+            killer.join()
 
     def refuses_to_start(self, listen: str = "127.0.0.1:0") -> tuple[int, str]:
         """Run `serve` where it must refuse; return its exit status and what it said."""
@@ -101,7 +121,7 @@ class Server:
     def token(self, *roles: str, subject: str = "svc-test", ttl_s: int = 3_600) -> str:
         """Issue a token as `auditlog token issue` does, without a process of its own."""
         config = load_config(self.folder)
-        return local_issuer(config).issue(subject, roles, ttl_s, config.audience, time.time())
+        return local_issuer(config).issue(subject, roles, ttl_s, config.audience, self.clock())
 
     def check(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return auditlog("check", str(self.folder), *arguments)

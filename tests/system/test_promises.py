@@ -1,8 +1,7 @@
-"""The promises, kept by a real process that is really killed."""
+"""The promises, kept by a real process that is really killed; see also `tests/faults`."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import shutil
 import sqlite3
@@ -13,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from auditd_client.verify import open_checkpoint, verify_consistency, verify_inclusion
+from auditd_client.verify import open_checkpoint
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1 import event_pb2
 
@@ -33,49 +32,6 @@ class Caller:
 
     def __getattr__(self, method: str):
         return lambda request: getattr(self._stub, method)(request, metadata=self._metadata, timeout=30)
-
-
-def append_until_killed(server, acknowledged: list, checkpoints: list) -> None:
-    caller = Caller(server, "writer")
-    while True:
-        sent = event()
-        try:
-            response = caller.Append(pb.AppendRequest(events=[sent]))
-        except (grpc.RpcError, ValueError):  # ValueError: the channel was closed under us
-            return
-        acknowledged.append((sent, response.receipts[0]))
-        checkpoints.append(response.checkpoint)
-
-
-@pytest.mark.parametrize("round_number", range(3))
-def test_kill_9_loses_nothing_acknowledged_and_contradicts_no_checkpoint(make_server, round_number):
-    server = make_server()
-    acknowledged, checkpoints = [], []
-    with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        running = [threads.submit(append_until_killed, server, acknowledged, checkpoints) for _ in range(8)]
-        while len(acknowledged) < 100 * (round_number + 1):
-            time.sleep(0.005)  # waits for progress, not for a moment
-        server.kill()
-        for task in running:
-            task.result()
-    server.start()
-    auditor = Caller(server, "auditor")
-    newest = open_checkpoint(auditor.GetCheckpoint(pb.GetCheckpointRequest()).checkpoint, server.vkey)
-    assert newest.size >= len(acknowledged)
-    writer = Caller(server, "writer")
-    for start in range(0, len(acknowledged), 500):
-        some = acknowledged[start : start + 500]
-        again = writer.Append(pb.AppendRequest(events=[sent for sent, _ in some], include_proofs=True))
-        root = open_checkpoint(again.checkpoint, server.vkey)
-        for (_, first), receipt in zip(some, again.receipts, strict=True):
-            assert (receipt.index, receipt.leaf_hash, receipt.duplicate) == (first.index, first.leaf_hash, True)
-            proof = list(receipt.inclusion_proof)
-            verify_inclusion(receipt.index, root.size, receipt.leaf_hash, proof, root.root)
-    assert auditor.GetCheckpoint(pb.GetCheckpointRequest()).checkpoint.split("\n")[1] == str(newest.size)
-    for note in checkpoints[:: max(1, len(checkpoints) // 20)]:
-        older = open_checkpoint(note, server.vkey)
-        proof = auditor.Prove(pb.ProveRequest(consistency=pb.ConsistencyTarget(from_size=older.size))).consistency
-        verify_consistency(older.size, newest.size, older.root, newest.root, list(proof.hashes))
 
 
 def test_the_same_event_again_gets_the_same_receipt_across_restarts(make_server):

@@ -97,6 +97,7 @@ class ServerStatus:
     - `problems`: why it is not ready, a sentence each.
     - `clock_synchronized`: the kernel's word, None where it gives none.
     - `clock_stepped_s`: how far the clock went ahead of the time elapsed since the start.
+    - `clock_suspect`: why the server does not trust it, empty where it does.
     """
 
     origin: str
@@ -111,6 +112,7 @@ class ServerStatus:
     disk_size_bytes: int
     clock_synchronized: bool | None
     clock_stepped_s: float
+    clock_suspect: str
     last_check: LastCheck | None
     damage: tuple[DamagedPlace, ...]
     damage_met: int
@@ -132,6 +134,7 @@ def server_status(message: pb.GetStatusResponse) -> ServerStatus:
         message.disk_size_bytes,
         clock.synchronized if clock.HasField("synchronized") else None,
         clock.stepped_s,
+        clock.suspect,
         LastCheck(datetime_from(check.ended_at), check.sound, check.findings, check.entries)
         if message.HasField("last_check")
         else None,

@@ -89,7 +89,9 @@ def _facts(status: ServerStatus) -> Iterable[str]:
     yield f"tails: {status.tails}"
     yield f"disk: {_size(status.disk_free_bytes)} free of {_size(status.disk_size_bytes)}"
     kernel = {True: "synchronized", False: "not synchronized, says the kernel", None: "unknown to the kernel"}
-    yield f"clock: {kernel[status.clock_synchronized]}, stepped by {status.clock_stepped_s:+.3f} s since the start"
+    trusted = "not trusted" if status.clock_suspect else "trusted"
+    said = f"{kernel[status.clock_synchronized]}, stepped by {status.clock_stepped_s:+.3f} s since the start"
+    yield f"clock: {trusted}, {said}"
     check = status.last_check
     if check is None:
         yield "last check: none is known"

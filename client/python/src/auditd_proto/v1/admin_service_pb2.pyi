@@ -241,12 +241,14 @@ class Durations(_message.Message):
     def __init__(self, count: _Optional[int] = ..., mean_s: _Optional[float] = ..., p50_s: _Optional[float] = ..., p99_s: _Optional[float] = ...) -> None: ...
 
 class ClockStatus(_message.Message):
-    __slots__ = ("synchronized", "stepped_s")
+    __slots__ = ("synchronized", "stepped_s", "suspect")
     SYNCHRONIZED_FIELD_NUMBER: _ClassVar[int]
     STEPPED_S_FIELD_NUMBER: _ClassVar[int]
+    SUSPECT_FIELD_NUMBER: _ClassVar[int]
     synchronized: bool
     stepped_s: float
-    def __init__(self, synchronized: _Optional[bool] = ..., stepped_s: _Optional[float] = ...) -> None: ...
+    suspect: str
+    def __init__(self, synchronized: _Optional[bool] = ..., stepped_s: _Optional[float] = ..., suspect: _Optional[str] = ...) -> None: ...
 
 class LastCheck(_message.Message):
     __slots__ = ("ended_at", "sound", "findings", "entries")
