@@ -74,6 +74,9 @@ def explain(error: Exception, locate: Callable[[str], str] = str) -> CommandErro
     if not isinstance(error, errors.ClientError):
         return CommandError(str(error), status=status)
     message = _message(error)
+    # A refused filter is shown with a caret below the place, both behind what begins every line.
+    place = message.split("\n")[1:3] if error.reason == "INVALID_FILTER" else []
+    message = message.partition("\n")[0] if place else message
     lines = [f"{locate(violation.field)}: {violation.description}" for violation in error.violations]
     if not lines or not any(violation.description in message for violation in error.violations):
         lines.append(locate(message))
@@ -81,7 +84,7 @@ def explain(error: Exception, locate: Callable[[str], str] = str) -> CommandErro
     advice = _ADVICE_BY_REASON.get(error.reason)
     advice = advice or next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
     lines[-1] += f"; {advice}" if advice else ""
-    return CommandError(*lines, status=status)
+    return CommandError(*lines, *place, status=status)
 
 
 class Waiting:
