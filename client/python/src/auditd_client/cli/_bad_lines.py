@@ -40,7 +40,8 @@ class BadLineFile:
             self._path.unlink(missing_ok=True)
             return
         unnamed = f", {self._count - _SHOWN} of them not named here" if self._count > _SHOWN else ""
-        note(f"{self._count} bad lines are in {self._path}{unnamed}")
+        lines = "1 bad line is" if self._count == 1 else f"{self._count} bad lines are"
+        note(f"{lines} in {self._path}{unnamed}")
 
     def write(self, bad: BadLine) -> None:
         """Add a bad line.

@@ -176,7 +176,9 @@ def _to_folder(
         )
     name = folder / MANIFEST_NAME
     digest = sha256(name.read_bytes()).hexdigest()
-    note(f"{name}: {manifest.rows} rows in {len(manifest.parts)} parts, of a tree of {manifest.tree_size}")
+    rows = "1 row" if manifest.rows == 1 else f"{manifest.rows} rows"
+    parts = "1 part" if len(manifest.parts) == 1 else f"{len(manifest.parts)} parts"
+    note(f"{name}: {rows} in {parts}, of a tree of {manifest.tree_size}")
     click.echo(digest)
     _report(manifest.tokens)
 

@@ -60,7 +60,7 @@ def command(
 
 def _write(verdict: Verdict) -> None:
     if verdict.status is ExitStatus.YES:
-        facts = ", ".join(f"{name} {value}" for name, value in verdict.facts.items() if name != "kind")
+        facts = ", ".join(f"{name} {value}" for name, value in verdict.facts.items() if name != "kind" and value != "")
         write_line(f"{verdict.file}: verified {verdict.facts['kind']}: {facts}")
     else:
         answer = "does not verify: " if verdict.status is ExitStatus.NO else ""
