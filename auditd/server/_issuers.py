@@ -18,6 +18,8 @@ from auditd.server._config import ISSUER_KEY_NAME, Config
 from auditd.server._key_register import KeyRegister
 from auditd.server._local_issuer import local_issuer
 
+FIRST_ANSWER_S = 3.0
+
 
 class Issuers:
     """Whom a server trusts to say who calls. Belongs to the event loop's thread.
@@ -42,7 +44,10 @@ class Issuers:
         return [*([self._own] if self._own else []), *self._others]
 
     async def start(self, authenticator: Authenticator, register: KeyRegister) -> None:
-        """Record the keys at hand, ask for the others once, and keep them fresh from now on."""
+        """Record the keys at hand, ask for the others once, and keep them fresh from now on.
+
+        Who does not answer within three seconds is waited for by its own tokens alone.
+        """
         known = [issuer for issuer in self.trusted if issuer.key_set is not None]
         await asyncio.to_thread(register.keep_issuers, [issuer.config.issuer for issuer in self.trusted])
         for issuer in known:
@@ -56,8 +61,13 @@ class Issuers:
 
         for issuer in self._others:
             self._rotations[issuer.config.issuer] = KeyRotation(issuer, key_source(issuer.config), apply)
-        await asyncio.gather(*(rotation.step() for rotation in self._rotations.values()))
-        self._tasks = [asyncio.create_task(rotation.run()) for rotation in self._rotations.values()]
+        rotations = self._rotations.values()
+        if first := [asyncio.ensure_future(rotation.step()) for rotation in rotations]:
+            answered, late = await asyncio.wait(first, timeout=FIRST_ANSWER_S)
+            for one in answered:
+                one.result()
+            self._tasks.extend(late)
+        self._tasks.extend(asyncio.create_task(rotation.run()) for rotation in rotations)
 
     async def learn(self, error: UnknownKeyError) -> bool:
         """Return whether a token by an unknown key may be tried again; raises as `KeyRotation.learn` does."""

@@ -71,6 +71,7 @@ def server(provider, key_file, serve_folder):
     urls = {
         "good": provider.publish("good-1", path="/good"),
         "hang": provider.hang("/hang"),
+        "mute": provider.hang("/mute"),
         "away": provider.redirect("/away", "http://127.0.0.2:9/jwks"),
         "large": provider.say("/large", key.ljust(10_000_000)),
         "html": provider.say("/html", "<html>Sign in</html>", Content_Type="text/html"),
@@ -81,10 +82,8 @@ def server(provider, key_file, serve_folder):
         "late": provider.say("/late", "not yet", 503),
         **{name: provider.publish(f"{name}-1", path=f"/{name}") for name in ("fresh", "leaving", "rotating")},
     }
-    # Those that hang hold up the start of the server, or of the test, for no longer than this.
-    tables = [
-        table(issuer(name), url, jwks_timeout_s=2 if name in ("hang", "odd") else 10) for name, url in urls.items()
-    ]
+    timeouts_s = {"hang": 2, "odd": 2, "mute": 60}
+    tables = [table(issuer(name), url, jwks_timeout_s=timeouts_s.get(name, 10)) for name, url in urls.items()]
     aging = provider.publish("aging-1", path="/aging")
     tables.append(table(issuer("aging"), aging, jwks_max_age_s=1, jwks_max_stale_s=2))
     key_file.write_bytes(provider.jwks("file-1"))
@@ -94,6 +93,11 @@ def server(provider, key_file, serve_folder):
 
 def test_good_issuer_is_served_beside_bad_ones(server, provider):
     assert call(server, provider.token("good-1", issuer("good"))) == ""
+
+
+def test_a_provider_that_does_not_answer_holds_up_no_start(server, provider):
+    assert "no answer within 60 s" not in server.said
+    assert call(server, provider.token("bad", issuer("mute"))) == "ISSUER_UNAVAILABLE"
 
 
 @pytest.mark.parametrize("source", SOURCES)
