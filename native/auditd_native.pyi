@@ -1,6 +1,10 @@
-"""The hot path of appends in native code. Each function says which Python one it stands in for."""
+"""The hot paths of appends and of reading many leaves in native code.
+
+Each function says which Python one it stands in for.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 LIMITS: Mapping[str, int]
 """The limits of an event that the code holds, by their names in `auditd.entry._limits`."""
@@ -53,3 +57,23 @@ def leaf_hashes(leaves: Sequence[bytes]) -> list[bytes]:
 
 def parent_row(row: bytes | bytearray) -> bytes:
     """Return the concatenated parents of a row of concatenated hashes (`auditd.merkle`)."""
+
+class Dictionaries:
+    """The dictionaries of a log (`auditd.log._frames.FrameCodec`). Raises ValueError for one that is not trained."""
+
+    def __init__(self, dictionaries: Sequence[bytes]) -> None: ...
+
+class Sieve:
+    """A filter over the bytes of leaves, made of what `auditd.filter._sieve.program` returns."""
+
+    def __init__(self, program: tuple[Any, ...]) -> None: ...
+    def judge(self, leaf: bytes) -> bool | None:
+        """Tell whether the filter selects a leaf (`compile_predicate`); None for what Python must judge."""
+
+def read_leaves(frames: Sequence[bytes], dictionaries: Dictionaries, hashes: bytes) -> list[bytes] | None:
+    """Return leaves verified (`auditd.log._leaves.read_leaves`); None for what Python must judge."""
+
+def sift_leaves(
+    frames: Sequence[bytes], dictionaries: Dictionaries, hashes: bytes, sieve: Sieve, first: int
+) -> list[tuple[int, bytes, bool]] | None:
+    """Return what passes a sieve, verified (`auditd.log._leaves.sift_leaves`); None for what Python must judge."""

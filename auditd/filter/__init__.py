@@ -27,6 +27,7 @@ from auditd.filter._limits import DEFAULT_LIMITS, Limits
 from auditd.filter._parse import parse
 from auditd.filter._predicate import Predicate, compile_predicate, is_sealed
 from auditd.filter._raw import compile_raw
+from auditd.filter._sieve import Sieve
 from auditd.filter._values import Spelling, address_of, canonical_time, leaf_time, time_ns, typed_value
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Predicate",
     "Present",
     "Relative",
+    "Sieve",
     "Spelling",
     "Text",
     "Time",

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import zstandard
 
+from auditd._native import native
 from auditd.errors import DamagedError
-from auditd.merkle import leaf_hash
 
 LEVEL = 1
 MAX_LEAF_BYTES = 65_535
@@ -18,7 +18,8 @@ class FrameCodec:
     """Compresses leaves with the newest dictionary of a log, and decompresses them with any of its own.
 
     One instance serves the writer thread, which alone compresses and adds dictionaries, and any number of
-    readers, each with contexts of its own, since those of zstandard are not safe to share.
+    readers, each with contexts of its own, since those of zstandard are not safe to share. `native` are the
+    dictionaries for native code, where that is used.
     """
 
     def __init__(self, dictionaries: Iterable[bytes] = ()) -> None:
@@ -26,6 +27,7 @@ class FrameCodec:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False)
         self._contexts = _Contexts()
         self.dictionary_id = 0
+        self.native = native.Dictionaries([]) if native is not None else None
         for data in dictionaries:
             self.add(data)
 
@@ -45,6 +47,8 @@ class FrameCodec:
         self._dictionaries[dictionary_id] = dictionary
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary, write_checksum=False)
         self.dictionary_id = dictionary_id
+        if native is not None:
+            self.native = native.Dictionaries([each.as_bytes() for each in self._dictionaries.values()])
         return dictionary_id
 
     def knows(self, data: bytes) -> bool:
@@ -65,6 +69,8 @@ class FrameCodec:
 
     def decompress(self, frame: bytes, index: int) -> bytes:
         """Return the leaf in `frame`; raise DamagedError naming `index` for anything but one sound frame."""
+        if not isinstance(frame, bytes):
+            raise _damaged(index, f"no frame, but a value of type {type(frame).__name__}")
         try:
             parameters = zstandard.get_frame_parameters(frame)
             # zstandard ignores max_output_size where the frame states its size, so that is judged first.
@@ -88,17 +94,6 @@ class FrameCodec:
 class _Contexts(threading.local):
     def __init__(self) -> None:
         self.by_dictionary: dict[int, zstandard.ZstdDecompressor] = {}
-
-
-def require_leaf(leaf: bytes, index: int, expected: bytes) -> None:
-    """Raise DamagedError unless the leaf's hash is the one the tree has for `index` (promise 4)."""
-    actual = leaf_hash(leaf)
-    if actual != expected:
-        raise DamagedError(
-            "LEAF_DAMAGED",
-            f"entry {index}: the leaf is not the one in the tree: hash {actual.hex()}, expected {expected.hex()}",
-            {"index": str(index), "expected": expected.hex(), "actual": actual.hex()},
-        )
 
 
 def _damaged(index: int, what: str) -> DamagedError:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from auditd.entry import event_key, parse_leaf, parse_time
 from auditd.errors import (
@@ -21,11 +23,13 @@ from auditd.errors import (
     PreconditionError,
     Violation,
 )
+from auditd.filter import Sieve
 from auditd.log._database import create_evidence
-from auditd.log._frames import FrameCodec, require_leaf
+from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
 from auditd.log._keys import LogSigner
+from auditd.log._leaves import Sifted, read_leaves, sift_leaves
 from auditd.log._lock import FolderLock
 from auditd.log._measures import WriterMeasures
 from auditd.log._peers import Peer, require_peers
@@ -43,13 +47,15 @@ from auditd.merkle import (
     entries_proof,
     inclusion_paths,
     inclusion_proof,
-    leaf_hashes,
     root_at,
     split_hashes,
 )
 from auditd.note import Checkpoint, sign_note
 
 _logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_Read: TypeAlias = Callable[[FrameCodec, Sequence[bytes], int, bytes], list[_T]]
+"""Reads frames, the first of this index, whose leaves have these hashes, concatenated."""
 
 
 def _deliver_each(answers: Answers) -> None:
@@ -263,33 +269,35 @@ class Log:
 
         Raises DamagedError naming the first entry that is missing or differs, ValueError beyond the tree.
         """
+        return self._read(start, end, read_leaves)
+
+    def sift(self, start: int, end: int, sieve: Sieve) -> list[Sifted]:
+        """Return the entries of [start, end) that a sieve does not exclude, verified and raising as `leaves` are."""
+        return self._read(start, end, partial(sift_leaves, sieve=sieve))
+
+    def _read(self, start: int, end: int, read: _Read[_T]) -> list[_T]:
         if end > self.size:
             raise ValueError(f"leaves [{start}, {end}): not within a tree of size {self.size}")
         try:
-            return self._verified_leaves(start, end)
+            return self._read_stored(start, end, read)
         except DamagedError as error:
             self._locate(error, start, end)
             raise
+
+    def _read_stored(self, start: int, end: int, read: _Read[_T]) -> list[_T]:
+        frames = self._store.frames(start, end)
+        return read(self._writer.codec, frames, start, self._writer.nodes.leaf_hash_row(start, end))
 
     def _locate(self, error: DamagedError, start: int, end: int) -> None:
         """Have an error about entries [start, end) name the log and the first entry that it concerns."""
         error.facts.setdefault("log", self.name)
         for index in range(start, end) if "index" not in error.facts else ():
             try:
-                self._verified_leaves(index, index + 1)
+                self._read_stored(index, index + 1, read_leaves)
             except DamagedError:
                 error.facts["index"] = str(index)
                 error.message = f"entry {index}: {error.message}"
                 return
-
-    def _verified_leaves(self, start: int, end: int) -> list[bytes]:
-        decompress = self._writer.codec.decompress
-        expected = self._writer.nodes.leaf_hashes(start, end)
-        leaves = [decompress(frame, index) for index, frame in enumerate(self._store.frames(start, end), start)]
-        if leaf_hashes(leaves) != expected:
-            for index, leaf, digest in zip(range(start, end), leaves, expected, strict=True):
-                require_leaf(leaf, index, digest)
-        return leaves
 
     def find(self, key: bytes) -> int | None:
         """Return the index of the entry whose event has this key, if it may be shown.

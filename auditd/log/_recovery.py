@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from auditd.entry import parse_leaf, parse_time
 from auditd.errors import DamagedError, FolderError
 from auditd.log._edge import tree_at
-from auditd.log._frames import FrameCodec, require_leaf
+from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
+from auditd.log._leaves import require_leaf
 from auditd.log._store import EvidenceStore, StoredCheckpoint
 from auditd.merkle import Nodes, Tree, root_at
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note

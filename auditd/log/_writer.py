@@ -14,9 +14,10 @@ from typing import Protocol
 
 from auditd.entry import SALT_BYTES, EncodedBatch, LeafTemplate, parse_leaf, parse_time, recorded_at_text
 from auditd.errors import AuditdError, DamagedError, ExhaustedError, UnavailableError
-from auditd.log._frames import FrameCodec, require_leaf
+from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import LogSigner
+from auditd.log._leaves import require_leaf
 from auditd.log._measures import WriterMeasures
 from auditd.log._pending import PendingSignatures
 from auditd.log._plan import CommitPlan, Placed

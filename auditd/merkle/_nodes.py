@@ -109,18 +109,22 @@ class Nodes:
         return bytes(self.rows(0, tile_index)[0])
 
     def leaf_hashes(self, start: int, end: int) -> list[bytes]:
-        """Return the leaf hashes of `[start, end)`.
+        """Return the leaf hashes of `[start, end)`; raises as `leaf_hash_row` does."""
+        row = self.leaf_hash_row(start, end)
+        return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]
+
+    def leaf_hash_row(self, start: int, end: int) -> bytes:
+        """Return the leaf hashes of `[start, end)`, concatenated.
 
         Raises ValueError unless 0 <= start <= end <= size, and DamagedError as `node` does.
         """
         if not 0 <= start <= end <= self.size:
             raise ValueError(f"leaves [{start}, {end}): not within a tree of size {self.size}")
-        hashes: list[bytes] = []
+        rows: list[bytes] = []
         for tile in range(start // TILE_WIDTH, -(-end // TILE_WIDTH)):
             first, last = max(start - tile * TILE_WIDTH, 0), min(end - tile * TILE_WIDTH, TILE_WIDTH)
-            row = self.level0_hashes(tile)[first * HASH_SIZE : last * HASH_SIZE]
-            hashes += [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]
-        return hashes
+            rows.append(self.level0_hashes(tile)[first * HASH_SIZE : last * HASH_SIZE])
+        return rows[0] if len(rows) == 1 else b"".join(rows)
 
     def _load(self, level: int, index: int) -> Rows:
         height = TILE_HEIGHT * (level + 1)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from auditd.filter import EVERYTHING, Filter
 from auditd.query._dimension import Dimension, Value, compile_dimension, json_of
+from auditd.query._leaf import parse_leaf
 from auditd.query._search import Search
 
 MAX_KEPT_GROUPS = 65_536
@@ -70,8 +71,8 @@ def aggregate(
     next_index = first_index
     for step in search.walk(tree, first_index, tree_size, stopped, use_index=use_index):
         if by:
-            tally.add(step.entries)
-        count += len(step.entries)
+            tally.add(map(parse_leaf, step.leaves))
+        count += len(step.leaves)
         examined += step.examined
         next_index = max(next_index, step.next_index)
     groups, unlisted_max = tally.listed(max_groups, max_bytes)

@@ -115,11 +115,9 @@ def first_places(
     kept: list[Place] = []
     for low in range(start, end, TILE_ENTRIES):
         high = min(end, low + TILE_ENTRIES)
-        for index, leaf in enumerate(source.leaves(low, high), low):
-            if not matcher.may_select(leaf):
-                continue
+        for index, leaf, sure in source.sift(low, high, matcher.sieve):
             place = (sign * event_time_ns(leaf), sign * index)
-            if (after is None or place > after) and matcher.selects(parse_leaf(leaf)):
+            if (after is None or place > after) and (sure or matcher.selects(parse_leaf(leaf))):
                 kept.append(place)
         if len(kept) > 4 * size:
             kept = heapq.nsmallest(size, kept)

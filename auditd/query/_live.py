@@ -5,32 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from auditd.filter import EVERYTHING, Filter, compile_predicate, compile_raw
+from auditd.filter import Filter, Sieve, compile_predicate
 from auditd.query._leaf import parse_leaf
+from auditd.query._source import Source
 
 
 class Matcher:
-    """One filter over leaves as they come."""
+    """One filter over leaves as they come: the sieve spares what it can, the predicate decides the rest."""
 
-    __slots__ = ("_predicate", "_raw", "tree")
+    __slots__ = ("_predicate", "sieve", "tree")
 
     def __init__(self, tree: Filter) -> None:
         self.tree = tree
-        self._raw = compile_raw(tree)
-        self._predicate = None if tree == EVERYTHING else compile_predicate(tree)
-
-    def may_select(self, leaf: bytes) -> bool:
-        """Whether the leaf's bytes leave it open that it is selected."""
-        return self._raw is None or self._raw(leaf)
+        self.sieve = Sieve(tree)
+        self._predicate = compile_predicate(tree)
 
     def selects(self, entry: dict[str, Any]) -> bool:
         """Whether the filter selects an entry, given as its parsed leaf."""
-        return self._predicate is None or self._predicate(entry)
+        return self._predicate(entry)
 
-    @property
-    def selects_everything(self) -> bool:
-        """Whether no leaf need be looked at."""
-        return self._predicate is None
+    def read(self, source: Source, start: int, end: int) -> list[tuple[int, bytes]]:
+        """Return what the filter selects of `[start, end)`, as (index, leaf); raises as `Source.leaves` does."""
+        sifted = source.sift(start, end, self.sieve)
+        return [(index, leaf) for index, leaf, sure in sifted if sure or self._predicate(parse_leaf(leaf))]
 
 
 def match(
@@ -40,16 +37,16 @@ def match(
 
     `stopped` is asked between leaves; once it is true the rest is left. At least one leaf is looked at.
     """
-    selected: list[list[tuple[int, bytes]]] = [[] for _ in matchers]
+    found_by: list[list[tuple[int, bytes]]] = [[] for _ in matchers]
     for index, leaf in enumerate(leaves, first):
         if index > first and stopped():
-            return selected, index
+            return found_by, index
         entry: dict[str, Any] | None = None
-        for matcher, found in zip(matchers, selected, strict=True):
-            if matcher.selects_everything:
-                found.append((index, leaf))
-            elif matcher.may_select(leaf):
+        for matcher, found in zip(matchers, found_by, strict=True):
+            selected = matcher.sieve.judge(leaf)
+            if selected is None:
                 entry = entry if entry is not None else parse_leaf(leaf)
-                if matcher.selects(entry):
-                    found.append((index, leaf))
-    return selected, first + len(leaves)
+                selected = matcher.selects(entry)
+            if selected:
+                found.append((index, leaf))
+    return found_by, first + len(leaves)

@@ -64,10 +64,14 @@ class _Sheet:
         self.entries: list[tuple[int, bytes]] = []
         self.examined = 0
 
+    def sifted(self, source: Source, span: Span) -> list[tuple[int, bytes, bool]]:
+        """Return the entries of a span that may be selected, as (index, leaf, whether they certainly are)."""
+        self.examined += span[1] - span[0]
+        return source.sift(*span, self._wanted.matcher.sieve)
+
     def selects(self, leaf: bytes) -> bool:
         """Whether the filter selects a leaf."""
-        matcher = self._wanted.matcher
-        return matcher.selects_everything or (matcher.may_select(leaf) and matcher.selects(parse_leaf(leaf)))
+        return self._wanted.matcher.selects(parse_leaf(leaf))
 
     def has_room(self, leaf: bytes) -> bool:
         """Whether a leaf may be added; the first one always may."""
@@ -99,10 +103,9 @@ def page_by_index(source: Source, indexes: Indexes, wanted: Wanted, span: Span) 
 
 def _read(source: Source, sheet: _Sheet, span: Span, *, newest_first: bool) -> int | None:
     """Add what is selected of a span; return the next page's cursor once the page is full."""
-    numbered = list(enumerate(source.leaves(*span), span[0]))
-    sheet.examined += len(numbered)
-    for number, leaf in reversed(numbered) if newest_first else numbered:
-        if not sheet.selects(leaf):
+    sifted = sheet.sifted(source, span)
+    for number, leaf, sure in reversed(sifted) if newest_first else sifted:
+        if not sure and not sheet.selects(leaf):
             continue
         before, after = (number + 1, number) if newest_first else (number, number + 1)
         if not sheet.has_room(leaf):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
 
 from auditd.errors import DamagedError
 from auditd.filter import Filter, leaf_time
@@ -23,9 +22,9 @@ _MAX_REMEMBERED = 1024
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A step of a walk: selected entries, parsed, how many were read, and the index before which all is done."""
+    """A step of a walk: the leaves of selected entries, how many were read, and the index before which all is done."""
 
-    entries: list[dict[str, Any]]
+    leaves: list[bytes]
     examined: int
     next_index: int
 
@@ -121,9 +120,8 @@ class Search:
         indexes = self._indexes if use_index else Indexes()
         with closing(spans(indexes, narrowing, max(start, first), end, Order.OLDEST_FIRST)) as pending:
             for span in pending:
-                leaves = self._source.leaves(*span)
-                parsed = [parse_leaf(leaf) for leaf in leaves if matcher.may_select(leaf)]
-                yield Walked([entry for entry in parsed if matcher.selects(entry)], len(leaves), span[1])
+                leaves = [leaf for _, leaf in matcher.read(self._source, *span)]
+                yield Walked(leaves, span[1] - span[0], span[1])
                 if stopped():
                     return
         yield Walked([], 0, tree_size)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from auditd.filter import Sieve
+
 
 class Source(Protocol):
     """One append-only log, as its readers see it. Every member may be used from any thread."""
@@ -38,4 +40,10 @@ class Source(Protocol):
             DamagedError: a leaf is not the one in the tree.
             UnavailableError: it cannot be read now.
 
+        """
+
+    def sift(self, start: int, end: int, sieve: Sieve) -> list[tuple[int, bytes, bool]]:
+        """Return the entries of `[start, end)` that a sieve does not exclude.
+
+        As (index, leaf, whether the filter certainly selects it); read, compared and raising as `leaves` are.
         """

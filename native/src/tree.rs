@@ -6,7 +6,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 use sha2::{Digest, Sha256};
 
-const HASH_BYTES: usize = 32;
+pub const HASH_BYTES: usize = 32;
 /// Fewer bytes than this are hashed without letting go of the GIL, which costs more.
 const LARGE_BYTES: usize = 64 * 1024;
 
@@ -14,7 +14,7 @@ const LARGE_BYTES: usize = 64 * 1024;
 #[pyfunction]
 pub fn leaf_hashes<'py>(py: Python<'py>, leaves: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyList>> {
     let texts: Vec<&[u8]> = leaves.iter().map(|leaf| leaf.as_bytes()).collect();
-    let work = || -> Vec<[u8; HASH_BYTES]> { texts.iter().map(|text| hash(0, text)).collect() };
+    let work = || -> Vec<[u8; HASH_BYTES]> { texts.iter().map(|text| leaf_hash(text)).collect() };
     let large = texts.iter().map(|text| text.len()).sum::<usize>() >= LARGE_BYTES;
     let hashes = if large { py.detach(work) } else { work() };
     PyList::new(py, hashes.iter().map(|hash| PyBytes::new(py, hash)))
@@ -32,6 +32,11 @@ pub fn parent_row<'py>(py: Python<'py>, row: PyBackedBytes) -> PyResult<Bound<'p
         }
         Ok(())
     })
+}
+
+/// Return the hash of a leaf.
+pub fn leaf_hash(leaf: &[u8]) -> [u8; HASH_BYTES] {
+    hash(0, leaf)
 }
 
 fn hash(prefix: u8, bytes: &[u8]) -> [u8; HASH_BYTES] {

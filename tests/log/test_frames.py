@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from auditd.errors import DamagedError
-from auditd.log._frames import MAX_LEAF_BYTES, FrameCodec, require_leaf
+from auditd.log._frames import MAX_LEAF_BYTES, FrameCodec
+from auditd.log._leaves import require_leaf
 from auditd.merkle import leaf_hash
 
 LEAF = b'{"v":1,"log":"audit.example.com/main","index":41}'

@@ -65,6 +65,10 @@ class MemoryLog:
             raise DamagedError("LEAF_DIFFERS", f"leaves {start} to {end}")
         return self._leaves[start:end]
 
+    def sift(self, start, end, sieve):
+        judged = [(index, leaf, sieve.judge(leaf)) for index, leaf in enumerate(self.leaves(start, end), start)]
+        return [(index, leaf, bool(selected)) for index, leaf, selected in judged if selected is not False]
+
     def append(self, *events, caller=None, recorded_at=None):
         """Append events; return the index of the first, and the entries as `Index.offer` takes them."""
         first = self.size
