@@ -77,3 +77,13 @@ def sift_leaves(
     frames: Sequence[bytes], dictionaries: Dictionaries, hashes: bytes, sieve: Sieve, first: int
 ) -> list[tuple[int, bytes, bool]] | None:
     """Return what passes a sieve, verified (`auditd.log._leaves.sift_leaves`); None for what Python must judge."""
+
+def check_leaves(
+    rows: Sequence[tuple[int, bytes, bytes]], head: bytes, dictionaries: Dictionaries
+) -> tuple[bytes, list[int], list[tuple[int, str]], list[tuple[int, bool, bytes]]]:
+    """Check what is stored of entries, (index, key, frame) each (`auditd.log.check._leaves`).
+
+    Return the hashes of the leaves, concatenated; the positions of rows that Python must judge, whose hash is zero; from
+    where on leaves say another time of recording; where one names a credential, or (True) a certificate, for the first
+    time. `head` is what the log's leaves begin with, up to their index.
+    """

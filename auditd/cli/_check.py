@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -56,9 +57,21 @@ OUTPUT = click.option(
     is_flag=True,
     help="Compare index.db and tiles.db with the evidence as well: a false one hides entries from searches.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Processes that share a large log; as many as there are processors, unless told.",
+)
 @OUTPUT
 def check(
-    folder: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], keep_outcome: bool, indexes: bool, output: str
+    folder: Path,
+    against: tuple[Path, ...],
+    vkeys: tuple[str, ...],
+    keep_outcome: bool,
+    indexes: bool,
+    jobs: int | None,
+    output: str,
 ) -> None:
     """Re-hash and verify all evidence in the server folder DIR.
 
@@ -80,7 +93,8 @@ def check(
         notes = {str(path): note_of(path) for path in against}
         with Bars() as bars:
             sizes = {name: covered_sizes(config, name) for name in log_names(config.folder)} if indexes else {}
-            report = check_folder(config, vkeys, notes, bars.update, sizes)
+            jobs = jobs or len(os.sched_getaffinity(0))
+            report = check_folder(config, vkeys, notes, bars.update, sizes, jobs)
             if indexes:
                 check_indexes(config, report, bars.update)
             else:

@@ -49,11 +49,12 @@ def check_folder(
     against: Mapping[str, str],
     progress: Progress,
     sizes: Mapping[str, Iterable[int]] | None = None,
+    jobs: int = 1,
 ) -> FolderReport:
     """Check every log of a folder; `vkeys` stand in for its own keys, `against` are others' signed notes by name.
 
-    `sizes` asks for roots at further sizes, by log. Raises InvalidRequestError for a key that is none and for a note of
-    no log of this folder, FolderError where nothing can be read.
+    `sizes` asks for roots at further sizes, by log. Up to `jobs` processes share a large log. Raises InvalidRequestError
+    for a key that is none and for a note of no log of this folder, FolderError where nothing can be read.
     """
     report = FolderReport()
     given = {key.name: key for key in map(_parse_key, vkeys)}
@@ -71,7 +72,8 @@ def check_folder(
             against=claims.get(key.name, ()),
             sizes=[*(size for size, _, _ in named), *(sizes or {}).get(name, ())],
             progress=lambda done, total, name=name: progress(name, done, total),  # type: ignore[misc]
-            on_entry=announced.take if name == "control" else (lambda _entry: None),
+            on_entry=announced.take if name == "control" else None,
+            jobs=jobs,
             verify_token=verify_stored,
         )
         report.logs.append(outcome)

@@ -121,7 +121,7 @@ pub fn encode(message: &[u8], caller: &Sha256, caller_terms: &str, texts: &mut T
 }
 
 /// See `auditd.entry.KeyMaker`.
-fn key(caller: &Sha256, id: &str, time: &[u8], millis: u64) -> [u8; KEY_BYTES] {
+pub fn key(caller: &Sha256, id: &str, time: &[u8], millis: u64) -> [u8; KEY_BYTES] {
     let mut name = caller.clone();
     put_prefixed(&mut name, id.as_bytes());
     put_prefixed(&mut name, time);

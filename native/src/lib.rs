@@ -4,6 +4,7 @@
 
 mod attributes;
 mod batch;
+mod check;
 mod comparison;
 mod event;
 mod frames;
@@ -28,6 +29,7 @@ fn auditd_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sieve::Sieve>()?;
     module.add_function(wrap_pyfunction!(batch::encode_append, module)?)?;
     module.add_function(wrap_pyfunction!(response::append_response, module)?)?;
+    module.add_function(wrap_pyfunction!(check::check_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(frames::read_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(frames::sift_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(grams::sign_leaves, module)?)?;

@@ -25,6 +25,8 @@ pub struct Wanted {
     numbers: Vec<usize>,
     /// Whether a list stands for each of its elements here, for every path that leads through.
     lists: bool,
+    /// Whether any other member makes a leaf odd.
+    closed: bool,
 }
 
 /// Members of one object that are told apart, each by a bit.
@@ -34,6 +36,11 @@ const MAX_DEPTH: usize = 32;
 impl Wanted {
     pub fn new() -> Self {
         Wanted { lists: true, ..Self::default() }
+    }
+
+    /// Allow no other members of the outermost object.
+    pub fn close(&mut self) {
+        self.closed = true;
     }
 
     /// Want the value at `path` under a number. Without `lists`, a list on the way makes a leaf odd.
@@ -112,7 +119,7 @@ impl<'a> Reader<'a> {
                 return Err(Odd);
             }
             let Some(position) = wanted.members.iter().position(|(known, _)| known == name) else {
-                return reader.skip(depth);
+                return if wanted.closed { Err(Odd) } else { reader.skip(depth) };
             };
             let bit = 1 << position;
             if seen & bit != 0 {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +16,14 @@ from auditd.log._keys import verify_ed25519
 from auditd.log._peers import open_peers
 from auditd.log._store import StoredCredential
 from auditd.log.check._findings import Finding, Findings, Progress
-from auditd.log.check._leaves import LeafChecks, OnEntry
-from auditd.log.check._reading import EvidenceReader, evidence_reader
+from auditd.log.check._leaves import Checked, LeafChecks, OnEntry, require_order
+from auditd.log.check._ranges import Evidence, check_ranges, check_ranges_in_processes, worth_processes
+from auditd.log.check._reading import EvidenceReader, evidence_reader, page_damage
 from auditd.log.check._trees import Trees
+from auditd.merkle import HASH_SIZE
 from auditd.note import Checkpoint, VerifierKey, open_note
+
+_MAX_NAMED = 100_000
 
 VerifyToken = Callable[[StoredCredential], str]
 
@@ -56,18 +61,20 @@ def check_log(
     against: Sequence[Checkpoint] = (),
     sizes: Iterable[int] = (),
     progress: Progress = lambda _done, _total: None,
-    on_entry: OnEntry = lambda _entry: None,
+    on_entry: OnEntry | None = None,
     verify_token: VerifyToken = lambda _credential: "",
+    jobs: int = 1,
 ) -> LogReport:
     """Re-hash everything in a log's folder and hold it against every claim at hand.
 
     `against` are checkpoints that others hold, their signatures verified already. `sizes` asks for roots at further
     sizes. `on_entry` is given every well-formed entry, in order. `verify_token` verifies a credential's token again and
-    says what came of it; `INVALID` is a finding. Changes nothing. Raises FolderError where the evidence cannot be read
-    at all.
+    says what came of it; `INVALID` is a finding. Up to `jobs` processes share a large log without `on_entry`. Changes
+    nothing. Raises FolderError where the evidence cannot be read at all, UnavailableError where a process of its own
+    is ended from outside.
     """
     with evidence_reader(folder) as reader:
-        return _Check(name, folder, key, reader, verify_token).run(against, sizes, progress, on_entry)
+        return _Check(name, folder, key, reader, verify_token).run(against, sizes, progress, on_entry, jobs)
 
 
 def named_peers(folder: Path, key: VerifierKey) -> list[tuple[str, int, bytes]]:
@@ -92,37 +99,57 @@ class _Check:
         self._reader = reader
         self._findings = Findings()
         self._report = LogReport(name, key.name)
+        # What leaves name, with the first entry that does.
+        self._credentials: dict[bytes, int] = {}
 
     def run(
-        self, against: Sequence[Checkpoint], sizes: Iterable[int], progress: Progress, on_entry: OnEntry
+        self,
+        against: Sequence[Checkpoint],
+        sizes: Iterable[int],
+        progress: Progress,
+        on_entry: OnEntry | None,
+        jobs: int,
     ) -> LogReport:
         # The head is read before the entries: beside a running server it must not be newer than they are.
         claims = self._claims(against)
         self._check_file()
-        leaves = LeafChecks(self._key.name, self._codec(), self._findings, on_entry)
-        trees = Trees(self._reader, self._findings)
-        wanted = sorted({claim.size for claim, _ in claims} | set(sizes))
-        expected = 0
-        for rows in self._reader.entries():
-            for index, key, frame in rows:
-                while expected < index:
-                    self._findings.add("ENTRY_MISSING", f"entry {expected}", "is not there")
-                    trees.add(expected, b"")
-                    expected += 1
-                trees.add(index, leaves.check(index, key, frame))
-                expected += 1
-                while wanted and wanted[0] <= expected:
-                    trees.mark(wanted.pop(0))
-            progress(expected, self._reader.size)
-        trees.finish()
+        of_entries = Findings()
+        trees = Trees(self._reader, of_entries)
+        marks = _Marks(trees, {claim.size for claim, _ in claims} | set(sizes))
+        with ThreadPoolExecutor(1) as aside:
+            damage = aside.submit(page_damage, self._reader.path)
+            recorded_at = ""
+            for checked in self._entries(on_entry, jobs):
+                if checked.first is not None:
+                    require_order(of_entries, *checked.first, recorded_at)
+                    recorded_at = checked.last_recorded_at
+                of_entries.take(checked.findings)
+                self._note_named(checked)
+                marks.extend(bytes(checked.hashes))
+                progress(trees.size, self._reader.size)
+            for kind, complaint in damage.result():
+                self._findings.add(kind, "evidence.db", complaint)
+        trees.mark()
+        self._findings.take(of_entries)
         self._compare(claims, trees)
-        self._check_credentials(leaves)
+        self._check_credentials()
         report = self._report
         report.entries = self._reader.size
-        report.certificates = leaves.named_certificates
         report.roots = {size: trees.root_that_counts(size) for size in trees.roots}
         report.findings, report.finding_count = self._findings.kept, self._findings.count
         return report
+
+    def _entries(self, on_entry: OnEntry | None, jobs: int) -> Iterator[Checked]:
+        dictionaries, size = self._dictionaries(), self._reader.size
+        if on_entry is None and worth_processes(size, jobs):
+            return check_ranges_in_processes(Evidence(self._reader.path, self._key.name, dictionaries), size, jobs)
+        return check_ranges(self._reader, LeafChecks(self._key.name, FrameCodec(dictionaries), on_entry))
+
+    def _note_named(self, checked: Checked) -> None:
+        for (is_certificate, name), index in checked.named.items():
+            named = self._report.certificates if is_certificate else self._credentials
+            if len(named) < _MAX_NAMED:
+                named.setdefault(name, index)
 
     def _claims(self, against: Sequence[Checkpoint]) -> list[tuple[Checkpoint, str]]:
         """Return every signed claim about this log, with a name for it; report those that are not signed."""
@@ -161,13 +188,12 @@ class _Check:
     def _check_file(self) -> None:
         for difference in self._reader.schema_differences():
             self._findings.add("SCHEMA_ALTERED", difference, "is not as it was made")
-        for kind, complaint in self._reader.page_damage():
-            self._findings.add(kind, "evidence.db", complaint)
         identity = self._reader.identity()
         if identity != (self._key.name, str(self._key)):
             self._findings.add("WRONG_LOG", "evidence.db", f"is the evidence of {identity}, not of {self._key}")
 
-    def _codec(self) -> FrameCodec:
+    def _dictionaries(self) -> tuple[bytes, ...]:
+        """Return the log's dictionaries, none if one of them is damaged."""
         sound = []
         for number, data in self._reader.dictionaries():
             digest = hashlib.sha256(data).hexdigest()
@@ -177,10 +203,11 @@ class _Check:
             self._report.dictionaries.add(digest)
             sound.append(data)
         try:
-            return FrameCodec(sound)
+            FrameCodec(sound)
         except AuditdError as error:
             self._findings.add("DICTIONARY_DAMAGED", "dictionaries", error.message)
-            return FrameCodec()
+            return ()
+        return tuple(sound)
 
     def _compare(self, claims: Sequence[tuple[Checkpoint, str]], trees: Trees) -> None:
         """Hold each claim against the rebuilt trees, the smallest size first, and bound where they part."""
@@ -203,10 +230,10 @@ class _Check:
                     f"are not those that {where} was signed for: root {rebuilt.hex() if rebuilt else 'unknown'},"
                     f" signed {claim.root.hex()}",
                 )
-        trees.report(tiles_are_wrong=tiles_are_wrong)
+        trees.report(self._findings, tiles_are_wrong=tiles_are_wrong)
         self._report.unprotected = 0 if parted else self._reader.size - agreed
 
-    def _check_credentials(self, leaves: LeafChecks) -> None:
+    def _check_credentials(self) -> None:
         for stored in self._reader.credentials():
             self._report.credentials += 1
             where = f"credential {stored.credential.hex()[:16]}…"
@@ -224,6 +251,26 @@ class _Check:
             self._report.verdicts[verdict] += 1
             if verdict == "INVALID":
                 self._findings.add("TOKEN_INVALID", where, "what is recorded of its token does not verify")
-            leaves.named_credentials.pop(stored.credential, None)
-        for credential, index in list(leaves.named_credentials.items())[:10]:
+            self._credentials.pop(stored.credential, None)
+        for credential, index in list(self._credentials.items())[:10]:
             self._findings.add("CREDENTIAL_MISSING", f"entry {index}", f"names credential {credential.hex()[:16]}…")
+
+
+class _Marks:
+    """Grows trees, and has them keep their roots at some sizes on the way."""
+
+    def __init__(self, trees: Trees, sizes: Iterable[int]) -> None:
+        self._trees = trees
+        self._sizes = deque(sorted(sizes))
+
+    def extend(self, hashes: bytes) -> None:
+        first = self._trees.size
+        at = 0
+        while self._sizes and self._sizes[0] <= first + len(hashes) // HASH_SIZE:
+            size = self._sizes.popleft()
+            end = max((size - first) * HASH_SIZE, at)
+            self._trees.extend(hashes[at:end])
+            if size == self._trees.size:
+                self._trees.mark()
+            at = end
+        self._trees.extend(hashes[at:])

@@ -30,6 +30,11 @@ class Findings:
         if len(self.kept) < MAX_FINDINGS:
             self.kept.append(Finding(kind, where, what))
 
+    def take(self, others: Findings) -> None:
+        """Take in what others have collected."""
+        self.count += others.count
+        self.kept += others.kept[: MAX_FINDINGS - len(self.kept)]
+
 
 Progress = Callable[[int, int], None]
 """Called with how many entries are done, and how many there are."""

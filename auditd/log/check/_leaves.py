@@ -1,63 +1,140 @@
-"""What a leaf says of itself, against where and under which key it is stored."""
+"""What leaves say of themselves, against where and under which key they are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeAlias
 
+import orjson
+
+from auditd._native import native
 from auditd.entry import event_key, parse_leaf, parse_time
 from auditd.errors import AuditdError
 from auditd.log._frames import FrameCodec
 from auditd.log.check._findings import Findings
-from auditd.merkle import leaf_hash
+from auditd.merkle import HASH_SIZE, leaf_hash
 
-_MAX_CREDENTIALS = 100_000
+UNREADABLE = bytes(HASH_SIZE)
+"""Stands for the hash of a leaf that cannot be read."""
+
+Row: TypeAlias = tuple[int, Any, Any]
+"""What is stored of an entry: its index, key and frame, bytes unless a page is damaged."""
 
 OnEntry = Callable[[dict[str, Any]], None]
 
 
-class LeafChecks:
-    """Checks leaves in the order of their indexes; keeps the credentials and certificates they name, by first index."""
+@dataclass(slots=True)
+class Checked:
+    """What came of some consecutive entries, some of which may be missing.
 
-    def __init__(self, origin: str, codec: FrameCodec, findings: Findings, on_entry: OnEntry) -> None:
+    `hashes` are those of the leaves, concatenated. `first` and `last_recorded_at` are the times of the first and the
+    last leaf that is well-formed, `first` with its index. `named` are the credentials that leaves name, and with True
+    the certificates, by the first index.
+    """
+
+    hashes: bytearray = field(default_factory=bytearray)
+    findings: Findings = field(default_factory=Findings)
+    first: tuple[int, str] | None = None
+    last_recorded_at: str = ""
+    named: dict[tuple[bool, bytes], int] = field(default_factory=dict)
+
+
+class LeafChecks:
+    """Checks the entries of one log; `on_entry`, where it is given, gets every well-formed one in order."""
+
+    def __init__(self, origin: str, codec: FrameCodec, on_entry: OnEntry | None = None) -> None:
         self._origin = origin
         self._codec = codec
-        self._findings = findings
         self._on_entry = on_entry
-        self._recorded_at = ""
-        self.named_credentials: dict[bytes, int] = {}
-        self.named_certificates: dict[bytes, int] = {}
+        self._head = b'{"v":1,"log":' + orjson.dumps(origin) + b',"index":'
 
-    def check(self, index: int, key: bytes, frame: bytes) -> bytes:
-        """Return the leaf's hash; `b""` where the frame holds no leaf. What is wrong goes to the findings."""
+    def check(self, rows: Sequence[Row], start: int, end: int) -> Checked:
+        """Check the entries `[start, end)`, of which `rows` are stored, lowest index first."""
+        checked = Checked()
+        if len(rows) == end - start:
+            self._check_run(checked, rows)
+            return checked
+        # Between two gaps, indexes keep pace with positions.
+        expected = start
+        for _, run in groupby(enumerate(rows), lambda item: item[1][0] - item[0]):
+            stored = [row for _, row in run]
+            self._miss(checked, expected, stored[0][0])
+            self._check_run(checked, stored)
+            expected = stored[-1][0] + 1
+        self._miss(checked, expected, end)
+        return checked
+
+    def _miss(self, checked: Checked, start: int, end: int) -> None:
+        for index in range(start, end):
+            checked.findings.add("ENTRY_MISSING", f"entry {index}", "is not there")
+            checked.hashes += UNREADABLE
+
+    def _check_run(self, checked: Checked, rows: Sequence[Row]) -> None:
+        if native is None or self._codec.native is None or self._on_entry is not None:
+            for row in rows:
+                checked.hashes += self._check_one(checked, row)
+            return
+        start = len(checked.hashes)
+        hashes, declined, times, named = native.check_leaves(rows, self._head, self._codec.native)
+        checked.hashes += hashes
+        said: list[tuple[int, Any]] = [(position, None) for position in declined]
+        said += times
+        said += [(position, (certificate, name)) for position, certificate, name in named]
+        for position, what in sorted(said, key=itemgetter(0)):
+            index = rows[position][0]
+            if what is None:
+                at = start + position * HASH_SIZE
+                checked.hashes[at : at + HASH_SIZE] = self._check_one(checked, rows[position])
+            elif isinstance(what, str):
+                self._take_time(checked, index, what)
+            else:
+                checked.named.setdefault(what, index)
+
+    def _check_one(self, checked: Checked, row: Row) -> bytes:
+        """Return a leaf's hash, having taken in what it says; what is wrong goes to the findings."""
+        index, key, frame = row
         where = f"entry {index}"
         try:
             leaf = self._codec.decompress(frame, index)
         except AuditdError as error:
-            self._findings.add("FRAME_DAMAGED", where, error.message)
-            return b""
+            checked.findings.add("FRAME_DAMAGED", where, error.message)
+            return UNREADABLE
         try:
-            self._check_members(where, index, key, leaf)
-        except (AuditdError, KeyError, TypeError, ValueError) as error:
-            self._findings.add("LEAF_MALFORMED", where, str(error))
+            self._check_members(checked, index, key, leaf)
+        except (AuditdError, ArithmeticError, KeyError, TypeError, ValueError) as error:
+            checked.findings.add("LEAF_MALFORMED", where, str(error))
         return leaf_hash(leaf)
 
-    def _check_members(self, where: str, index: int, key: bytes, leaf: bytes) -> None:
+    def _check_members(self, checked: Checked, index: int, key: bytes, leaf: bytes) -> None:
+        where = f"entry {index}"
         entry = parse_leaf(leaf)
         caller, event = entry["caller"], entry["event"]
         if entry["index"] != index or entry["log"] != self._origin:
-            self._findings.add("ENTRY_MOVED", where, f"says it is entry {entry['index']} of {entry['log']}")
-        if entry["recorded_at"] < self._recorded_at:
-            self._findings.add("TIME_REVERSED", where, f"was recorded at {entry['recorded_at']}, before the one before")
-        self._recorded_at = entry["recorded_at"]
+            checked.findings.add("ENTRY_MOVED", where, f"says it is entry {entry['index']} of {entry['log']}")
+        self._take_time(checked, index, entry["recorded_at"])
         name = (caller.get("iss", ""), caller.get("sub", ""), event["id"], event["time"])
         if event_key(*name, parse_time(event["time"])) != key:
-            self._findings.add("KEY_DAMAGED", where, "its key is not that of its event's name")
+            checked.findings.add("KEY_DAMAGED", where, "its key is not that of its event's name")
         for party in (caller, event.get("actor", {})):
-            if "credential" not in party:
-                continue
-            # Certificates are kept in `control`, not beside the entries.
-            named = self.named_certificates if party.get("kind") == "certificate" else self.named_credentials
-            if len(named) < _MAX_CREDENTIALS:
-                named.setdefault(bytes.fromhex(party["credential"]), index)
-        self._on_entry(entry)
+            if "credential" in party:
+                # Certificates are kept in `control`, not beside the entries.
+                kind = party.get("kind") == "certificate", bytes.fromhex(party["credential"])
+                checked.named.setdefault(kind, index)
+        if self._on_entry is not None:
+            self._on_entry(entry)
+
+    def _take_time(self, checked: Checked, index: int, recorded_at: str) -> None:
+        if checked.first is None:
+            checked.first = index, recorded_at
+        else:
+            require_order(checked.findings, index, recorded_at, checked.last_recorded_at)
+        checked.last_recorded_at = recorded_at
+
+
+def require_order(findings: Findings, index: int, recorded_at: str, before: str) -> None:
+    """Add a finding if an entry was recorded earlier than the one before it."""
+    if recorded_at < before:
+        findings.add("TIME_REVERSED", f"entry {index}", f"was recorded at {recorded_at}, before the one before")

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 
@@ -23,25 +23,18 @@ _READ = ("evidence.db", "pending.db")
 
 
 class EvidenceReader:
-    """Plain SQL over one evidence file, damaged or not: no checksum is required, no trigger trusted."""
+    """Plain SQL over one evidence file at `path`, damaged or not: no checksum is required, no trigger trusted."""
 
     def __init__(self, db: apsw.Connection, path: Path, pending: apsw.Connection | None = None) -> None:
         self._db = db
-        self._path = path
+        self.path = path
         self._pending = pending
         self.size = int(self._one("SELECT coalesce(max(idx) + 1, 0) FROM entries") or 0)
 
-    def entries(self) -> Iterator[Sequence[tuple[int, bytes, bytes]]]:
-        """Yield chunks of (index, key, frame), lowest index first; each chunk is a read of its own."""
-        after = -1
-        while rows := list(
-            self._db.execute(
-                "SELECT idx, key, leaf FROM entries WHERE idx > ? AND idx < ? ORDER BY idx LIMIT ?",
-                (after, self.size, _CHUNK),
-            )
-        ):
-            yield [(index, _as_bytes(key), _as_bytes(frame)) for index, key, frame in rows]
-            after = rows[-1][0]
+    def rows(self, start: int, end: int) -> list[tuple[int, Any, Any]]:
+        """Return (index, key, frame) of what is stored of the entries [start, end), lowest index first."""
+        sql = "SELECT idx, key, leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+        return cast("list[tuple[int, Any, Any]]", self._db.execute(sql, (start, end)).fetchall())
 
     def frames(self, start: int, end: int) -> list[bytes]:
         """Return the frames of the entries [start, end) that are there."""
@@ -111,27 +104,33 @@ class EvidenceReader:
         """Name every table, index and trigger that is not as it was made."""
         return schema_differences(self._db)
 
-    def page_damage(self) -> list[tuple[str, str]]:
-        """Return (kind, text) of what page checksums and SQLite's structure check complain about, at most ten.
-
-        `PAGE_CHECKSUM` alone means that every page is well-formed: a bit flipped within a value, or another program,
-        such as stock `sqlite3`, wrote pages without checksums.
-        """
-        complaints: list[tuple[str, str]] = []
-        guarded = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
-        guarded.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        for db, kind in ((guarded, "PAGE_CHECKSUM"), (self._db, "PAGE_DAMAGED")):
-            try:
-                rows = db.execute("PRAGMA integrity_check(10)")
-                complaints += [("PAGE_DAMAGED", str(row[0])) for row in rows if row[0] != "ok"]
-            except apsw.Error as error:
-                complaints.append((kind, f"a page cannot be believed, its checksum does not match: {error}"))
-        guarded.close()
-        return list(dict.fromkeys(complaints))[:10]
-
     def _one(self, sql: str, *values: Any) -> Any:  # noqa: ANN401 -- whatever SQLite holds
         row = self._db.execute(sql, values).fetchone()
         return None if row is None else row[0]
+
+
+def page_damage(path: Path) -> list[tuple[str, str]]:
+    """Return (kind, text) of what page checksums and SQLite's structure check complain about in a file, at most ten.
+
+    `PAGE_CHECKSUM` alone means that every page is well-formed: a bit flipped within a value, or another program,
+    such as stock `sqlite3`, wrote pages without checksums.
+    """
+    guarded = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
+    guarded.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    complaints = _complaints(guarded, "PAGE_CHECKSUM")
+    guarded.close()
+    if complaints:
+        with open_undisturbed(path) as plain:
+            complaints += _complaints(plain, "PAGE_DAMAGED")
+    return list(dict.fromkeys(complaints))[:10]
+
+
+def _complaints(db: apsw.Connection, kind: str) -> list[tuple[str, str]]:
+    try:
+        rows = db.execute("PRAGMA integrity_check(10)").fetchall()
+    except apsw.Error as error:
+        return [(kind, f"a page cannot be believed, its checksum does not match: {error}")]
+    return [("PAGE_DAMAGED", str(row[0])) for row in rows if row[0] != "ok"]
 
 
 def _as_bytes(value: object) -> bytes:
@@ -155,7 +154,7 @@ def evidence_reader(folder: Path) -> Iterator[EvidenceReader]:
         raise FolderError("EVIDENCE_MISSING", f"{folder / 'evidence.db'} is missing; restore a backup")
     with ExitStack() as opened:
         evidence, pending = opened.enter_context(undisturbed(folder, _READ))
-        db = opened.enter_context(_connection(evidence))
+        db = opened.enter_context(open_undisturbed(evidence))
         yield EvidenceReader(db, evidence, _open_pending(pending, opened))
 
 
@@ -210,7 +209,8 @@ def _make_private(folder: Path) -> str:
 
 
 @contextmanager
-def _connection(path: Path) -> Iterator[apsw.Connection]:
+def open_undisturbed(path: Path) -> Iterator[apsw.Connection]:
+    """Open a database where `undisturbed` says, for reading; raise FolderError if it is none."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=plain_vfs())
     try:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

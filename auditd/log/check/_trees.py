@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from auditd.log.check._findings import Findings
 from auditd.log.check._reading import EvidenceReader
-from auditd.merkle import HASH_SIZE, TILE_WIDTH, Tile, Tree
+from auditd.merkle import HASH_SIZE, TILE_WIDTH, Tile, Tree, split_hashes
 
 _MAX_DIFFERING = 10_000
-_UNREADABLE = bytes(HASH_SIZE)
+_TILE_BYTES = TILE_WIDTH * HASH_SIZE
 
 
 class Trees:
@@ -21,30 +21,31 @@ class Trees:
         self._reader = reader
         self._findings = findings
         self._leaf_tree = Tree()
-        self._tile_tree = Tree()
-        self._waiting: list[bytes] = []
-        self._base = 0
+        # The same tree, until the first difference.
+        self._tile_tree = self._leaf_tree
+        self._waiting = bytearray()
         self._differing: list[int] = []
         self._leaves_are_wrong = False
         self.roots: dict[int, bytes] = {0: self._leaf_tree.root()}
         self._tile_roots: dict[int, bytes] = {0: self._tile_tree.root()}
 
-    def add(self, index: int, digest: bytes) -> None:
-        """Add the next leaf by its hash; `b""` for one that cannot be read."""
-        if index == self._base + len(self._waiting):
-            self._waiting.append(digest)
-        if len(self._waiting) == TILE_WIDTH - self._base % TILE_WIDTH:
-            self._flush()
+    @property
+    def size(self) -> int:
+        """How many leaves were added."""
+        return self._leaf_tree.size + len(self._waiting) // HASH_SIZE
 
-    def mark(self, size: int) -> None:
-        """Keep the roots at `size`, which is the number of leaves added."""
-        if size != self._base + len(self._waiting):
-            return
-        self._flush()
-        self.roots[size], self._tile_roots[size] = self._leaf_tree.root(), self._tile_tree.root()
+    def extend(self, hashes: bytes) -> None:
+        """Add the next leaves by their hashes, concatenated; `UNREADABLE` for one that cannot be read."""
+        at = 0
+        while at < len(hashes):
+            room = _TILE_BYTES - self.size % TILE_WIDTH * HASH_SIZE
+            self._waiting += hashes[at : at + room]
+            at += room
+            if self.size % TILE_WIDTH == 0:
+                self._flush()
 
-    def finish(self) -> None:
-        """Take in what is left."""
+    def mark(self) -> None:
+        """Keep the roots at the present size."""
         self._flush()
         size = self._leaf_tree.size
         self.roots[size], self._tile_roots[size] = self._leaf_tree.root(), self._tile_tree.root()
@@ -57,39 +58,42 @@ class Trees:
         """Return the root at a marked size: that of the tiles where leaves that were named as changed explain it."""
         return self._tile_roots[size] if self._leaves_are_wrong else self.roots[size]
 
-    def report(self, *, tiles_are_wrong: bool) -> None:
+    def report(self, findings: Findings, *, tiles_are_wrong: bool) -> None:
         """Report where leaves and tiles differ, as a fault of the one or of the other."""
         self._leaves_are_wrong = not tiles_are_wrong
         if not tiles_are_wrong:
             for index in self._differing:
-                self._findings.add("LEAF_CHANGED", f"entry {index}", "its leaf is not the one in the tree")
+                findings.add("LEAF_CHANGED", f"entry {index}", "its leaf is not the one in the tree")
             return
         for tile in sorted({index // TILE_WIDTH for index in self._differing}):
-            self._findings.add("TILE_CHANGED", f"tile {tile} of level 0", "is not the one that the leaves make")
+            findings.add("TILE_CHANGED", f"tile {tile} of level 0", "is not the one that the leaves make")
 
     def _flush(self) -> None:
-        if not self._waiting:
+        """Add what waits, all of one tile, to both trees."""
+        found, base = bytes(self._waiting), self._leaf_tree.size
+        if not found:
             return
-        digests, stored = self._waiting, self._stored()
-        expected = [tile_hash or digest or _UNREADABLE for digest, tile_hash in zip(digests, stored, strict=True)]
-        for position, (digest, tile_hash) in enumerate(zip(digests, stored, strict=True)):
-            if tile_hash and digest != tile_hash and len(self._differing) < _MAX_DIFFERING:
-                self._differing.append(self._base + position)
-        self._leaf_tree.extend([digest or _UNREADABLE for digest in digests])
-        for tile in self._tile_tree.extend(expected):
-            self._check_tile(tile)
-        for tree in (self._leaf_tree, self._tile_tree):
-            tree.settle(tree.size)
-        self._base += len(digests)
-        self._waiting = []
+        first = base % TILE_WIDTH * HASH_SIZE
+        tile = self._reader.tile(0, base // TILE_WIDTH)
+        # Of a tile that is not full, or missing, the leaves alone speak.
+        stored = tile[first : first + len(found)] if tile is not None and len(tile) == _TILE_BYTES else found
+        if stored != found:
+            self._note_differing(base, found, stored)
+            if self._tile_tree is self._leaf_tree:
+                self._tile_tree = Tree.from_edge(base, self._leaf_tree.edge())
+        completed = self._tile_tree.extend(split_hashes(stored))
+        if self._tile_tree is not self._leaf_tree:
+            self._leaf_tree.extend(split_hashes(found))
+            self._leaf_tree.settle(self._leaf_tree.size)
+        for each in completed:
+            self._check_tile(each)
+        self._tile_tree.settle(self._tile_tree.size)
+        self._waiting.clear()
 
-    def _stored(self) -> list[bytes]:
-        """Return what the stored level 0 tile has for the waiting leaves; `b""` where it is not full or missing."""
-        hashes = self._reader.tile(0, self._base // TILE_WIDTH)
-        first = self._base % TILE_WIDTH
-        if hashes is None or len(hashes) != TILE_WIDTH * HASH_SIZE:
-            return [b""] * len(self._waiting)
-        return [hashes[at * HASH_SIZE : (at + 1) * HASH_SIZE] for at in range(first, first + len(self._waiting))]
+    def _note_differing(self, base: int, found: bytes, stored: bytes) -> None:
+        for number, (left, right) in enumerate(zip(split_hashes(found), split_hashes(stored), strict=True), base):
+            if left != right and len(self._differing) < _MAX_DIFFERING:
+                self._differing.append(number)
 
     def _check_tile(self, tile: Tile) -> None:
         """Compare a tile as rebuilt from the tiles below with the stored one."""
