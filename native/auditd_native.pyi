@@ -83,7 +83,7 @@ def check_leaves(
 ) -> tuple[bytes, list[int], list[tuple[int, str]], list[tuple[int, bool, bytes]]]:
     """Check what is stored of entries, (index, key, frame) each (`auditd.log.check._leaves`).
 
-    Return the hashes of the leaves, concatenated; the positions of rows that Python must judge, whose hash is zero; from
-    where on leaves say another time of recording; where one names a credential, or (True) a certificate, for the first
-    time. `head` is what the log's leaves begin with, up to their index.
+    Return the hashes of the leaves, concatenated; the positions of rows that Python must judge, whose hash is zero;
+    from where on leaves say another time of recording; where one names a credential, or (True) a certificate, for the
+    first time. `head` is what the log's leaves begin with, up to their index.
     """

@@ -83,10 +83,8 @@ pub fn check_leaves<'py>(
     head: &[u8],
     dictionaries: &Dictionaries,
 ) -> PyResult<Checked<'py>> {
-    let rows: Vec<(u64, &[u8], &[u8])> = rows
-        .iter()
-        .map(|(index, key, frame)| (*index, stored(key), stored(frame)))
-        .collect();
+    let rows: Vec<(u64, &[u8], &[u8])> =
+        rows.iter().map(|(index, key, frame)| (*index, stored(key), stored(frame))).collect();
     let found = py.detach(|| {
         let mut found = Found::default();
         let mut leaf = Vec::with_capacity(4_096);
