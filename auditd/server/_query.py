@@ -56,6 +56,7 @@ class PreparedQuery:
     begun: bool
     verify_tokens: bool
     explain: bool
+    max_wait_s: float
 
 
 class Querier:
@@ -85,6 +86,8 @@ class Querier:
         """Check a request; raise InvalidRequestError naming the field at fault."""
         if request.page_size < 0:
             raise violation("page_size", f"{request.page_size}, must not be negative")
+        if request.max_wait_ms < 0:
+            raise violation("max_wait_ms", f"{request.max_wait_ms}, must not be negative")
         order = _ORDERS.get(request.order)
         if order is None:
             raise violation("order", f"{request.order} is no order")
@@ -98,8 +101,18 @@ class Querier:
         most = MAX_VERIFIED_PAGE_SIZE if request.verify_tokens else MAX_PAGE_SIZE
         page_size = min(request.page_size or DEFAULT_PAGE_SIZE, most)
         tree = bind(parse(request.filter), position.now_ns)
-        begun = bool(request.page_token)
-        return PreparedQuery(tree, identity, page_size, position, begun, request.verify_tokens, request.explain)
+        # In an order by event time nothing is known to come first before all that could was read.
+        waits = request.max_wait_ms and not order.by_event_time
+        return PreparedQuery(
+            tree,
+            identity,
+            page_size,
+            position,
+            begun=bool(request.page_token),
+            verify_tokens=request.verify_tokens,
+            explain=request.explain,
+            max_wait_s=request.max_wait_ms / 1_000 if waits else self._max_query_s,
+        )
 
     async def page(
         self, caller: CallContext, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
@@ -133,7 +146,9 @@ class Querier:
         return lambda: time.monotonic() > ends_at or cancelled()
 
     def _page(self, log: Log, query: PreparedQuery, stopped: Callable[[], bool]) -> pb.QueryResponse:
-        started = time.perf_counter()
+        started = time.monotonic()
+        # Of what the caller would wait, nothing is spent in the queue before this.
+        ends_at = started + query.max_wait_s
         position = query.position
         page = self._searches[log.name].page(
             query.tree,
@@ -143,12 +158,12 @@ class Querier:
             cursor=position.cursor if query.begun else None,
             cursor_time_ns=position.time_ns,
             max_bytes=self._max_page_bytes,
-            stopped=stopped,
+            stopped=lambda: stopped() or time.monotonic() > ends_at,
             use_index=not query.identity.no_index,
         )
         response = pb.QueryResponse(tree_size=position.tree_size)
         if query.explain:
-            response.explanation.CopyFrom(_explanation(page, time.perf_counter() - started))
+            response.explanation.CopyFrom(_explanation(page, time.monotonic() - started))
         add = response.entries.add
         for index, leaf in page.entries:
             add(index=index, leaf=leaf)

@@ -157,3 +157,38 @@ def test_the_command_orders_by_event_time(served):
     times = [json.loads(line)["event"]["time"] for line in done.stdout.splitlines()]
     assert len(times) == 6
     assert times == sorted(times)
+
+
+def test_a_page_that_may_take_no_time_leads_to_the_next_one_and_nothing_is_lost(caller):
+    wanted = {
+        "filter": "NOT attributes.note = hay",
+        "no_index": True,
+        "order": pb.ORDER_OLDEST_FIRST,
+        "page_size": 1_000,
+    }
+    whole = caller.query(**wanted)
+    assert not whole.next_page_token
+    entries, pages, token = [], 0, ""
+    while pages == 0 or token:
+        page = caller.query(**wanted, max_wait_ms=1, page_token=token)
+        entries += page.entries
+        token = page.next_page_token
+        pages += 1
+    assert entries == list(whole.entries)[: len(entries)]
+    assert [entry.index for entry in whole.entries if entry.index < page.tree_size] == [
+        entry.index for entry in entries
+    ]
+    # 256 entries are read at a time, however little the time.
+    assert pages <= page.tree_size // 256 + 1
+    code, _, bad = caller.refusal(max_wait_ms=-1)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in bad.field_violations] == ["max_wait_ms"]
+
+
+def test_a_client_gives_what_it_finds_as_it_goes(served):
+    with Client(served.address, token=served.token("admin")) as client:
+        found = client.query("needle", order="asc", page_size=2)
+        first = next(found)
+        assert json.loads(first.leaf)["event"]["attributes"]["note"] == "needle-7"
+        batches = list(client.query("needle", order="asc", page_size=2, limit=5).batches())
+        assert [len(batch) for batch in batches if batch] == [2, 2, 1]

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from auditd_client._export import Export
     from auditd_client._flow import RetryPolicy
     from auditd_client._flows import QueryOrder
+    from auditd_client._query import Query
     from auditd_client._server_status import DamagedPlace, Durations, LastCheck, LogStatus, MethodStatus, ServerStatus
     from auditd_client._tail import Tail
     from auditd_proto.v1.event_pb2 import Actor, Event, Origin, Outcome, Producer, Resource
@@ -85,6 +86,7 @@ _ON_DEMAND = {
         "MethodStatus",
         "ServerStatus",
     ),
+    "auditd_client._query": ("Query",),
     "auditd_client._tail": ("Tail",),
     "auditd_proto.v1.event_pb2": ("Actor", "Event", "Origin", "Outcome", "Producer", "Resource"),
 }
@@ -136,6 +138,7 @@ __all__ = [
     "PermissionDeniedError",
     "PreconditionError",
     "Producer",
+    "Query",
     "QueryOrder",
     "Receipt",
     "RequestError",

@@ -190,7 +190,7 @@ class AsyncClient(Connection):
     ) -> Explanation:
         """See `Client.explain`."""
         request = query_request(self._log_name(log), filter, order, limit, None, no_index, verify_tokens=False)
-        request.explain = True
+        request.explain, request.max_wait_ms = True, 0
         return await self._run(self._flows.explain(request, self._timeout(timeout_s)))
 
     async def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> AsyncIterator[Entry]:

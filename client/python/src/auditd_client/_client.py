@@ -33,6 +33,7 @@ from auditd_client._model import (
     LogInfo,
     Receipt,
 )
+from auditd_client._query import Query
 from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
@@ -235,10 +236,11 @@ class Client(Connection):
         no_index: bool = False,
         verify_tokens: bool = False,
         timeout_s: float | None = None,
-    ) -> Iterator[Entry]:
-        """Yield the entries that a filter selects, newest first or (`asc`) oldest first.
+    ) -> Query:
+        """Return the entries that a filter selects, newest first or (`asc`) oldest first: an iterator.
 
-        Pages are read as they are needed, all at the tree size of the first.
+        Pages are read as they are needed, all at the tree size of the first. A search that takes long gives what it
+        finds as it goes, but in an order by event time.
 
         - `filter`: in the AIP-160 grammar; empty selects everything.
         - `log`: name of the log; the client's own if absent.
@@ -250,11 +252,11 @@ class Client(Connection):
         - `timeout_s`: seconds for each page.
 
         Raises ValueError if order, limit or page size is out of range.
-        Raises InvalidRequestError if the filter is malformed.
-        Raises ClientError as `auditd_client.errors` shows.
+        Iterating raises InvalidRequestError if the filter is malformed.
+        Iterating raises ClientError as `auditd_client.errors` shows.
         """
         request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens)
-        return self._pages(request, limit, self._timeout(timeout_s))
+        return Query(self._pages(request, limit, self._timeout(timeout_s)))
 
     def explain(
         self,
@@ -268,14 +270,14 @@ class Client(Connection):
     ) -> Explanation:
         """Return how the first page of a query is found, of at most `limit` entries; see `query`."""
         request = query_request(self._log_name(log), filter, order, limit, None, no_index, verify_tokens=False)
-        request.explain = True
+        request.explain, request.max_wait_ms = True, 0
         return self._run(self._flows.explain(request, self._timeout(timeout_s)))
 
-    def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> Iterator[Entry]:
+    def _pages(self, request: pb.QueryRequest, limit: int | None, timeout_s: float) -> Iterator[list[Entry]]:
         left = limit
         while True:
             entries, request.page_token = self._run(self._flows.page(request, timeout_s))
-            yield from entries[:left]
+            yield entries[:left]
             left = None if left is None else left - len(entries)
             if not request.page_token or (left is not None and left <= 0):
                 return

@@ -259,10 +259,13 @@ def query_request(
         order=_ORDERS[order],
         no_index=no_index,
         verify_tokens=verify_tokens,
+        max_wait_ms=_MAX_WAIT_MS,
     )
 
 
 _MAX_PAGE_SIZE = 1_000
+_MAX_WAIT_MS = 500
+"""What a search that takes long has found is shown at least as often."""
 
 
 def range_request(log: str, first: int, last: int, tree_size: int | None) -> pb.ProveRequest:

@@ -58,7 +58,14 @@ def test_prints_a_json_array_of_verbatim_leaves(three, auditlog):
 def test_passes_filter_order_limit_and_index_on(three, auditlog):
     auditlog("query", 'action = "x"', "--limit", "2", "--order", "asc", "--no-index", "--log", "access")
     assert three.sent("Query") == [
-        pb.QueryRequest(log="access", filter='action = "x"', page_size=2, order=pb.ORDER_OLDEST_FIRST, no_index=True)
+        pb.QueryRequest(
+            log="access",
+            filter='action = "x"',
+            page_size=2,
+            order=pb.ORDER_OLDEST_FIRST,
+            no_index=True,
+            max_wait_ms=500,
+        )
     ]
 
 

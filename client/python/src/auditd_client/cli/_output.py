@@ -51,6 +51,7 @@ class Writer(Generic[_T]):
         self._to_row = to_row
         self._to_json = to_json
         self._is_empty = True
+        self._widths: list[int] = []
 
     def __enter__(self) -> Self:
         return self
@@ -64,11 +65,12 @@ class Writer(Generic[_T]):
             _write_csv([self._columns])
 
     def write(self, items: Sequence[_T]) -> None:
-        """Write further items; those of one call stand in one table."""
+        """Write further items."""
         if not items:
             return
         if self._output == "table":
-            write_table(self._columns, map(self._to_row, items))
+            # Later rows stand below the first ones as far as that is possible without knowing them.
+            self._widths = write_table(self._columns, map(self._to_row, items), self._widths)
         elif self._output == "csv":
             header = [self._columns] if self._is_empty else []
             _write_csv([*header, *map(self._to_row, items)])
@@ -107,26 +109,37 @@ def note(text: str) -> None:
     click.echo(shown(text), err=True)
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table, every cell escaped and none cut; numbers stand to the right."""
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], before: Sequence[int] = ()) -> list[int]:
+    """Write a table, every cell escaped and none cut; numbers stand to the right. Return the widths of its columns.
+
+    Given those of the part `before`, a table goes on: without a head, columns at least as wide.
+    """
     # Not at the top: most uses of most commands do not need it.
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     cells = [list(row) for row in rows]
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for position, column in enumerate(columns):
-        is_numeric = bool(cells) and all(type(row[position]) is int for row in cells)
-        table.add_column(Text(shown(column)), justify="right" if is_numeric else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(shown(plain(value))) for value in row))
+    texts = [[shown(plain(value)) for value in row] for row in cells]
+    heads = [shown(column) for column in columns]
+    own = [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
+    widths = list(map(max, own, before)) if before else own
     terminal = sys.stdout.isatty()
-    buffer = io.StringIO()
     width = Console(file=sys.stdout).width if terminal else _UNLIMITED_WIDTH
+    fits = sum(widths) + 2 * len(widths) <= width
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), show_header=not before)
+    for position, (head, least) in enumerate(zip(heads, widths, strict=True)):
+        is_numeric = bool(cells) and all(type(row[position]) is int for row in cells)
+        justify: Any = "right" if is_numeric else "left"
+        table.add_column(Text(head), justify=justify, overflow="fold", min_width=least if fits else None)
+    for row in texts:
+        table.add_row(*map(Text, row))
+    buffer = io.StringIO()
     Console(file=buffer, force_terminal=terminal, width=width).print(table)
     for line in buffer.getvalue().split("\n")[:-1]:
         click.echo(line.rstrip(), color=terminal)
+    return widths
 
 
 def compact_json(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 
 import click
 
@@ -20,8 +19,8 @@ from auditd_client.cli._output import note, output_option
 from auditd_client.cli._progress import no_progress, progress
 from auditd_client.cli._settings import ConnectionSettings, connection_options
 
-# Entries written together: a page of the server, and what one table holds before it starts anew.
-_BLOCK = 1_000
+# The most that a page of the server holds.
+_PAGE = 1_000
 
 
 @click.command("query", short_help="Print the entries that a filter selects.")
@@ -67,6 +66,7 @@ def command(
 ) -> None:
     """Print the entries that FILTER selects, the newest first; without it all.
 
+    What a search that takes long finds is printed as it is found, but in an order by event time.
     With `--output jsonl` an entry is one line: its leaf, the exact bytes that were hashed.
     With `--explain` the first page is searched, and what narrowed the search is printed.
     With `--verify-tokens` the exit status is 1 if a token of an entry does not verify (INVALID).
@@ -77,9 +77,7 @@ def command(
     """  # noqa: D301 - click wants the character
     if explain:
         with connect(settings, max_attempts=MAX_ATTEMPTS) as client:
-            write_explanation(
-                client.explain(filter_text, order=order, limit=limit or _BLOCK, no_index=no_index), output
-            )
+            write_explanation(client.explain(filter_text, order=order, limit=limit or _PAGE, no_index=no_index), output)
         return
     chosen = columns or (CSV_COLUMNS if output == "csv" else TABLE_COLUMNS)
     if verify_tokens and not columns and output == "table":
@@ -91,7 +89,7 @@ def command(
         entries = client.query(
             filter_text, order=order, limit=limit or None, no_index=no_index, verify_tokens=verify_tokens
         )
-        while block := list(islice(entries, _BLOCK)):
+        for block in entries.batches():
             writer.write(block)
             count += len(block)
             invalid += sum(map(is_invalid, block))

@@ -125,7 +125,7 @@ class Entry(_message.Message):
     def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ..., caller_token: _Optional[_Union[TokenVerdict, str]] = ..., actor_token: _Optional[_Union[TokenVerdict, str]] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens", "explain")
+    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens", "explain", "max_wait_ms")
     LOG_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +134,7 @@ class QueryRequest(_message.Message):
     NO_INDEX_FIELD_NUMBER: _ClassVar[int]
     VERIFY_TOKENS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_WAIT_MS_FIELD_NUMBER: _ClassVar[int]
     log: str
     filter: str
     page_size: int
@@ -142,7 +143,8 @@ class QueryRequest(_message.Message):
     no_index: bool
     verify_tokens: bool
     explain: bool
-    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ..., explain: _Optional[bool] = ...) -> None: ...
+    max_wait_ms: int
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ..., explain: _Optional[bool] = ..., max_wait_ms: _Optional[int] = ...) -> None: ...
 
 class Narrowing(_message.Message):
     __slots__ = ("by", "detail")
