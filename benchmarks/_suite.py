@@ -14,6 +14,7 @@ from benchmarks import _reads as reads
 from benchmarks import _tails as tails
 from benchmarks import identity
 from benchmarks._append import Appended, Subject
+from benchmarks._checks import check_per_s
 from benchmarks._exports import export_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
 from benchmarks._import_lines import DOOR_MAPPING, LINES, write_lines
@@ -34,6 +35,7 @@ BATCH_CALLERS = 8
 _MOST_NOOPS_PER_S = 20_000
 _TAILED_EVENTS = 500
 _MOST_ROWS = 50_000
+_CHECKS_PER_S = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,9 @@ class Suite:
             load = reads.query(self._small, wanted, load_s)
             note = f"{wanted.filter}; p99 {load.wait_ms(0.99):.1f} ms"
             self._add(section, f"query, {wanted.name}: newest 100", 1_000 * median(load.waits_s), "ms", note=note)
-        self._add(section, "query, text that is nowhere: scan", reads.scan_per_s(self._small), "entries/s")
+        for name, text in reads.SCANS.items():
+            rate = reads.scan_per_s(self._small, text)
+            self._add(section, f"query, {name}: scan", rate, "entries/s", target=150_000)
         self._add(section, "aggregate by action, of all entries", reads.aggregate_per_s(self._small), "entries/s")
         self._export(section)
 
@@ -319,6 +323,7 @@ class Suite:
             size = subject.size()
             leaves = sample_leaves(subject, min(size, self._settings.floor_leaves))
             subject.server.stop()
+            self._check(subject, size, sum(map(len, leaves)) / len(leaves))
             found = footprint(subject, leaves, size)
             section = f"Bytes an entry, {subject.kind.name}, {size:,} entries"
             against = {"limit": found.leaf, "limit_name": "leaf", "at_most": True}
@@ -328,6 +333,15 @@ class Suite:
             self._add(section, "entropy floor", found.floor, "bytes", limit=found.leaf, limit_name="leaf", note=floor)
             note = "salts and identifiers alone"
             self._add(section, "random", found.random, "bytes", limit=found.leaf, limit_name="leaf", note=note)
+
+    def _check(self, subject: Subject, size: int, leaf_bytes: float) -> None:
+        """Check a folder whose server is stopped, beside what hashing its leaves alone would take."""
+        section, hashes_per_s = "Check of a folder", self._best("sha256") * 1e6 / leaf_bytes
+        for jobs, cores in ((1, 1.0), (2, self._best("cores"))):
+            rate = max(check_per_s(subject.server.folder, size, jobs) for _ in range(self._settings.rounds))
+            name = f"{subject.kind.name}, {size:,} entries, {jobs} process{'es' if jobs > 1 else ''}"
+            against = {"limit": cores * hashes_per_s, "limit_name": "SHA-256"}
+            self._add(section, name, rate, "leaves/s", **against, note=f"aim {_CHECKS_PER_S:,}/s with two")
 
     def _stages(self) -> None:
         for subject in (self._small, self._cloudtrail):

@@ -49,6 +49,9 @@ def append_response(
 ) -> bytes:
     """Return the bytes of an `auditd.v1.AppendResponse` to events that were all new."""
 
+def entry_fields(number: int, entries: Sequence[tuple[int, bytes]]) -> bytes:
+    """Return the bytes of a repeated field of a message: an `auditd.v1.Entry` for each (index, leaf)."""
+
 def sign_leaves(leaves: Sequence[bytes], searched_text: Callable[[bytes], bytes]) -> tuple[int, bytes]:
     """Return the signature of the leaves of a block (`auditd.query._grams.sign_leaves`)."""
 

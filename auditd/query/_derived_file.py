@@ -30,6 +30,7 @@ class Form:
     schema: str
     version: int
     probe: str
+    page_bytes: int = 4_096
 
 
 class UnfitError(Exception):
@@ -67,6 +68,7 @@ def create(path: Path, form: Form) -> apsw.Connection:
         Path(str(path) + suffix).unlink(missing_ok=True)
     connection = apsw.Connection(str(path), vfs=checksum_vfs())
     try:
+        connection.pragma("page_size", form.page_bytes)
         connection.reserve_bytes(reserve=CHECKSUM_BYTES)
         _set_up(connection)
         with connection:

@@ -10,7 +10,7 @@ from auditd.query._derived_file import Form, record_covered
 from auditd.query._terms import TOKEN_CHARACTERS
 
 # Any change of terms, tokenizer or tables is another version: the index is then built anew.
-VERSION = 2
+VERSION = 3
 _ROWS_PER_STATEMENT = 100
 _INSERT = "INSERT INTO terms(rowid, text) VALUES "
 
@@ -20,18 +20,20 @@ def _sql_text(text: str) -> str:
 
 
 _TOKENIZER = f"ascii tokenchars '{_sql_text(TOKEN_CHARACTERS)}'"
-# Each commit of the index is a segment: fewer and larger ones, merged eight at a time, cost a fifth less than FTS5's
-# defaults. Terms wait in memory for their commit, some megabytes of them. With FTS5's own pages of 4,050 bytes a row
-# would not quite fit beside a page's checksum, and spill.
+# Each commit of the index is a segment: fewer and larger ones, merged sixteen at a time, in pages of 8 KiB, cost some
+# 30 % less than FTS5's defaults. Terms wait in memory for their commit, some megabytes of them. With
+# pages of FTS5 that are as large as SQLite's, a row would not quite fit beside a page's checksum, and spill.
+_PAGE_BYTES = 8_192
 _TABLE = (
     f"""CREATE VIRTUAL TABLE terms USING fts5(text, content='', detail=none, columnsize=0, tokenize="{_TOKENIZER}");"""
 )
-_SETTINGS = "INSERT INTO terms(terms, rank) VALUES ('automerge', 8), ('hashsize', 16777216), ('pgsz', 4040);"
+_SETTINGS = "INSERT INTO terms(terms, rank) VALUES ('automerge', 16), ('hashsize', 16777216), ('pgsz', 8136);"
 FORM = Form(
     _TABLE + _SETTINGS,
     VERSION,
     # Reads the index's structure and its newest segments, where a torn file shows first.
     "SELECT count(*) FROM terms WHERE terms MATCH '\"o\"'",
+    _PAGE_BYTES,
 )
 
 

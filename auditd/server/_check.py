@@ -53,8 +53,9 @@ def check_folder(
 ) -> FolderReport:
     """Check every log of a folder; `vkeys` stand in for its own keys, `against` are others' signed notes by name.
 
-    `sizes` asks for roots at further sizes, by log. Up to `jobs` processes share a large log. Raises InvalidRequestError
-    for a key that is none and for a note of no log of this folder, FolderError where nothing can be read.
+    `sizes` asks for roots at further sizes, by log. Up to `jobs` processes share a large log. Raises
+    InvalidRequestError for a key that is none and for a note of no log of this folder, FolderError where nothing can be
+    read.
     """
     report = FolderReport()
     given = {key.name: key for key in map(_parse_key, vkeys)}

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from auditd._native import native
 from auditd.errors import InvalidRequestError, UnavailableError, Violation
 from auditd.filter import Filter, bind, parse
 from auditd.log import Log
@@ -189,12 +190,17 @@ class Exporter:
             resume_token=self._tokens.seal(prepared.identity, Position(prepared.tree_size, end, prepared.now_ns)),
             checkpoint=prepared.checkpoint if start == prepared.start else "",
         )
+        indexes = [index for index, _ in page.entries]
+        if native is not None and not prepared.verify_tokens:
+            # The fields of a message may follow one another.
+            entries = native.entry_fields(pb.ExportResponse.ENTRIES_FIELD_NUMBER, page.entries)
+            return _Part(indexes, end, message.SerializeToString() + entries)
         add = message.entries.add
         for index, leaf in page.entries:
             add(index=index, leaf=leaf)
         if prepared.verify_tokens:
             self._entry_tokens.judge(prepared.log, message.entries)
-        return _Part([index for index, _ in page.entries], end, message.SerializeToString())
+        return _Part(indexes, end, message.SerializeToString())
 
 
 async def _written(writing: Awaitable[None], standing: Standing) -> None:

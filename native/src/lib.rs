@@ -32,6 +32,7 @@ fn auditd_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(check::check_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(frames::read_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(frames::sift_leaves, module)?)?;
+    module.add_function(wrap_pyfunction!(response::entry_fields, module)?)?;
     module.add_function(wrap_pyfunction!(grams::sign_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(tree::leaf_hashes, module)?)?;
     module.add_function(wrap_pyfunction!(tree::parent_row, module)?)?;

@@ -59,3 +59,28 @@ pub fn append_response<'py>(
     }
     Ok(PyBytes::new(py, &out))
 }
+
+/// Return the bytes of the field `number` of a message: an `auditd.v1.Entry` for each (index, leaf).
+#[pyfunction]
+pub fn entry_fields<'py>(
+    py: Python<'py>,
+    number: u32,
+    entries: Vec<(u64, Bound<'py, PyBytes>)>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut out = Vec::with_capacity(entries.iter().map(|(_, leaf)| leaf.as_bytes().len() + 20).sum());
+    let mut head = Vec::with_capacity(20);
+    for (index, leaf) in &entries {
+        let leaf = leaf.as_bytes();
+        head.clear();
+        put_number(&mut head, 1, *index);
+        if !leaf.is_empty() {
+            put_varint(&mut head, 2 << 3 | 2);
+            put_varint(&mut head, leaf.len() as u64);
+        }
+        put_varint(&mut out, u64::from(number << 3 | 2));
+        put_varint(&mut out, (head.len() + leaf.len()) as u64);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(leaf);
+    }
+    Ok(PyBytes::new(py, &out))
+}

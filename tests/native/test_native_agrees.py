@@ -337,6 +337,13 @@ def test_writes_the_same_response(native, first_index):
     assert pb.AppendResponse.FromString(made) == expected
 
 
+def test_writes_the_same_entries(native):
+    entries = [(0, b"{}"), (1, b""), (300, b"x" * 300), (2**62, b"y" * 20_000)]
+    expected = pb.ExportResponse(entries=[pb.Entry(index=index, leaf=leaf) for index, leaf in entries])
+    assert native.entry_fields(2, entries) == expected.SerializeToString(deterministic=True)
+    assert native.entry_fields(2, []) == b""
+
+
 def test_python_refuses_what_native_code_left_to_it(native):
     bad = Event(id="a", action="b\0", time={"seconds": 1})
     assert taken(native, pb.AppendRequest(events=[bad]).SerializeToString()) is None
