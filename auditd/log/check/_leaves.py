@@ -17,6 +17,8 @@ from auditd.log._frames import FrameCodec
 from auditd.log.check._findings import Findings
 from auditd.merkle import HASH_SIZE, leaf_hash
 
+_ROWS_AT_ONCE = 512
+"""At most 32 MiB of frames are in memory."""
 UNREADABLE = bytes(HASH_SIZE)
 """Stands for the hash of a leaf that cannot be read."""
 
@@ -51,12 +53,18 @@ class LeafChecks:
         self._on_entry = on_entry
         self._head = b'{"v":1,"log":' + orjson.dumps(origin) + b',"index":'
 
-    def check(self, rows: Sequence[Row], start: int, end: int) -> Checked:
-        """Check the entries `[start, end)`, of which `rows` are stored, lowest index first."""
+    def check(self, read: Callable[[int, int], Sequence[Row]], start: int, end: int) -> Checked:
+        """Check the entries `[start, end)`; `read(first, last)` gives what is stored of some, lowest index first."""
         checked = Checked()
+        for first in range(start, end, _ROWS_AT_ONCE):
+            last = min(first + _ROWS_AT_ONCE, end)
+            self._check_rows(checked, read(first, last), first, last)
+        return checked
+
+    def _check_rows(self, checked: Checked, rows: Sequence[Row], start: int, end: int) -> None:
         if len(rows) == end - start:
             self._check_run(checked, rows)
-            return checked
+            return
         # Between two gaps, indexes keep pace with positions.
         expected = start
         for _, run in groupby(enumerate(rows), lambda item: item[1][0] - item[0]):
@@ -65,7 +73,6 @@ class LeafChecks:
             self._check_run(checked, stored)
             expected = stored[-1][0] + 1
         self._miss(checked, expected, end)
-        return checked
 
     def _miss(self, checked: Checked, start: int, end: int) -> None:
         for index in range(start, end):

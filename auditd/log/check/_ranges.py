@@ -18,7 +18,7 @@ from auditd.log.check._leaves import Checked, LeafChecks
 from auditd.log.check._reading import EvidenceReader, open_undisturbed
 
 _RANGE = 8_192
-"""Entries checked at once: 32 tiles, at most 512 MiB of leaves, of which one is in memory at a time."""
+"""Entries that a process checks before it hands over what came of them: 32 tiles."""
 _LEAST_A_JOB = 32_768
 """Entries that are worth a process of their own, which takes some tenths of a second to begin."""
 
@@ -35,7 +35,7 @@ class Evidence:
 def check_ranges(reader: EvidenceReader, leaves: LeafChecks) -> Iterator[Checked]:
     """Check all entries in this process; yield what came of some at a time, in their order."""
     for start, end in _ranges(reader.size):
-        yield leaves.check(reader.rows(start, end), start, end)
+        yield leaves.check(reader.rows, start, end)
 
 
 def check_ranges_in_processes(evidence: Evidence, size: int, jobs: int) -> Iterator[Checked]:
@@ -92,4 +92,4 @@ def _begin(evidence: Evidence) -> None:
 
 def _check(start: int, end: int) -> Checked:
     process = _processes[0]
-    return process.leaves.check(process.reader.rows(start, end), start, end)
+    return process.leaves.check(process.reader.rows, start, end)
