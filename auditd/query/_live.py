@@ -9,6 +9,8 @@ from auditd.filter import Filter, Sieve, compile_predicate
 from auditd.query._leaf import parse_leaf
 from auditd.query._source import Source
 
+_FEW = 3
+
 
 class Matcher:
     """One filter over leaves as they come: the sieve spares what it can, the predicate decides the rest."""
@@ -37,13 +39,15 @@ def match(
 
     `stopped` is asked between leaves; once it is true the rest is left. At least one leaf is looked at.
     """
+    # Each sieve reads the leaf; of many, parsing it once for all costs less.
+    few = len(matchers) <= _FEW
     found_by: list[list[tuple[int, bytes]]] = [[] for _ in matchers]
     for index, leaf in enumerate(leaves, first):
         if index > first and stopped():
             return found_by, index
         entry: dict[str, Any] | None = None
         for matcher, found in zip(matchers, found_by, strict=True):
-            selected = matcher.sieve.judge(leaf)
+            selected = matcher.sieve.judge(leaf) if few else None
             if selected is None:
                 entry = entry if entry is not None else parse_leaf(leaf)
                 selected = matcher.selects(entry)
