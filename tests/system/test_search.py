@@ -86,7 +86,8 @@ def test_pages_by_event_time_neither_repeat_nor_lose_an_entry_while_appends_go_o
         if not token:
             break
     assert times == sorted(times, reverse=order == pb.ORDER_LATEST_EVENT_FIRST)
-    assert len(set(indexes)) == len(indexes) >= 145
+    # 150 when these tests were collected, one less with every other minute since.
+    assert len(set(indexes)) == len(indexes) >= 120
     assert max(indexes) < page.tree_size
 
 
