@@ -47,6 +47,7 @@ SERVER_COMMANDS: Mapping[str, str] = {
     "serve": "Run a server.",
     "check": "Re-hash and verify all evidence of a server folder.",
     "backup": "Copy a server folder, served or not; verify copies, restore them.",
+    "clock": "Vouch for the clock of a server that does not trust it.",
     "log": "Let a restored log go on.",
 }
 
