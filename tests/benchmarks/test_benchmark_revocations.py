@@ -2,6 +2,7 @@
 
 from auditd.identity import Revoked, RevokedKind
 from auditd.server import load_config
+from auditd.server._clock import Clock
 from auditd.server._logs import Logs
 from benchmarks._revocations import fill
 from demo._server import auditlog
@@ -11,7 +12,8 @@ def test_what_is_filled_in_is_revoked(tmp_path):
     folder = tmp_path / "server"
     auditlog("init", str(folder), "--origin", "audit.example.com")
     fill(folder, 50)
-    logs = Logs(load_config(folder), lambda _answers: None, lambda _name: None)
+    config = load_config(folder)
+    logs = Logs(config, lambda _answers: None, lambda _name: None, Clock(config.limits.max_idle_s))
     try:
         issuer = "https://audit.example.com/local"
         for number in (0, 49):

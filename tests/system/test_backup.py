@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-SIZE_LIMIT = 200_000
-
 
 def append(server, count, name="user.read"):
     events = "\n".join(json.dumps({"action": name, "actor": {"id": f"u{n}"}}) for n in range(count))
@@ -234,10 +232,11 @@ def test_a_folder_whose_evidence_is_not_sound_is_not_backed_up(auditlog, make_se
 
 
 def test_a_full_disk_leaves_nothing_behind(auditlog, shared_server, tmp_path, kept):
-    def limit_file_size():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE_LIMIT, SIZE_LIMIT))
+    size_limit = (kept / "logs/main/evidence.db").stat().st_size // 2
 
-    assert (kept / "logs/main/evidence.db").stat().st_size > SIZE_LIMIT / 2
+    def limit_file_size():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size_limit, size_limit))
+
     resource_limited = auditlog(
         "backup", str(shared_server.folder), str(tmp_path / "backup"), preexec_fn=lambda: limit_file_size()
     )
