@@ -110,3 +110,30 @@ def test_counts_as_csv_are_safe_in_a_spreadsheet(environment):
     rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     assert [cell for row in rows for cell in row if is_formula(cell)] == []
     assert len(rows) >= len(set(TEXTS))
+
+
+def test_explanations_show_hostile_filters_harmlessly(environment):
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"').replace("*", "\\*") for text in SHORT if text.strip()]
+    for start in range(0, len(quoted), 20):
+        terms = " OR ".join(f'actor.name = "{text}"' for text in quoted[start : start + 20])
+        text = output_of(environment, "query", terms, "--explain", "--limit", "1")
+        assert is_harmless(text.replace("\n", ""))
+        assert "fields" in text
+
+
+def test_single_entries_are_shown_harmlessly(environment):
+    for index in (0, 7, 15, 20):
+        text = output_of(environment, "get", str(index))
+        assert is_harmless(text.replace("\n", ""))
+        assert f"user-{index}" in text
+
+
+def test_what_is_wrong_with_a_hostile_file_is_said_harmlessly(environment, tmp_path):
+    lines = [json.dumps({"action": text, text: text}, ensure_ascii=False) for text in TEXTS]
+    lines += [text.replace("\n", " ").replace("\r", " ") for text in TEXTS]
+    (tmp_path / "hostile.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    arguments = ("import", "jsonl", "--skip-bad", str(tmp_path / "bad.jsonl"), str(tmp_path / "hostile.jsonl"))
+    done = subprocess.run([AUDITLOG, *arguments], env=environment, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert is_harmless(done.stderr.decode().replace("\n", "")), ascii(done.stderr)
+    assert (tmp_path / "bad.jsonl").read_text(encoding="utf-8").count("\n") >= len(TEXTS)
