@@ -10,12 +10,14 @@ from auditd.log._keys import verify_ed25519
 from auditd.note import Checkpoint, VerifierKey, open_note
 
 SLOT_BYTES = 4_096
+SECTOR_BYTES = 512
+"""What every disk writes whole or not at all."""
 
 
 class HeadFile:
     """Two slots written in turn, so that a torn write leaves the other one whole.
 
-    Not synced: after a power cut it may be older than the evidence, never newer, because the evidence is synced
+    Not synced, but for a note longer than a sector, of which a power cut might else tear both slots at once: after a power cut it may be older than the evidence, never newer, because the evidence is synced
     before a slot is written. Only the writer thread writes.
     """
 
@@ -58,6 +60,8 @@ class HeadFile:
         slot = 1 - self._slot
         if len(data) > SLOT_BYTES or os.pwrite(self._descriptor, data, slot * SLOT_BYTES) != len(data):
             raise OSError(f"{self._path}: short write")
+        if len(data) > SECTOR_BYTES:
+            os.fdatasync(self._descriptor)
         self._slot = slot
 
     def close(self) -> None:

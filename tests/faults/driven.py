@@ -19,7 +19,7 @@ from pathlib import Path
 
 from auditd.errors import AuditdError
 from auditd.filter import parse
-from auditd.log import Credential, Log, LogSettings, Recorded, _housekeeper, load_signer
+from auditd.log import Credential, Log, LogSettings, LogSigner, Recorded, _housekeeper, load_signer
 from auditd.merkle import TILE_WIDTH
 from auditd.query import Index, Order, Search, Tiles
 from auditd.server._indexes import _Feed
@@ -77,9 +77,13 @@ class DrivenLog:
         assert os.read(self._go, 1), "nobody drives any more"
 
     def open(self) -> None:
-        self._log = Log("main", self._case / "main", load_signer(self._case / "main.pem", ORIGIN), self._settings())
+        self._log = Log("main", self._case / "main", self._signer(), self._settings())
         self._log.start()
         self.say(notes=[self._log.tree_head.note])
+
+    def _signer(self) -> LogSigner:
+        origin = self._case / "origin"
+        return load_signer(self._case / "main.pem", origin.read_text() if origin.exists() else ORIGIN)
 
     def _settings(self) -> LogSettings:
         return LogSettings(clock=lambda: NOW_NS, monotonic=self._next_second, observer=self._feed)
@@ -106,10 +110,10 @@ class DrivenLog:
         rows = zip(ids, recorded.indexes, (digest.hex() for digest in recorded.leaf_hashes), strict=True)
         self.say(receipts=list(rows), notes=[recorded.head.note])
 
-    def make_good(self) -> None:
+    def make_good(self, fresh: str = "after") -> None:
         """Send again what was refused, and something new, as clients do: what fails now was opened while it failed."""
         again, self._refused = self._refused, []
-        for count, tag, recorded in (*again, (1, "after", "no")):
+        for count, tag, recorded in (*again, (1, fresh, "no")):
             for _ in range(TRIES):
                 before = self.append(count, tag)
                 if not self._refused:
