@@ -17,8 +17,9 @@ SECTOR_BYTES = 512
 class HeadFile:
     """Two slots written in turn, so that a torn write leaves the other one whole.
 
-    Not synced, but for a note longer than a sector, of which a power cut might else tear both slots at once: after a power cut it may be older than the evidence, never newer, because the evidence is synced
-    before a slot is written. Only the writer thread writes.
+    Not synced: after a power cut it may be older than the evidence, never newer, because the evidence is synced
+    before a slot is written. Only a note longer than a sector is, for a power cut might tear both slots of such.
+    Only the writer thread writes.
     """
 
     def __init__(self, path: Path, key: VerifierKey, *, writable: bool = True) -> None:
