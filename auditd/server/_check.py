@@ -10,7 +10,7 @@ from typing import Any
 
 from auditd.entry import parse_leaf
 from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError
-from auditd.identity import SYSTEM_LOGS, TokenVerdict
+from auditd.identity import TokenVerdict
 from auditd.log import load_signer, verify_ed25519
 from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers, unverified_leaves
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
@@ -129,9 +129,9 @@ def claims_by_origin(against: Mapping[str, str], keys: Mapping[str, VerifierKey]
 
 
 def _peers(config: Config, keys: Mapping[str, VerifierKey], report: FolderReport) -> list[tuple[str, int, bytes, str]]:
-    """Return (origin, size, root, by which log) of everything that the system logs say of the others."""
+    """Return (origin, size, root, by which log) of everything that the logs say of each other."""
     named: list[tuple[str, int, bytes, str]] = []
-    for name in sorted(SYSTEM_LOGS):
+    for name in sorted(keys):
         try:
             named += [(*peer, name) for peer in named_peers(config.log_folder(name), keys[name])]
         except AuditdError as error:

@@ -117,7 +117,7 @@ class Logs:
                 stopped=self._stopped if name not in SYSTEM_LOGS else (lambda: None),
                 limits=QueueLimits(config.limits.max_queued_events, config.limits.max_queued_bytes),
                 deliver=deliver,
-                peers=(lambda: self._peers(signer)) if name in SYSTEM_LOGS else (lambda: None),
+                peers=lambda: self._peers(signer),
                 observer=observer,
                 announce=None if name == "control" else (lambda sha256: self._announce(name, sha256)),
             ),
@@ -144,8 +144,8 @@ class Logs:
 
     def _hold_against_each_other(self) -> None:
         by_origin = {log.origin: log for log in self._by_name.values()}
-        for name in SYSTEM_LOGS:
-            self._by_name[name].require_peers(by_origin)
+        for log in self._by_name.values():
+            log.require_peers(by_origin)
 
     def _replay_control(self) -> _Recorded:
         """Read `control` whole, each leaf verified, for decisions rest on it."""
