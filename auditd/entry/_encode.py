@@ -63,7 +63,8 @@ def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> 
     limits = limits or Limits()
     if not 1 <= len(events) <= limits.max_batch_events:
         rule = f"{len(events)} events, must be 1 to {limits.max_batch_events}"
-        raise InvalidRequestError("INVALID_BATCH", f"events: {rule}", (Violation("events", rule),))
+        facts = {"limit": "max_batch_events", "value": str(limits.max_batch_events)} if events else {}
+        raise InvalidRequestError("INVALID_BATCH", f"events: {rule}", (Violation("events", rule),), facts)
     try:
         return [_encode(event) for event in events]
     except RefusedError:

@@ -40,6 +40,7 @@ def _of_server(status: ServerStatus) -> Iterator[Metric]:
     yield _gauge("auditd_info", "Always 1.", ("origin", "version"), [((status.origin, status.version), 1)])
     yield _gauge("auditd_ready", "Whether /readyz answers 200.", (), [((), not status.problems)])
     yield _gauge("auditd_tails", "Tails that are open.", (), [((), status.tails)])
+    yield _gauge("auditd_tasks", "Tasks of the event loop, the server's own among them.", (), [((), status.tasks)])
     yield _gauge("auditd_disk_free_bytes", "Free where the server folder is.", (), [((), status.disk_free_bytes)])
     yield _gauge("auditd_disk_size_bytes", "Size of that file system.", (), [((), status.disk_total_bytes)])
     yield _counter("auditd_damage_met", "Times that damaged evidence was met.", (), [((), status.damage_met)])

@@ -30,6 +30,7 @@ from auditd.server._clock_watch import ClockWatch
 from auditd.server._config import Config
 from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
+from auditd.server._files import allow_many_files
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
 from auditd.server._issuers import Issuers
@@ -75,6 +76,7 @@ async def serve(
     folder must not be served.
     """
     require_safe(listen, has_tls=config.tls is not None, insecure=insecure)
+    allow_many_files()
     if config.tls is not None and config.tls.listen_without_certificate is not None:
         require_listen(config.tls.listen_without_certificate, "tls.listen_without_certificate")
     http = http or (config.http.listen if config.http is not None else None)
@@ -159,7 +161,8 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     tailer = Tailer(indexes.searches, limits, access)
     exporter = Exporter(indexes.searches, load_page_key(config.keys), limits, access, entry_tokens)
     parts.deliveries.committed = tailer.committed
-    snapshots = Snapshots(config, logs.by_name, indexes, meters, parts.damage, lambda: tailer.open, parts.clock)
+    tasks = partial(_tasks, asyncio.get_running_loop())
+    snapshots = Snapshots(config, logs.by_name, indexes, meters, parts.damage, lambda: tailer.open, tasks, parts.clock)
     service = AuditLogService(
         logs.by_name,
         parts.callers,
@@ -299,6 +302,10 @@ def _add_health_and_reflection(server: Acceptors) -> health.aio.HealthServicer:
         ]
     )
     return checks
+
+
+def _tasks(loop: asyncio.AbstractEventLoop) -> int:
+    return len(asyncio.all_tasks(loop))
 
 
 def _stop_event() -> asyncio.Event:

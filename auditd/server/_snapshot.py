@@ -82,6 +82,7 @@ class ServerStatus:
     logs: tuple[LogStatus, ...]
     methods: tuple[MethodStatus, ...]
     tails: int
+    tasks: int
     disk_free_bytes: int
     disk_total_bytes: int
     clock: ClockState
@@ -102,6 +103,7 @@ class Snapshots:
         meters: Meters,
         damage: DamageRegister,
         tails: Callable[[], int],
+        tasks: Callable[[], int],
         clock: Clock,
     ) -> None:
         self._config = config
@@ -110,6 +112,7 @@ class Snapshots:
         self._meters = meters
         self._damage = damage
         self._tails = tails
+        self._tasks = tasks
         self._clock = clock
         self._version = version("auditd")
         self._started_at = time.time()
@@ -130,6 +133,7 @@ class Snapshots:
             logs,
             tuple(_method(name, meter) for name, meter in sorted(self._meters.methods.items())),
             self._tails(),
+            self._tasks(),
             disk.free,
             disk.total,
             clock,

@@ -1,0 +1,239 @@
+"""Peers that do not keep to the rules: slow, huge, compressed, too many. No other waits for them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gzip
+import socket
+import time
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import grpc
+import pytest
+from google.rpc import error_details_pb2 as details
+from grpc_status import rpc_status
+
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+
+EXHAUSTED, INVALID = grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT
+LIMITS = """
+max_batch_events = 20
+max_request_bytes = 200_000
+max_response_bytes = 65_536
+max_queries_per_caller = 2
+max_queries_at_once = 1
+max_calls_at_once_per_caller = 2
+max_queued_calls_per_caller = 3
+max_refused_per_s_per_peer = 20
+max_tails_per_caller = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def limited(serve_folder):
+    return serve_folder(f'format = 1\norigin = "audit.example.com"\n[limits]{LIMITS}')
+
+
+@pytest.fixture(scope="module")
+def metadata(limited):
+    return (("authorization", f"Bearer {limited.token('admin')}"),)
+
+
+def append_of(count: int = 1, attributes: str = "{}") -> pb.AppendRequest:
+    request = pb.AppendRequest()
+    for _ in range(count):
+        event = request.events.add(id=str(uuid.uuid4()), action="user.login", attributes_json=attributes)
+        event.time.FromNanoseconds(time.time_ns() // 1_000 * 1_000)
+    return request
+
+
+def refusal(call) -> tuple[grpc.StatusCode, str, dict[str, str], bool]:
+    """Return code, reason, facts, and whether it is said when to come again."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    info, again = details.ErrorInfo(), False
+    for detail in rpc_status.from_call(caught.value).details:
+        detail.Unpack(info)
+        again |= detail.Is(details.RetryInfo.DESCRIPTOR)
+    return caught.value.code(), info.reason, dict(info.metadata), again
+
+
+class TestALimitNamesItselfItsValueAndWhetherWaitingHelps:
+    def test_on_events(self, limited, metadata):
+        code, reason, facts, again = refusal(lambda: limited.stub().Append(append_of(21), metadata=metadata))
+        assert (code, reason, again) == (INVALID, "INVALID_BATCH", False)
+        assert (facts["limit"], facts["value"]) == ("max_batch_events", "20")
+
+    def test_on_the_request(self, limited, metadata):
+        huge = append_of(10, '{"a":"' + "x" * 30_000 + '"}')
+        code, reason, facts, again = refusal(lambda: limited.stub().Append(huge, metadata=metadata))
+        assert (code, reason, again) == (INVALID, "REQUEST_TOO_LARGE", False)
+        assert (facts["limit"], facts["value"]) == ("max_request_bytes", "200000")
+
+    def test_on_the_answer(self, limited, metadata):
+        request = append_of(20, '{"a":"' + "x" * 4_000 + '"}')
+        request.return_leaves = True
+        code, reason, facts, again = refusal(lambda: limited.stub().Append(request, metadata=metadata))
+        assert (code, reason, again) == (INVALID, "RESPONSE_TOO_LARGE", False)
+        assert (facts["limit"], facts["value"]) == ("max_response_bytes", "65536")
+        assert int(facts["max_events"]) < 20
+
+    def test_on_tails(self, limited, metadata):
+        first = limited.stub().Tail(pb.TailRequest(), metadata=metadata)
+        next(first)
+        code, reason, facts, again = refusal(lambda: next(limited.stub().Tail(pb.TailRequest(), metadata=metadata)))
+        first.cancel()
+        assert (code, reason, again) == (EXHAUSTED, "TOO_MANY_TAILS", True)
+        assert (facts["limit"], facts["value"]) == ("max_tails_per_caller", "1")
+
+    def test_on_calls_without_a_good_token_while_known_callers_are_not_concerned(self, limited, metadata):
+        def call():
+            limited.stub().Get(pb.GetRequest(), metadata=(("authorization", "Bearer no.good.token"),), timeout=30)
+
+        with concurrent.futures.ThreadPoolExecutor(40) as threads:
+            found = list(threads.map(lambda _: refusal(call), range(40)))
+        reasons = {(code, reason) for code, reason, _, _ in found}
+        assert reasons == {
+            (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MALFORMED"),
+            (EXHAUSTED, "PEER_TOO_FAST"),
+        }
+        _, _, facts, again = next(one for one in found if one[0] is EXHAUSTED)
+        assert ((facts["limit"], facts["value"]), again) == (("max_refused_per_s_per_peer", "20"), True)
+        assert limited.stub().Append(append_of(), metadata=metadata, timeout=2).receipts
+
+    def test_on_calls_of_one_caller(self, limited):
+        """Another holds the write lock, so that two appends are under way and three wait; the sixth is refused."""
+        token = (("authorization", f"Bearer {limited.token('writer', subject='svc-busy')}"),)
+        limited.stub().Append(append_of(), metadata=token)
+        stub = limited.stub()
+        with (
+            concurrent.futures.ThreadPoolExecutor(5) as threads,
+            closing(apsw.Connection(str(limited.folder / "logs/main/evidence.db"))) as db,
+        ):
+            db.execute("BEGIN IMMEDIATE")
+            waiting = [threads.submit(stub.Append, append_of(), metadata=token, timeout=30) for _ in range(5)]
+            code, reason, facts, again = first_refusal(stub, token)
+            other = (("authorization", f"Bearer {limited.token('reader', subject='svc-other')}"),)
+            assert stub.Query(pb.QueryRequest(), metadata=other, timeout=20).tree_size
+        # Those under way were recorded, or told that the lock was held for too long.
+        assert {call.exception() is None or call.exception().code() for call in waiting} <= {
+            True,
+            grpc.StatusCode.UNAVAILABLE,
+        }
+        assert (code, reason, again) == (EXHAUSTED, "CALLER_BUSY", True)
+        assert (facts["limit"], facts["value"]) == ("max_queued_calls_per_caller", "3")
+
+
+def first_refusal(stub, metadata):
+    """Call without waiting for long until the caller has too many calls; those that wait give up by themselves."""
+    while True:
+        found = refusal(lambda: stub.Append(append_of(), metadata=metadata, timeout=12))
+        if found[0] is EXHAUSTED:
+            return found
+
+
+def raw(server, data: bytes) -> socket.socket:
+    host, _, port = server.address.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5) + data)
+    return connection
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+CALL = b"".join(
+    literal(*pair)
+    for pair in [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", b"/auditd.v1.AuditLogService/Append"),
+        (b":authority", b"x"),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+    ]
+)
+
+
+def headers(stream: int, block: bytes = CALL) -> bytes:
+    return len(block).to_bytes(3, "big") + b"\1\4" + stream.to_bytes(4, "big") + block
+
+
+def test_calls_that_never_send_their_request_cost_next_to_nothing(limited, metadata):
+    """Without a token they are answered before they send anything; a slow loris has nothing to hold on to."""
+    status = Path(f"/proc/{limited.process.pid}/status")
+    with raw(limited, b"".join(headers(2 * n + 1) for n in range(100))) as slow:
+        received = b""
+        while b"authorization: missing" not in received and b"too many calls" not in received:
+            received += slow.recv(65_536)
+        assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
+        used = int(next(line for line in status.read_text().splitlines() if line.startswith("VmRSS")).split()[1])
+        assert used < 300_000
+
+
+def test_a_request_that_comes_byte_by_byte_holds_up_nobody(limited, metadata):
+    token = limited.token("writer", subject="svc-slow").encode()
+    name = b"authorization"
+    value = b"Bearer " + token
+    length = bytearray([127])
+    rest = len(value) - 127
+    while rest > 127:
+        length.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    length.append(rest)
+    block = CALL + b"\0" + bytes([len(name)]) + name + bytes(length) + value
+    data = b"\0" + (1_000).to_bytes(4, "big")
+    frame = len(data).to_bytes(3, "big") + b"\0\0" + (1).to_bytes(4, "big") + data
+    with raw(limited, headers(1, block) + frame):
+        for _ in range(10):
+            assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
+
+
+@pytest.mark.parametrize("value", [b"x" * 20_000, b"x" * 100_000], ids=["20 KB", "100 KB"])
+def test_oversized_metadata_is_refused_with_a_reason(limited, value):
+    call = limited.channel().unary_unary("/auditd.v1.AuditLogService/Get")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(b"", metadata=(("authorization", "Bearer " + value.decode()),), timeout=20)
+    assert caught.value.code() in (grpc.StatusCode.UNAUTHENTICATED, EXHAUSTED)
+
+
+def test_metadata_beyond_what_is_read_ends_the_call_and_not_the_server(limited, metadata):
+    call = limited.channel().unary_unary("/auditd.v1.AuditLogService/Get")
+    with pytest.raises(grpc.RpcError):
+        call(b"", metadata=(("more", "x" * 4_000_000),), timeout=20)
+    assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
+
+
+def test_a_compressed_bomb_is_refused_unopened(limited, metadata):
+    bomb = gzip.compress(bytes(200 * 1024 * 1024), 9)
+    status = Path(f"/proc/{limited.process.pid}/status")
+
+    def most() -> int:
+        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+
+    before = most()
+    call = limited.channel().unary_unary("/auditd.v1.AuditLogService/Append")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(bytes(180 * 1024), metadata=metadata, timeout=20, compression=grpc.Compression.Gzip)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    gzipped = CALL + literal(b"grpc-encoding", b"gzip")
+    data = b"\1" + len(bomb).to_bytes(4, "big") + bomb[:10_000]
+    frame = len(data).to_bytes(3, "big") + b"\0\0" + (1).to_bytes(4, "big") + data
+    with raw(limited, headers(1, gzipped) + frame) as connection:
+        connection.recv(65_536)
+        assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
+    assert most() - before < 50_000
+
+
+def test_a_port_that_is_spoken_to_in_another_language_goes_on(limited, metadata):
+    host, _, port = limited.address.rpartition(":")
+    for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + bytes(200), b"\xff" * 4_096):
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(nonsense)
+            while connection.recv(4_096):
+                pass
+    assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
