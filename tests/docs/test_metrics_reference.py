@@ -27,7 +27,7 @@ def everything() -> ServerStatus:
     damage = (Damage("main", 5, "LEAF_DAMAGED", "", 0),)
     check = LastCheck(0, True, 0, 1)
     clock = ClockState(True, 0, "")
-    return ServerStatus("a", "1", 0, (log,), (method,), 0, 1, 1, clock, check, damage, 1, ())
+    return ServerStatus("a", "1", 0, (log,), (method,), 0, 0, 1, 1, clock, check, damage, 1, ())
 
 
 def test_every_metric_is_described_with_its_labels():
