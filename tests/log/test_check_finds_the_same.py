@@ -142,6 +142,25 @@ def test_damage_is_found_alike_with_and_without_native_code(one_log, tamper, fou
     assert set(kinds) <= {*expected, "LEAF_CHANGED"}
 
 
+@pytest.mark.parametrize(
+    ("index", "kind", "said"),
+    [
+        (2**62, "ENTRY_MISSING", f"entries {SIZE} to {2**62 - 1}"),
+        (2**63 - 1, "ENTRY_MISSING", f"entries {SIZE} to {2**63 - 2}"),
+        (5_000_000, "ENTRY_MISSING", f"entries {SIZE} to 4999999"),
+        (-7, "ENTRY_MOVED", "entry -7"),
+    ],
+)
+def test_a_row_far_from_all_others_is_named_at_once(one_log, tamper, found, index, kind, said):
+    one_log.filled(SIZE).close()
+    tamper(
+        one_log.evidence,
+        f"INSERT INTO entries (idx, key, leaf) VALUES ({index}, x'00112233445566778899aabbccddeeff', x'00')",
+    )
+    findings = [(finding.kind, finding.where) for finding in found("one process", "two processes").findings]
+    assert findings == [(kind, said)]
+
+
 def test_several_processes_find_what_one_finds(one_log, tamper, found):
     log = one_log.filled(SIZE)
     leaves = log.leaves(0, SIZE)

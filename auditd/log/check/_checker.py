@@ -188,6 +188,12 @@ class _Check:
     def _check_file(self) -> None:
         for difference in self._reader.schema_differences():
             self._findings.add("SCHEMA_ALTERED", difference, "is not as it was made")
+        if (lowest := self._reader.lowest) < 0:
+            self._findings.add("ENTRY_MOVED", f"entry {lowest}", "stands before the first one")
+        if self._reader.stray is not None:
+            gap = f"entries {self._reader.size} to {self._reader.stray - 1}"
+            what = f"are not there; what stands from {self._reader.stray} on was not looked at"
+            self._findings.add("ENTRY_MISSING", gap, what)
         identity = self._reader.identity()
         if identity != (self._key.name, str(self._key)):
             self._findings.add("WRONG_LOG", "evidence.db", f"is the evidence of {identity}, not of {self._key}")

@@ -19,6 +19,8 @@ from auditd.log._pending import holds_signature
 from auditd.log._store import CREDENTIALS_SQL, StoredCredential
 
 _CHUNK = 1_000
+_WIDEST_GAP = 1_000_000
+"""Entries that may be missing one by one; a row of a huge index must not have them all counted."""
 _READ = ("evidence.db", "pending.db")
 
 
@@ -29,7 +31,12 @@ class EvidenceReader:
         self._db = db
         self.path = path
         self._pending = pending
-        self.size = int(self._one("SELECT coalesce(max(idx) + 1, 0) FROM entries") or 0)
+        self.size = int(self._one("SELECT coalesce(max(idx), -1) FROM entries") or 0) + 1
+        self.stray: int | None = None
+        """The first entry behind a gap so wide that nothing is looked at from there on."""
+        self.lowest = int(self._one("SELECT coalesce(min(idx), 0) FROM entries"))
+        if (end := self._end()) < self.size:
+            self.size, self.stray = end, int(self._one("SELECT min(idx) FROM entries WHERE idx >= ?", end))
 
     def rows(self, start: int, end: int) -> list[tuple[int, Any, Any]]:
         """Return (index, key, frame) of what is stored of the entries [start, end), lowest index first."""
@@ -40,6 +47,15 @@ class EvidenceReader:
         """Return the frames of the entries [start, end) that are there."""
         sql = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
         return [_as_bytes(frame) for (frame,) in self._db.execute(sql, (start, end))]
+
+    def _end(self) -> int:
+        """Return the number of entries before the first gap that is too wide."""
+        end, behind = -1, 0
+        while end < behind < self.size:
+            end = behind
+            sql = "SELECT coalesce(max(idx), -1) + 1 FROM entries WHERE idx < ?"
+            behind = max(end, int(self._one(sql, end + _WIDEST_GAP)))
+        return behind
 
     def tile(self, level: int, index: int) -> bytes | None:
         """Return a stored tile's bytes; None if it is missing."""
