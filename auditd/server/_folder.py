@@ -11,6 +11,7 @@ from auditd.errors import FolderError, InvalidRequestError, Violation
 from auditd.identity import LocalIssuer
 from auditd.log import Log, create_key_file, load_signer, write_private_file
 from auditd.server._config import CONFIG_NAME, ISSUER_KEY_NAME, is_origin, load_config, local_issuer_name
+from auditd.server._manifest import sync, sync_all
 from auditd.server._self_signed import CA_NAME, CERTIFICATE_NAME, KEY_NAME, make_self_signed, names_of
 
 LOG_NAMES = ("main", "control", "access")
@@ -71,6 +72,8 @@ def make_folder(folder: Path, origin: str, tls_hosts: Sequence[str] | None = Non
     Unless `tls_hosts` is None it has a certificate, by an authority of its own, for these host names and addresses
     and for those of the origin and this machine.
 
+    All of it is on the disk when this returns: a verifier key that was handed out is never one of a lost key.
+
     Raises InvalidRequestError for an unfit origin or host, FolderError if the folder holds anything already.
     """
     hosts = None if tls_hosts is None else names_of(origin, tls_hosts)
@@ -91,8 +94,11 @@ def make_folder(folder: Path, origin: str, tls_hosts: Sequence[str] | None = Non
         if hosts is not None:
             make_self_signed(folder / "tls", keys, origin, hosts)
         text = _CONFIG.format(origin=origin, listen=_LISTEN if hosts else _PLAINTEXT, tls=_TLS if hosts else "")
-        # Written last: a folder with this file is whole.
+        # Written last, and not before the rest is on the disk: a folder with this file is whole.
+        sync_all(folder)
         (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+        for made in (folder / CONFIG_NAME, folder, folder.resolve().parent):
+            sync(made)
     except OSError as error:
         raise FolderError("FOLDER_UNWRITABLE", f"{error.filename or folder}: {error.strerror}") from error
     load_config(folder)

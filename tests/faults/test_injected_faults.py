@@ -14,7 +14,7 @@ MEETS = {
     "checkpoint": {"openat", "pwrite64", "fdatasync"},
     "index": {"openat", "pwrite64", "fdatasync"},
 }
-SAMPLE = 8
+SAMPLE = 6
 
 
 @pytest.fixture(scope="module")

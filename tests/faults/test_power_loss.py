@@ -22,7 +22,7 @@ from tests.faults.told import told
 from tests.log.conftest import ORIGIN, OneLog
 
 ROOT = Path(__file__).resolve().parents[2]
-CUTS = 12
+CUTS = 8
 FAILURES = [(operation, how) for operation in ("write", "sync") for how in ("lost", "stored")]
 LONG_ORIGIN = f"{'a' * 195}.com/main"
 
