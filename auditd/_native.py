@@ -6,9 +6,18 @@ reference alone runs where the package is not installed, and where `AUDITD_NATIV
 
 from __future__ import annotations
 
+import logging
 import os
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+_NAMES = frozenset(
+    {
+        *("AppendBatch", "Dictionaries", "LIMITS", "Sieve", "append_response", "check_leaves", "encode_append"),
+        *("entry_fields", "leaf_hashes", "parent_row", "read_leaves", "sift_leaves", "sign_leaves"),
+    }
+)
+"""What is used of it: a build that lacks some of these is of another release."""
 
 if TYPE_CHECKING:
     import auditd_native as native
@@ -18,6 +27,12 @@ else:
         try:
             import auditd_native as native
         except ImportError:
+            native = None
+        if native is not None and (missing := _NAMES - set(dir(native))):
+            logging.getLogger(__name__).warning(
+                "the native code is of another release (it lacks %s), so Python does its work: run make again",
+                ", ".join(sorted(missing)),
+            )
             native = None
 
 __all__ = ["available", "native"]
