@@ -14,7 +14,7 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-all lint format protos proto-baseline bench bench-search bench-identity bench-scale demo lock clean
+.PHONY: all help test test-all lint format protos proto-baseline bench bench-search bench-hostile bench-identity bench-scale demo lock clean
 
 all: $(INSTALLED) $(NATIVE) ## Build .venv, holding the auditlog command
 
@@ -74,6 +74,9 @@ bench-identity: $(INSTALLED) $(NATIVE) ## Measure what knowing callers and actor
 
 bench-scale: $(INSTALLED) $(NATIVE) ## Measure everything at 10 thousand to 10 million entries
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-hostile: $(INSTALLED) $(NATIVE) ## Measure appends of one caller while others attack
+	$(BIN)/python -m benchmarks.hostile $(ARGS)
 
 demo: $(INSTALLED) $(NATIVE) ## Show it all in a minute; DATA=folder imports CloudTrail files
 	@$(BIN)/python -m demo $(if $(DATA),--data '$(DATA)') $(ARGS)
