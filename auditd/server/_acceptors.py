@@ -23,6 +23,7 @@ _KEEPALIVE_MS = 20_000
 _HANDSHAKE_MS = 20_000
 _PENDING_CALLS = 1_000_000
 _IDENTITY_ALONE = 1
+_UNREAD_BYTES = 64 * 1024
 
 
 class Acceptors:
@@ -63,6 +64,9 @@ def _options(limits: LimitSettings) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests", _PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", _PENDING_CALLS),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        # Of what is not being read, a stream holds so many bytes and no more, however fast its connection is.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _UNREAD_BYTES),
         # gRPC unpacks a message before it looks at its size, and a thousand times its size is easily had.
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ALONE),
         # Finds out about callers that are gone without a word, whose tails would stay.

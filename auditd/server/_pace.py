@@ -14,17 +14,19 @@ from auditd.server._config import LimitSettings
 
 HOLD_S = 4.0
 MAX_HELD = 8_192
+STRANGERS_BURST_S = 5.0
 _MAX_PEERS = 10_000
 _IPV6_NETWORK = 64
 
 
 class Rate:
-    """So many a second, and as many at once as a second allows (the generic cell rate algorithm)."""
+    """So many a second, and as many at once as `burst_s` allow (the generic cell rate algorithm)."""
 
-    __slots__ = ("_clock", "_due", "_interval_s")
+    __slots__ = ("_burst_s", "_clock", "_due", "_interval_s")
 
-    def __init__(self, per_s: int, clock: Callable[[], float]) -> None:
+    def __init__(self, per_s: int, clock: Callable[[], float], burst_s: float = 1.0) -> None:
         self._interval_s = 1.0 / per_s
+        self._burst_s = burst_s
         self._clock = clock
         self._due = 0.0
 
@@ -32,7 +34,7 @@ class Rate:
         """Count one more; return False, and count nothing, where that is too much."""
         now = self._clock()
         due = self._due
-        if due > now + 1.0:
+        if due > now + self._burst_s:
             return False
         self._due = max(now, due) + self._interval_s
         return True
@@ -40,7 +42,7 @@ class Rate:
     @property
     def full(self) -> bool:
         """Whether one more would be too much."""
-        return self._due > self._clock() + 1.0
+        return self._due > self._clock() + self._burst_s
 
     @property
     def idle(self) -> bool:
@@ -121,12 +123,12 @@ class Strangers:
                 self.forget_idle()
             # With so many addresses at once, those that come new share one rate.
             key = peer if len(self._rates) < _MAX_PEERS else ""
-            rate = self._rates.setdefault(key, Rate(self._max_per_s, self._clock))
+            rate = self._rates.setdefault(key, Rate(self._max_per_s, self._clock, STRANGERS_BURST_S))
         if not rate.take():
             raise self._too_fast()
 
     def forget_idle(self) -> None:
-        """Forget those that have been quiet for a second."""
+        """Forget those that have been quiet for a while."""
         self._rates = {known: rate for known, rate in self._rates.items() if not rate.idle}
 
     @property

@@ -27,7 +27,7 @@ max_queries_per_caller = 2
 max_queries_at_once = 1
 max_calls_at_once_per_caller = 2
 max_queued_calls_per_caller = 3
-max_refused_per_s_per_peer = 20
+max_refused_per_s_per_peer = 4
 max_tails_per_caller = 1
 """
 
@@ -102,7 +102,7 @@ class TestALimitNamesItselfItsValueAndWhetherWaitingHelps:
             (EXHAUSTED, "PEER_TOO_FAST"),
         }
         _, _, facts, again = next(one for one in found if one[0] is EXHAUSTED)
-        assert ((facts["limit"], facts["value"]), again) == (("max_refused_per_s_per_peer", "20"), True)
+        assert ((facts["limit"], facts["value"]), again) == (("max_refused_per_s_per_peer", "4"), True)
         assert limited.stub().Append(append_of(), metadata=metadata, timeout=2).receipts
         fresh = (("authorization", f"Bearer {limited.token('writer', subject='svc-fresh')}"),)
         while True:  # tokens never seen before wait until the address is quiet, so that later tests need not
