@@ -31,6 +31,8 @@ from auditd_proto.v1.event_pb2 import Event
 
 SLICE = 100
 """Events handled before other calls have their turn: about a millisecond."""
+SLICE_BYTES = 64 * 1024
+"""Their attributes, likewise."""
 Record = Callable[[Log, Submission], Awaitable[Recorded]]
 
 
@@ -63,6 +65,7 @@ class Appender:
         self._actors = actors
         self._now_ns = now_ns
         self._templates: dict[str, LeafTemplate] = {}
+        self._encoding = asyncio.Lock()
 
     def read(self, caller: CallContext, data: bytes, parse: Callable[[bytes], pb.AppendRequest]) -> AppendCall:
         """Return what `data` asks for; `parse` judges what native code leaves to it."""
@@ -134,17 +137,22 @@ class Appender:
         return EncodedBatch(acted.events), acted
 
     async def _encode(self, events: Sequence[Event]) -> list[EncodedEvent]:
-        if len(events) <= SLICE or len(events) > self._limits.max_batch_events:
+        attribute_bytes = sum(len(event.attributes_json) for event in events)
+        # As many as take no longer than that, where their attributes are long.
+        step = max(1, min(SLICE, SLICE_BYTES * len(events) // max(attribute_bytes, 1)))
+        if len(events) <= step or len(events) > self._limits.max_batch_events:
             return encode_events(events, self._limits)
         encoded: list[EncodedEvent] = []
-        for start in range(0, len(events), SLICE):
-            try:
-                encoded += encode_events(events[start : start + SLICE], self._limits)
-            except InvalidRequestError:
-                # Told again of the whole batch, so that the paths are those of the request.
-                encode_events(events, self._limits)
-                raise
-            await asyncio.sleep(0)
+        # One after the other: several would each take their slice before anyone else has a turn.
+        async with self._encoding:
+            for start in range(0, len(events), step):
+                try:
+                    encoded += encode_events(events[start : start + step], self._limits)
+                except InvalidRequestError:
+                    # Told again of the whole batch, so that the paths are those of the request.
+                    encode_events(events, self._limits)
+                    raise
+                await asyncio.sleep(0)
         return encoded
 
 
