@@ -10,6 +10,8 @@ NATIVE := $(VENV)/.native
 INSTALLED := $(VENV)/.installed
 BUF := .ci/node_modules/.bin/buf
 BASELINE := proto/baseline.binpb
+# One more than there are cores: many tests wait for servers.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 DATA ?=
 ARGS ?=
 
@@ -37,7 +39,7 @@ $(NATIVE): $(LOCKED) native/pyproject.toml native/Cargo.toml native/Cargo.lock n
 	@touch $@
 
 test: $(INSTALLED) $(NATIVE) ## Run the tests, in under five minutes
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not soak" $(ARGS)
 
 test-all: $(INSTALLED) $(NATIVE) ## Run every test, the slow ones included
 	$(BIN)/python -m pytest --hypothesis-profile thorough $(ARGS)
