@@ -38,7 +38,9 @@ def idle_tails(subject: Subject, count: int = TAILS) -> Iterator[None]:
     with ExitStack() as opened:
         streams = []
         for token in _tokens(subject, -(-count // TAILS_A_CALLER)):
-            channel = opened.enter_context(grpc.insecure_channel(subject.server.address))
+            # A connection of its own, as callers have who know nothing of each other.
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            channel = opened.enter_context(grpc.insecure_channel(subject.server.address, options))
             stub = AuditLogServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
             metadata = (("authorization", f"Bearer {token}"),)
             streams += [stub.Tail(pb.TailRequest(filter=_NEVER), metadata=metadata) for _ in range(TAILS_A_CALLER)]
