@@ -179,14 +179,13 @@ class AuditLogService:
                     request = self._parse(kind, await _received(context))
                     meter.decoded()
                 finally:
+                    # What a stream does from here on has limits of its own.
                     caller.pace.leave()
                 await method(caller, request, context)
                 meter.answered()
             except AuditdError as error:
                 await self._refuse(name, caller, request, context, error)
             finally:
-                if caller is not None:
-                    caller.pace.leave()
                 meter.end()
 
         return answer

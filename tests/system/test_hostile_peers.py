@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import gzip
 import socket
+import threading
 import time
 import uuid
 from contextlib import closing
@@ -17,6 +18,7 @@ from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
+from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 
 EXHAUSTED, INVALID = grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT
 LIMITS = """
@@ -133,6 +135,33 @@ class TestALimitNamesItselfItsValueAndWhetherWaitingHelps:
         }
         assert (code, reason, again) == (EXHAUSTED, "CALLER_BUSY", True)
         assert (facts["limit"], facts["value"]) == ("max_queued_calls_per_caller", "3")
+
+
+def test_streams_that_ended_leave_their_caller_no_more_room_than_it_had(limited):
+    token = (("authorization", f"Bearer {limited.token('admin', subject='svc-streams')}"),)
+    for _ in range(8):
+        stream = limited.stub().Export(pb.ExportRequest(), metadata=token, timeout=20)
+        assert list(stream)
+    ended, until = threading.Event(), time.monotonic() + 20
+    with limited.channel() as channel:
+        silent = channel.stream_unary("/auditd.v1.AuditLogService/GetCheckpoint")
+        # Two are under way and three wait, for requests that never come.
+        held = [silent.future(iter(lambda: ended.wait() and None, None), metadata=token) for _ in range(5)]
+        stub = AuditLogServiceStub(channel)
+        reason = ""
+        while reason != "CALLER_BUSY" and time.monotonic() < until:
+            try:
+                stub.GetCheckpoint(pb.GetCheckpointRequest(), metadata=token, timeout=12)
+            except grpc.RpcError as error:
+                reason = refusal_reason(error)
+        assert not any(call.done() for call in held)
+        ended.set()
+    assert reason == "CALLER_BUSY"
+
+
+def refusal_reason(error: grpc.RpcError) -> str:
+    status, info = rpc_status.from_call(error), details.ErrorInfo()
+    return info.reason if status is not None and any(one.Unpack(info) for one in status.details) else ""
 
 
 def first_refusal(stub, metadata):
