@@ -60,17 +60,11 @@ def make_backup(
 
     Raises FolderError where `destination` exists or cannot be written, DamagedError where the evidence is not sound.
     """
-    if destination.exists() or destination.is_symlink():
-        raise FolderError("BACKUP_EXISTS", f"{destination} exists; a backup is a new folder")
-    try:
-        with _whole_folder(destination) as folder:
-            if since is not None:
-                return _fill_increment(config, folder, Manifest.read(since), with_keys=with_keys, progress=progress)
-            return _fill(config, folder, with_keys=with_keys, progress=progress)
-    except OSError as error:
-        raise FolderError(
-            "BACKUP_UNWRITABLE", f"{error.filename or destination}: {error.strerror}; no backup was made"
-        ) from error
+    _require_new(destination, "a backup is a new folder")
+    with _whole_folder(destination, "no backup was made") as folder:
+        if since is not None:
+            return _fill_increment(config, folder, Manifest.read(since), with_keys=with_keys, progress=progress)
+        return _fill(config, folder, with_keys=with_keys, progress=progress)
 
 
 def verify_backup(
@@ -103,8 +97,7 @@ def restore_backup(backup: Path, folder: Path, vkeys: Iterable[str], progress: P
     Nothing is recorded in a log until `resume_logs`. Whatever goes wrong leaves nothing behind. Raises FolderError
     where `folder` exists or cannot be written, DamagedError where the backup is not sound.
     """
-    if folder.exists() or folder.is_symlink():
-        raise FolderError("BACKUP_EXISTS", f"{folder} exists; a backup is restored to a new folder")
+    _require_new(folder, "a backup is restored to a new folder")
     manifest, report = verify_backup(backup, vkeys, {}, progress)
     if manifest.since is not None:
         raise FolderError("BACKUP_INCREMENT", f"{_joined_first(backup, manifest)}; nothing was restored")
@@ -112,18 +105,13 @@ def restore_backup(backup: Path, folder: Path, vkeys: Iterable[str], progress: P
         raise DamagedError(
             "EVIDENCE_UNSOUND", f"{backup} is damaged, nothing was restored: run 'auditlog backup verify {backup}'"
         )
-    try:
-        with _whole_folder(folder) as restored:
-            for number, (name, told) in enumerate(sorted(manifest.files.items()), 1):
-                copy_file(backup / name, restored / name, told)
-                progress("restoring files", number, len(manifest.files))
-            for name in manifest.logs:
-                mark_restored(restored / "logs" / name, manifest.made_at)
-            sync_all(restored)
-    except OSError as error:
-        raise FolderError(
-            "BACKUP_UNWRITABLE", f"{error.filename or folder}: {error.strerror}; nothing was restored"
-        ) from error
+    with _whole_folder(folder, "nothing was restored") as restored:
+        for number, (name, told) in enumerate(sorted(manifest.files.items()), 1):
+            copy_file(backup / name, restored / name, told)
+            progress("restoring files", number, len(manifest.files))
+        for name in manifest.logs:
+            mark_restored(restored / "logs" / name, manifest.made_at)
+        sync_all(restored)
     return manifest
 
 
@@ -134,20 +122,13 @@ def join_backups(backups: Sequence[Path], destination: Path, vkeys: Iterable[str
     one does not go on from the one before it, or `destination` exists or cannot be written, DamagedError where
     something is not sound.
     """
-    if destination.exists() or destination.is_symlink():
-        raise FolderError("BACKUP_EXISTS", f"{destination} exists; a backup is a new folder")
+    _require_new(destination, "a backup is a new folder")
     manifests = [Manifest.read(backup) for backup in backups]
     _require_chain(backups, manifests)
-    try:
-        with _whole_folder(destination) as folder:
-            for backup, manifest in zip(backups, manifests, strict=True):
-                _add(backup, manifest, folder, progress)
-            newest = manifests[-1]
-            return _finish(folder, replace(newest, since=None, files={}), vkeys, progress, str(backups[-1]))
-    except OSError as error:
-        raise FolderError(
-            "BACKUP_UNWRITABLE", f"{error.filename or destination}: {error.strerror}; nothing was joined"
-        ) from error
+    with _whole_folder(destination, "nothing was joined") as folder:
+        for backup, manifest in zip(backups, manifests, strict=True):
+            _add(backup, manifest, folder, progress)
+        return _finish(folder, replace(manifests[-1], since=None, files={}), vkeys, progress, str(backups[-1]))
 
 
 def _joined_first(backup: Path, manifest: Manifest) -> str:
@@ -204,7 +185,7 @@ def _contradictions(manifest: Manifest, config: Config, report: FolderReport) ->
 
 
 def _fill(config: Config, folder: Path, *, with_keys: bool, progress: Progress) -> Manifest:
-    made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    made_at = _now()
     with _snapshots(config) as taken:
         for name, held in taken.items():
             held.copy_to(folder / "logs" / name, partial(progress, f"{name}: pages"))
@@ -215,7 +196,7 @@ def _fill(config: Config, folder: Path, *, with_keys: bool, progress: Progress) 
 
 
 def _fill_increment(config: Config, folder: Path, before: Manifest, *, with_keys: bool, progress: Progress) -> Manifest:
-    made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    made_at = _now()
     with _snapshots(config) as taken:
         for name, held in taken.items():
             log = before.logs.get(name)
@@ -321,15 +302,31 @@ def _copy_keys(keys: Path, copies: Path) -> None:
             write_private_file(copies / path.name, path.read_bytes())
 
 
+def _require_new(destination: Path, rule: str) -> None:
+    if destination.exists() or destination.is_symlink():
+        raise FolderError("BACKUP_EXISTS", f"{destination} exists; {rule}")
+
+
 @contextmanager
-def _whole_folder(destination: Path) -> Iterator[Path]:
-    """Yield a new folder that gets its name when the block ends well, and else is gone."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+def _whole_folder(destination: Path, otherwise: str) -> Iterator[Path]:
+    """Yield a new folder that gets its name when the block ends well, and else is gone.
+
+    Raises FolderError, ending with `otherwise`, where it cannot be written.
+    """
     try:
-        yield folder
-        # Fails where somebody took the name meanwhile, unless with an empty folder.
-        folder.rename(destination)
-        sync(destination.parent)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        try:
+            yield folder
+            # Fails where somebody took the name meanwhile, unless with an empty folder.
+            folder.rename(destination)
+            sync(destination.parent)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as error:
+        message = f"{error.filename or destination}: {error.strerror}; {otherwise}"
+        raise FolderError("BACKUP_UNWRITABLE", message) from error
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
