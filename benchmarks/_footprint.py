@@ -18,6 +18,8 @@ _SALT_BYTES = 16
 _FLOOR_LEVEL = 19
 _POLL_S = 0.02
 _LAG_LIMIT_S = 120.0
+_TEXT_LIMIT_S = 1_800.0
+_BLOCK_ENTRIES = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,20 @@ def index_lag(subject: Subject) -> Lag:
     while _covered(subject) < size:
         if time.perf_counter() - started > _LAG_LIMIT_S:
             raise TimeoutError(f"the index covers {_covered(subject):,} of {size:,} entries")
+        time.sleep(_POLL_S)
+    return Lag(behind, time.perf_counter() - started)
+
+
+def text_lag(log: Path, size: int) -> Lag:
+    """Wait until the index of text of the log in a folder covers every whole block of its first `size` entries.
+
+    Raises TimeoutError if it does not.
+    """
+    started = time.perf_counter()
+    behind = size - _text_covered(log)
+    while _text_covered(log) < size // _BLOCK_ENTRIES * _BLOCK_ENTRIES:
+        if time.perf_counter() - started > _TEXT_LIMIT_S:
+            raise TimeoutError(f"text of {_text_covered(log):,} of {size:,} entries")
         time.sleep(_POLL_S)
     return Lag(behind, time.perf_counter() - started)
 
@@ -93,3 +109,8 @@ def _covered(subject: Subject) -> int:
     uri = f"file:{_folder(subject) / 'index.db'}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as db:
         return int(db.execute("SELECT size FROM covered").fetchone()[0])
+
+
+def _text_covered(log: Path) -> int:
+    with closing(sqlite3.connect(f"file:{log / 'tiles.db'}?mode=ro", uri=True, timeout=10)) as db:
+        return _BLOCK_ENTRIES * int(db.execute("SELECT coalesce(max(block) + 1, 0) FROM texts").fetchone()[0])
