@@ -55,7 +55,7 @@ def ordered(
     """
     among = _candidates(fields, narrowing, start, end)
     tiles_among = None if among is None else {index // TILE_ENTRIES for index in among}
-    chosen = ChosenTiles(tiles, narrowing)
+    chosen = ChosenTiles(tiles, narrowing, newest_first=latest_first)
     sign = -1 if latest_first else 1
     lowest, highest = times_within(narrowing.event_time)
     waiting: list[tuple[int, int]] = []

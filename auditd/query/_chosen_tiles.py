@@ -2,45 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from auditd.filter import time_ns
-from auditd.query._grams import BLOCK_ENTRIES, BLOCK_TILES
+from auditd.query._grams import BLOCK_ENTRIES, BLOCK_TILES, TILE_ENTRIES
 from auditd.query._narrow import Bounds, Narrowing
-from auditd.query._text_need import TextNeed
+from auditd.query._text_need import TextNeed, tiles_of
 from auditd.query._tiles_file import ALL_TILES, TilesSnapshot
 
+_MOST_AHEAD = 64
 _FIRST_NS, _LAST_NS = 0, 2**63 - 1
 
 
 class ChosenTiles:
-    """Tells tile by tile, looking at a block of sixteen when its first tile is asked for.
+    """Tells tile by tile, looking at blocks of sixteen before they are asked for: the more, the more it has looked at.
+
+    Args:
+        snapshot: what is known of tiles.
+        narrowing: what selected entries fulfil.
+        newest_first: whether the tiles before one that is asked for are likely to be asked for next, or those after it.
 
     Raises:
         IndexUnusableError: the file cannot be read; so does every method.
 
     """
 
-    def __init__(self, snapshot: TilesSnapshot, narrowing: Narrowing) -> None:
+    def __init__(self, snapshot: TilesSnapshot, narrowing: Narrowing, *, newest_first: bool) -> None:
         self._snapshot = snapshot
+        self._newest_first = newest_first
         self._text: TextNeed | None = narrowing.text
+        self._signed = snapshot.text_size // BLOCK_ENTRIES
         self._times = times_within(narrowing.event_time) if narrowing.event_time.limits_time else None
         self._blocks: dict[int, int] = {}
 
     def may_hold(self, tile: int) -> bool:
         """Whether a tile may hold an entry that is selected."""
         block, number = divmod(tile, BLOCK_TILES)
-        tiles = self._blocks.get(block)
-        if tiles is None:
-            tiles = self._blocks[block] = self._look(block)
-        return bool(tiles >> number & 1)
+        return bool(self._tiles(block) >> number & 1)
 
-    def _look(self, block: int) -> int:
-        tiles = ALL_TILES
-        if self._text is not None and (block + 1) * BLOCK_ENTRIES <= self._snapshot.text_size:
-            tiles = self._snapshot.tiles_with(block, self._text)
+    def block_may_hold(self, block: int) -> bool:
+        """Whether any tile of a block may hold an entry that is selected."""
+        return bool(self._tiles(block))
+
+    def _tiles(self, block: int) -> int:
+        if block not in self._blocks:
+            self._look(block)
+        return self._blocks[block]
+
+    def _look(self, block: int) -> None:
+        """Look at a block and at those that are likely to be asked for next."""
+        ahead = min(len(self._blocks) + 1, _MOST_AHEAD)
+        start, end = (block - ahead + 1, block + 1) if self._newest_first else (block, block + ahead)
+        unknown = [number for number in range(max(0, start), end) if number not in self._blocks]
+        chosen = self._with_text(dict.fromkeys(unknown, ALL_TILES))
+        for number in unknown:
+            self._blocks[number] = self._within_times(number, chosen.get(number, 0))
+
+    def _with_text(self, among: dict[int, int]) -> Mapping[int, int]:
+        signed = {block: tiles for block, tiles in among.items() if block < self._signed}
+        if self._text is None or not signed:
+            return among
+        return {**among, **dict.fromkeys(signed, 0), **tiles_of(self._text, signed, self._snapshot.tiles_with)}
+
+    def _within_times(self, block: int, tiles: int) -> int:
         if tiles and self._times is not None:
             first, last = self._times
             start = block * BLOCK_TILES
-            end = max(start, min(start + BLOCK_TILES, self._snapshot.size // (BLOCK_ENTRIES // BLOCK_TILES)))
+            end = max(start, min(start + BLOCK_TILES, self._snapshot.size // TILE_ENTRIES))
             for tile, earliest, latest in self._snapshot.spans(start, end):
                 if latest < first or earliest > last:
                     tiles &= ~(1 << (tile - start))

@@ -21,6 +21,7 @@ GRAM_BYTES = 4
 MAX_BITS = 18
 MIN_BITS = 12
 _SPARSE = 8  # a block whose bits are set to less than an eighth is folded
+SPREAD_BITS = 32
 _FACTOR = 0x9E3779B1  # 2^32 over the golden ratio: spreads grams that differ in one byte
 _WORD = re.compile(rb"[0-9a-z\x80-\xff]{4,}")
 _EVENT = b',"event":'
@@ -63,9 +64,9 @@ def _grams(words: Iterable[bytes]) -> set[bytes]:
     return {word[at : at + GRAM_BYTES] for word in words for at in range(len(word) - GRAM_BYTES + 1)}
 
 
-def bucket_of(gram: bytes, bits: int) -> int:
-    """Return the place of a gram in a signature of `2 ** bits` places."""
-    return (int.from_bytes(gram, "little") * _FACTOR & 0xFFFFFFFF) >> (32 - bits)
+def spread_of(gram: bytes) -> int:
+    """Return the hash of a gram, of `SPREAD_BITS`; its first `n` are the place in a signature of `2 ** n` places."""
+    return int.from_bytes(gram, "little") * _FACTOR & 0xFFFFFFFF
 
 
 def sign_leaves(leaves: Sequence[bytes]) -> tuple[int, bytes]:
@@ -95,7 +96,7 @@ def sign_block(tiles: Sequence[Sequence[bytes]]) -> tuple[int, bytes]:
         bit = 1 << number
         numbers = array("I", b"".join(_grams(words)))
         for number_of in numbers:
-            places[(number_of * _FACTOR & 0xFFFFFFFF) >> (32 - bits)] |= bit
+            places[(number_of * _FACTOR & 0xFFFFFFFF) >> (SPREAD_BITS - bits)] |= bit
     while bits > MIN_BITS and _set_bits(places) * _SPARSE < BLOCK_TILES << bits:
         places = array("H", [places[at] | places[at + 1] for at in range(0, len(places), 2)])
         bits -= 1

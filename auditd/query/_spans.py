@@ -9,10 +9,12 @@ from enum import Enum
 from typing import TypeAlias
 
 from auditd.query._chosen_tiles import ChosenTiles
+from auditd.query._grams import BLOCK_ENTRIES
 from auditd.query._index import Index
 from auditd.query._narrow import Narrowing
 from auditd.query._readers import IndexSnapshot, IndexUnusableError
 from auditd.query._tiles import Tiles
+from auditd.query._tiles_file import TilesSnapshot
 
 # Half-open. Once a span is read, everything before its end (oldest first) or from its start on (newest
 # first) has been considered; an empty span only says so.
@@ -50,15 +52,17 @@ def spans(indexes: Indexes, narrowing: Narrowing, start: int, end: int, order: O
     remaining = (start, end)
     try:
         with ExitStack() as seen:
-            found = _chunks(start, end, order)
+            fields = tiles = None
             if indexes.fields is not None and narrowing.match is not None:
-                snapshot = seen.enter_context(indexes.fields.snapshot())
-                if snapshot is not None:
-                    found = _narrowed(snapshot, narrowing, start, end, order)
+                fields = seen.enter_context(indexes.fields.snapshot())
             if indexes.tiles is not None and (narrowing.text is not None or narrowing.event_time.limits_time):
                 tiles = seen.enter_context(indexes.tiles.snapshot())
-                if tiles is not None:
-                    found = _chosen(found, ChosenTiles(tiles, narrowing), order)
+            if fields is not None:
+                found = _narrowed(fields, narrowing, start, end, order)
+            else:
+                found = _chunks(start, end, order, BLOCK_ENTRIES if tiles is not None else _CHUNK)
+            if tiles is not None:
+                found = _chosen(found, tiles, narrowing, order)
             seen.enter_context(closing(found))
             for span in found:
                 yield span
@@ -69,16 +73,26 @@ def spans(indexes: Indexes, narrowing: Narrowing, start: int, end: int, order: O
     yield from _chunks(*remaining, order)
 
 
-def _chosen(found: Generator[Span], tiles: ChosenTiles, order: Order) -> Generator[Span]:
+def _chosen(found: Generator[Span], tiles: TilesSnapshot, narrowing: Narrowing, order: Order) -> Generator[Span]:
     """Yield what of the spans lies in tiles that may hold anything; of the rest only how far it goes."""
+    newest_first = order is Order.NEWEST_FIRST
+    chosen = ChosenTiles(tiles, narrowing, newest_first=newest_first)
     with closing(found):
-        for low, high in found:
-            # Spans of the index of fields may cross from one tile into the next.
-            for start, end in _chunks(low, high, order) if high > low else ((low, high),):
-                if start < end and not tiles.may_hold(start // _CHUNK):
-                    yield (start, start) if order is Order.NEWEST_FIRST else (end, end)
-                else:
-                    yield start, end
+        for span in found:
+            if span[0] == span[1]:
+                yield span
+            # Spans may cross from one block, or tile, into the next.
+            for of_block in _chunks(*span, order, BLOCK_ENTRIES):
+                if not chosen.block_may_hold(of_block[0] // BLOCK_ENTRIES):
+                    yield _passed(of_block, order)
+                    continue
+                for part in _chunks(*of_block, order):
+                    yield part if chosen.may_hold(part[0] // _CHUNK) else _passed(part, order)
+
+
+def _passed(span: Span, order: Order) -> Span:
+    """Return the empty span that says that nothing of a span needs to be read."""
+    return (span[0], span[0]) if order is Order.NEWEST_FIRST else (span[1], span[1])
 
 
 def _after(span: Span, remaining: Span, order: Order) -> Span:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -27,6 +27,7 @@ class AnyOf:
     parts: tuple[TextNeed, ...]
 
 
+Tiles: TypeAlias = Mapping[int, int]
 # A set of grams is needed whole.
 TextNeed: TypeAlias = AllOf | AnyOf | frozenset[bytes]
 
@@ -50,25 +51,23 @@ def _grams(text: str) -> frozenset[bytes] | None:
     return frozenset(found[:: -(-len(found) // MAX_GRAMS)]) if found else None
 
 
-def grams_in(need: TextNeed) -> Iterator[bytes]:
-    """Yield every gram that a need names."""
-    if isinstance(need, frozenset):
-        yield from need
-    else:
-        for part in need.parts:
-            yield from grams_in(part)
+def tiles_of(need: TextNeed, among: Tiles, tiles_with: Callable[[bytes, Tiles], Tiles]) -> Tiles:
+    """Return the tiles that may hold what is needed, of those given; `tiles_with(gram, among)` tells those with a gram.
 
-
-def tiles_of(need: TextNeed, tiles_with: Callable[[bytes], int]) -> int:
-    """Return the tiles, each a bit, that may hold what is needed; `tiles_with(gram)` tells those with a gram."""
+    Tiles are bits, those of a block together.
+    """
     if isinstance(need, AnyOf):
-        tiles = 0
+        found: dict[int, int] = {}
         for part in need.parts:
-            tiles |= tiles_of(part, tiles_with)
-        return tiles
-    tiles = -1
-    for part in need.parts if isinstance(need, AllOf) else ():
-        tiles &= tiles_of(part, tiles_with)
-    for gram in need if isinstance(need, frozenset) else ():
-        tiles &= tiles_with(gram)
-    return tiles
+            for block, tiles in tiles_of(part, among, tiles_with).items():
+                found[block] = found.get(block, 0) | tiles
+        return found
+    if isinstance(need, AllOf):
+        for part in need.parts:
+            among = tiles_of(part, among, tiles_with)
+        return among
+    for gram in need:
+        if not among:
+            break
+        among = tiles_with(gram, among)
+    return among

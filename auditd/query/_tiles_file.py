@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import apsw
 
 from auditd.query._derived_file import Form, record_covered
-from auditd.query._grams import BLOCK_TILES, MAX_BITS, MIN_BITS, TILE_ENTRIES, bucket_of
+from auditd.query._grams import BLOCK_TILES, MAX_BITS, MIN_BITS, SPREAD_BITS, TILE_ENTRIES, spread_of
 from auditd.query._readers import IndexUnusableError, Snapshot
-from auditd.query._text_need import TextNeed, grams_in, tiles_of
 
 # Any change of tables, grams or hashes is another version: the file is then built anew.
 VERSION = 2
@@ -20,6 +19,15 @@ ALL_TILES = (1 << BLOCK_TILES) - 1
 MAX_TIME_NS = 2**63 - 1
 _CHUNK_PLACES = 1_024  # with two bytes a place a row fits a page
 _CHUNKS = (1 << MAX_BITS) // _CHUNK_PLACES
+
+_PLACE_BYTES = 2
+_FAR = 3
+_PLACE_OF_GRAM = f"(:spread >> ({SPREAD_BITS} - bits))"
+_TILES_WITH = f"""
+SELECT block, bits, substr(places, {_PLACE_BYTES} * ({_PLACE_OF_GRAM} % {_CHUNK_PLACES}) + 1, {_PLACE_BYTES})
+FROM texts JOIN places ON id = block * {_CHUNKS} + {_PLACE_OF_GRAM} / {_CHUNK_PLACES}
+WHERE block >= :first AND block < :end
+"""  # noqa: S608
 
 FORM = Form(
     """
@@ -103,26 +111,29 @@ class TilesSnapshot(Snapshot):
             times.byteswap()
         return times
 
-    def tiles_with(self, block: int, need: TextNeed) -> int:
-        """Return the tiles of a block, each a bit, that may hold what is needed."""
-        bits = self._integer("SELECT bits FROM texts WHERE block = ?", (block,))
-        if not MIN_BITS <= bits <= MAX_BITS:
-            raise IndexUnusableError(f"a signature of {bits} bits")
-        places = {gram: bucket_of(gram, bits) for gram in grams_in(need)}
-        chunks = {place // _CHUNK_PLACES for place in places.values()}
-        ids = ",".join(str(block * _CHUNKS + chunk) for chunk in sorted(chunks))
-        found = dict(
-            cast("list[tuple[int, bytes]]", self._rows(f"SELECT id, places FROM places WHERE id IN ({ids})"))  # noqa: S608
-        )
+    def tiles_with(self, gram: bytes, among: Mapping[int, int]) -> dict[int, int]:
+        """Return the tiles that may hold a gram, of those given: for each block a bit for each of its tiles.
 
-        def tiles_of_gram(gram: bytes) -> int:
-            chunk, at = divmod(places[gram], _CHUNK_PLACES)
-            row = found.get(block * _CHUNKS + chunk, b"")
-            if len(row) != 2 * _CHUNK_PLACES:
-                raise IndexUnusableError(f"no signature of block {block}")
-            return int.from_bytes(row[2 * at : 2 * at + 2], "little")
-
-        return tiles_of(need, tiles_of_gram) & ALL_TILES
+        Blocks of which no tile remains are left out; all that are given MUST have signatures.
+        """
+        spread, first, end = spread_of(gram), min(among), max(among) + 1
+        # The first few grams of a word rule out most blocks; those that remain, far apart, are read one by one.
+        ranges = [(first, end)] if len(among) * _FAR >= end - first else [(block, block + 1) for block in among]
+        remaining: dict[int, int] = {}
+        known = 0
+        for low, high in ranges:
+            for block, bits, places in self._rows(_TILES_WITH, {"spread": spread, "first": low, "end": high}):
+                if type(bits) is not int or not MIN_BITS <= bits <= MAX_BITS:
+                    raise IndexUnusableError(f"a signature of {bits} bits")
+                if type(places) is not bytes or len(places) != _PLACE_BYTES:
+                    raise IndexUnusableError(f"no signature of block {block}")
+                known += block in among
+                tiles = among.get(cast("int", block), 0) & int.from_bytes(places, "little")
+                if tiles:
+                    remaining[cast("int", block)] = tiles
+        if known != len(among):
+            raise IndexUnusableError(f"{known} signatures of {len(among)} blocks")
+        return remaining
 
     def _integer(self, sql: str, values: tuple[int, ...] = ()) -> int:
         rows = self._rows(sql, values)
@@ -130,7 +141,7 @@ class TilesSnapshot(Snapshot):
             raise IndexUnusableError("a number is missing")
         return rows[0][0]
 
-    def _rows(self, sql: str, values: tuple[int, ...] = ()) -> list[tuple[object, ...]]:
+    def _rows(self, sql: str, values: tuple[int, ...] | dict[str, int] = ()) -> list[tuple[object, ...]]:
         try:
             return cast("list[tuple[object, ...]]", self._connection.execute(sql, values).fetchall())
         except apsw.Error as error:
