@@ -1,4 +1,4 @@
-"""`auditlog backup`: copies of a server folder: made, verified, restored."""
+"""What `auditlog backup` can do with a server folder: copies of it are made, verified, restored."""
 
 from __future__ import annotations
 
@@ -8,30 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditd.cli._check import AGAINST, KEYS, OUTPUT, Bars, note_of, print_report, report_as_json
+from auditd.cli._check import AGAINST, KEYS, OUTPUT, note_of, print_report, report_as_json
 from auditd.cli._errors import folder_errors
-from auditd_client.cli import CommandError, ExitStatus, shown
+from auditd_client.cli import Bars, CommandError, ExitStatus, shown
 
 if TYPE_CHECKING:
     from auditd.server import Manifest
 
 
-class _BackupGroup(click.Group):
-    """`backup DIR DEST` makes a backup; what else can be done with one is named: `backup verify`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take what names no command, and asks for no help, for the folders of `make`."""
-        if args and args[0] not in {*self.commands, "-h", "--help"}:
-            args = ["make", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group("backup", cls=_BackupGroup, no_args_is_help=True)
+@click.group("backup")
 def backup() -> None:
-    """Copy a server folder while it is served or not, verify copies and restore them.
-
-    `auditlog backup DIR DEST` is short for `auditlog backup make DIR DEST`.
-    """
+    """Copy a server folder while it is served or not, verify copies and restore them."""
 
 
 @backup.command("make")
@@ -50,10 +37,11 @@ def make(folder: Path, destination: Path, *, with_keys: bool, since: Path | None
 
     Works beside a running server or a stopped one. DEST appears once it is whole, verified and on disk.
     """
-    from auditd.server import load_config, make_backup
+    from auditd.server import Manifest, load_config, make_backup
 
     with folder_errors(), Bars() as bars:
-        manifest = make_backup(load_config(folder), destination, with_keys=with_keys, progress=bars.update, since=since)
+        config, before = load_config(folder), Manifest.read(since) if since is not None else None
+        manifest = make_backup(config, destination, with_keys=with_keys, progress=bars.update, since=before)
     _print_made(destination, manifest, output)
 
 

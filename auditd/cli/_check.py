@@ -6,15 +6,14 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from auditd.cli._errors import folder_errors
-from auditd_client.cli import CommandError, ExitStatus, shown
+from auditd_client.cli import Bars, CommandError, ExitStatus, shown
 
 if TYPE_CHECKING:
     from auditd.server import FolderReport
@@ -178,33 +177,3 @@ def report_as_json(report: FolderReport) -> dict[str, Any]:
         ],
         "not_excluded": report.not_excluded,
     }
-
-
-class Bars:
-    """A progress bar a log, on a terminal alone."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def update(self, name: str, done: int, total: int) -> None:
-        """Show how far the check of a log is."""
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._tasks[name], completed=done, total=total)

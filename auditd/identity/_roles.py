@@ -20,6 +20,7 @@ class Permission(StrEnum):
     PROVE = "prove"
     CHECKPOINT = "checkpoint"
     ADMINISTER = "administer"
+    BACK_UP = "back_up"
 
 
 _WRITE = frozenset({Permission.APPEND, Permission.IMPORT})
@@ -45,14 +46,15 @@ class Permissions:
         return bool(self.ordinary or self.system)
 
 
-# `administer` is of the whole server, and held for the log that its acts are recorded in.
+# `administer` and `back_up` are of the whole server, and held for the log `control`.
 # `import` allows old events only together with `append`.
 ROLES: dict[str, Permissions] = {
     "writer": Permissions(frozenset({Permission.APPEND})),
     "importer": Permissions(_WRITE),
     "reader": Permissions(_READ),
     "auditor": Permissions(_AUDIT, _AUDIT),
-    "admin": Permissions(_WRITE | _AUDIT, _AUDIT | {Permission.ADMINISTER}),
+    "backup": Permissions(system=frozenset({Permission.BACK_UP})),
+    "admin": Permissions(_WRITE | _AUDIT, _AUDIT | {Permission.ADMINISTER, Permission.BACK_UP}),
 }
 
 

@@ -1,4 +1,4 @@
-"""`auditd.v1.AdminService`: tokens of the own issuer, and revocation."""
+"""`auditd.v1.AdminService`: tokens of the own issuer, revocation, backups."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from auditd.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
 from auditd.identity import LocalIssuer, Permission, Revocation, Revocations, Revoked, RevokedKind
 from auditd.log import Recorded, Submission
+from auditd.server._backup_stream import Backups
 from auditd.server._caller import CallContext, peer_ip
 from auditd.server._limits import require_size, violation
 from auditd.server._own_events import OwnEvents
 from auditd.server._snapshot import Snapshots
+from auditd.server._standing import Standing
 from auditd.server._status_message import status_message
 from auditd_proto.v1 import admin_service_pb2 as pb
 
@@ -30,6 +32,8 @@ MAX_REASON_BYTES = 1_024
 Context: TypeAlias = "grpc.aio.ServicerContext"
 Unary: TypeAlias = Callable[..., Callable[[bytes, Context], Awaitable[bytes]]]
 """Makes a handler of a method's name, its request's class and a function of caller, request and context."""
+Stream: TypeAlias = Callable[..., Callable[[object, Context], Awaitable[None]]]
+"""Makes the handler of a method that answers with a stream, in the same way."""
 Record: TypeAlias = Callable[[Submission], Awaitable[Recorded]]
 """Returns once a submission is durable in `control`."""
 
@@ -44,6 +48,7 @@ class AdminService:
     def __init__(
         self,
         unary: Unary,
+        stream: Stream,
         revocations: Revocations,
         own_events: OwnEvents,
         record: Record,
@@ -52,8 +57,11 @@ class AdminService:
         audience: str,
         snapshots: Snapshots,
         clock: Callable[[], float],
+        backups: Backups,
+        standing: Callable[[Context, str, Permission], Standing],
     ) -> None:
         self._unary = unary
+        self._stream = stream
         self._revocations = revocations
         self._own_events = own_events
         self._record = record
@@ -62,6 +70,8 @@ class AdminService:
         self._audience = audience
         self._snapshots = snapshots
         self._clock = clock
+        self._backups = backups
+        self._standing = standing
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register."""
@@ -77,6 +87,11 @@ class AdminService:
             {
                 name: grpc.stream_unary_rpc_method_handler(self._unary(name, kind, method))
                 for name, (kind, method) in methods.items()
+            }
+            | {
+                "MakeBackup": grpc.stream_stream_rpc_method_handler(
+                    self._stream("MakeBackup", pb.MakeBackupRequest, self._make_backup)
+                )
             },
         )
 
@@ -164,6 +179,11 @@ class AdminService:
     async def _get_status(self, caller: CallContext, _request: pb.GetStatusRequest, _context: Context) -> Message:
         caller.caller.require(Permission.ADMINISTER, CONTROL)
         return status_message(await asyncio.to_thread(self._snapshots.take))
+
+    async def _make_backup(self, caller: CallContext, request: pb.MakeBackupRequest, context: Context) -> None:
+        caller.caller.require(Permission.BACK_UP, CONTROL)
+        standing = self._standing(context, CONTROL, Permission.BACK_UP)
+        await self._backups.run(request, caller, peer_ip(context), standing, context.write)
 
     async def _by_caller(
         self, caller: CallContext, action: str, attributes: Mapping[str, Any], ip: str, reason: str = ""

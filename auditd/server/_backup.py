@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def make_backup(
-    config: Config, destination: Path, *, with_keys: bool, progress: Progress, since: Path | None = None
+    config: Config, destination: Path, *, with_keys: bool, progress: Progress, since: Manifest | None = None
 ) -> Manifest:
     """Copy every log of a folder into the new folder `destination`, as they are at one moment, and verify the copy.
 
@@ -56,14 +56,15 @@ def make_backup(
     as someone, and indexes, which are derived; keys only `with_keys`. `destination` gets its name once all is verified
     and durable; whatever goes wrong leaves nothing behind.
 
-    With `since`, another backup, only what came after that is copied, once the logs are found to go on from it.
+    With `since`, the manifest of another backup, only what came after that is copied, once the logs are found to go on
+    from it.
 
     Raises FolderError where `destination` exists or cannot be written, DamagedError where the evidence is not sound.
     """
     _require_new(destination, "a backup is a new folder")
     with _whole_folder(destination, "no backup was made") as folder:
         if since is not None:
-            return _fill_increment(config, folder, Manifest.read(since), with_keys=with_keys, progress=progress)
+            return _fill_increment(config, folder, since, with_keys=with_keys, progress=progress)
         return _fill(config, folder, with_keys=with_keys, progress=progress)
 
 
@@ -199,27 +200,27 @@ def _fill_increment(config: Config, folder: Path, before: Manifest, *, with_keys
     made_at = _now()
     with _snapshots(config) as taken:
         for name, held in taken.items():
-            log = before.logs.get(name)
-            if log is None or log.verifier_key != str(held.key) or not log.rows:
+            if (log := before.logs.get(name)) is None and before.origin == config.origin:
+                # A log that was begun since then is copied whole.
+                held.copy_to(folder / "logs" / name, partial(progress, f"{name}: pages"))
+                continue
+            if log is None or log.verifier_key != str(held.key) or not _precedes(log.rows, held.last_rows()):
                 raise FolderError(
                     "NOT_A_BASE",
                     f"the backup made at {before.made_at} is not of this log {name!r}, or of an older release;"
                     " make a whole one",
                 )
-            held.require_extends(
-                log.size,
-                bytes.fromhex(log.root),
-                partial(progress, f"{name}: entries"),
-            )
-            held.copy_increment_to(
-                folder / "logs" / name,
-                log.rows,
-                partial(progress, f"{name}: rows"),
-            )
+            held.require_extends(log.size, bytes.fromhex(log.root), partial(progress, f"{name}: entries"))
+            held.copy_increment_to(folder / "logs" / name, log.rows, partial(progress, f"{name}: rows"))
         logs = {name: _describe(held) for name, held in taken.items()}
     _copy_rest(config, folder, logs, made_at, with_keys=with_keys)
     manifest = Manifest(config.origin, made_at, with_keys, logs, {}, Since(before.made_at, before.hash()))
     return _finish(folder, manifest, (), progress, str(config.folder))
+
+
+def _precedes(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    """Whether each table that is there now was known before, with no more rows."""
+    return all(table in before and before[table] <= row for table, row in now.items())
 
 
 def _copy_rest(config: Config, folder: Path, logs: Iterable[str], made_at: str, *, with_keys: bool) -> None:

@@ -18,7 +18,7 @@ from auditd.server._access import AccessRecorder, Reading
 from auditd.server._caller import CallContext
 from auditd.server._config import LimitSettings
 from auditd.server._room import Room
-from auditd.server._standing import LOOK_S, Standing
+from auditd.server._standing import Standing, written
 from auditd.server._tokens import EntryTokens
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -160,7 +160,7 @@ class Exporter:
                     raise reading.error
                 standing.require()
                 reading.add(part.indexes)
-                await _written(write(part.message), standing)
+                await written(write(part.message), standing)
                 if part.end >= prepared.tree_size:
                     return
         finally:
@@ -201,18 +201,6 @@ class Exporter:
         if prepared.verify_tokens:
             self._entry_tokens.judge(prepared.log, message.entries)
         return _Part(indexes, end, message.SerializeToString())
-
-
-async def _written(writing: Awaitable[None], standing: Standing) -> None:
-    """Wait until a message was taken, or the caller may read no longer: it may be slow to take what was sent."""
-    task = asyncio.ensure_future(writing)
-    try:
-        while not (await asyncio.wait({task}, timeout=LOOK_S))[0]:
-            standing.require()
-    except BaseException:
-        task.cancel()
-        raise
-    await task
 
 
 def _stopping() -> UnavailableError:

@@ -12,12 +12,13 @@ from typing import Any
 
 from auditd.errors import DamagedError, FolderError
 from auditd.log.check import Finding
-from auditd.note import VerifierKey
+from auditd.note import NoteError, VerifierKey
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = "auditd-backup/1"
 _MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 20
+_ROOT_BYTES = 32
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -83,23 +84,67 @@ class Manifest:
         try:
             if path.stat().st_size > _MAX_BYTES:
                 raise ValueError(f"more than {_MAX_BYTES} bytes")
-            return cls._parse(json.loads(path.read_bytes()))
+            return cls.parse(path.read_bytes())
         except FileNotFoundError as error:
             raise FolderError("NOT_A_BACKUP", f"{backup} is no backup: it has no {MANIFEST_NAME}") from error
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise FolderError("NOT_A_BACKUP", f"{path} is no manifest of a backup: {error!r}") from error
+        except (OSError, ValueError) as error:
+            raise FolderError("NOT_A_BACKUP", f"{path} is no manifest of a backup: {error}") from error
 
     @classmethod
-    def _parse(cls, values: dict[str, Any]) -> Manifest:
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']!r}, this release knows {FORMAT!r}")
-        logs = {name: LogInBackup(**log) for name, log in values["logs"].items()}
-        for log in logs.values():
-            if str(VerifierKey.parse(log.verifier_key)) != log.verifier_key:
-                raise ValueError(f"verifier_key: {log.verifier_key!r}")
-        files = {name: FileInBackup(**file) for name, file in values["files"].items()}
-        since = Since(**values["since"]) if values.get("since") else None
-        return cls(str(values["origin"]), str(values["made_at"]), bool(values["with_keys"]), logs, files, since)
+    def parse(cls, data: bytes) -> Manifest:
+        """Return the manifest that the bytes of a file are; raise ValueError where they are none."""
+        try:
+            values = json.loads(data)
+            if values["format"] != FORMAT:
+                raise ValueError(f"format {values['format']!r}, this release knows {FORMAT!r}")
+            return cls(
+                origin=_text(values["origin"]),
+                made_at=_text(values["made_at"]),
+                with_keys=bool(values["with_keys"]),
+                logs={name: _log(log) for name, log in values["logs"].items()},
+                files={name: _file(file) for name, file in values["files"].items()},
+                since=_since(values["since"]) if values.get("since") else None,
+            )
+        except (AttributeError, TypeError, KeyError, RecursionError, NoteError) as error:
+            raise ValueError(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _log(values: Any) -> LogInBackup:  # noqa: ANN401 -- whatever JSON holds
+    key, root = _text(values["verifier_key"]), _text(values["root"])
+    if str(VerifierKey.parse(key)) != key:
+        raise ValueError(f"verifier_key: {key[:200]!r}")
+    if len(bytes.fromhex(root)) != _ROOT_BYTES:
+        raise ValueError(f"root: {root[:200]!r}, must be {_ROOT_BYTES} bytes in hex")
+    return LogInBackup(
+        origin=_text(values["origin"]),
+        verifier_key=key,
+        entries=_number(values["entries"]),
+        size=_number(values["size"]),
+        root=root,
+        checkpoint=_text(values["checkpoint"]),
+        # A table without rows has -1 for its highest.
+        rows={table: _number(row, -1) for table, row in values.get("rows", {}).items()},
+    )
+
+
+def _file(values: Any) -> FileInBackup:  # noqa: ANN401 -- whatever JSON holds
+    return FileInBackup(_number(values["bytes"]), _text(values["sha256"]))
+
+
+def _since(values: Any) -> Since:  # noqa: ANN401 -- whatever JSON holds
+    return Since(_text(values["made_at"]), _text(values["manifest"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.200} is no text")
+    return value
+
+
+def _number(value: object, lowest: int = 0) -> int:
+    if type(value) is not int or not lowest <= value < 2**63:
+        raise TypeError(f"{value!r:.200} is no number of bytes, entries or rows")
+    return value
 
 
 def describe_files(backup: Path, progress: Callable[[int, int], None]) -> dict[str, FileInBackup]:

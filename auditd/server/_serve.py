@@ -22,6 +22,7 @@ from auditd.server._actors import ActorTokens
 from auditd.server._admin import SERVICE as ADMIN_SERVICE
 from auditd.server._admin import AdminService
 from auditd.server._append import Appender
+from auditd.server._backup_stream import Backups
 from auditd.server._caller import Callers
 from auditd.server._certificates import Certificates
 from auditd.server._clock import Clock
@@ -184,8 +185,11 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         limits,
     )
     server = Acceptors(limits)
+    backups = Backups(config, access)
+    await asyncio.to_thread(backups.clear)
     admin = AdminService(
         service.unary,
+        service.stream,
         logs.revocations,
         own_events,
         record_in_control,
@@ -194,6 +198,8 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         config.audience,
         snapshots,
         parts.clock.latest_s,
+        backups,
+        service.standing,
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     clock_watch = ClockWatch(parts.clock, config.folder, logs.ahead_of_clock, own_events, record_in_control)
@@ -216,6 +222,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         await checks.enter_graceful_shutdown()
         tailer.stop()
         exporter.stop()
+        backups.stop()
         await server.stop(limits.drain_s)
         for task in background:
             task.cancel()

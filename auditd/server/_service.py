@@ -107,7 +107,7 @@ class AuditLogService:
             SERVICE,
             {name: grpc.stream_unary_rpc_method_handler(answer) for name, answer in answers.items()}
             | {
-                name: grpc.stream_stream_rpc_method_handler(self._stream(name, kind, method))
+                name: grpc.stream_stream_rpc_method_handler(self.stream(name, kind, method))
                 for name, (kind, method) in streams.items()
             },
         )
@@ -160,12 +160,13 @@ class AuditLogService:
 
         return answer
 
-    def _stream(
+    def stream(
         self,
         name: str,
         kind: type[Parsed],
         method: Callable[[CallContext, Parsed, Context], Awaitable[None]],
     ) -> Callable[[object, Context], Awaitable[None]]:
+        """Return the handler of a method that answers with a stream; else as `unary`."""
         measured = self._meters.method(name)
 
         async def answer(_requests: object, context: Context) -> None:
@@ -300,7 +301,7 @@ class AuditLogService:
 
     async def _tail(self, caller: CallContext, request: pb.TailRequest, context: Context) -> None:
         prepared = self._tailer.prepare(self._log(caller, request.log, Permission.QUERY), request)
-        standing = self._standing(context, request.log, Permission.QUERY)
+        standing = self.standing(context, request.log, Permission.QUERY)
         await self._tailer.run(prepared, caller, peer_ip(context), standing, context.write)
 
     async def _get_credential(self, caller: CallContext, request: pb.GetCredentialRequest, context: Context) -> Message:
@@ -316,10 +317,10 @@ class AuditLogService:
     async def _export(self, caller: CallContext, request: pb.ExportRequest, context: Context) -> None:
         log = self._log(caller, request.log, Permission.QUERY)
         prepared = self._exporter.prepare(log, caller, request)
-        standing = self._standing(context, request.log, Permission.QUERY)
+        standing = self.standing(context, request.log, Permission.QUERY)
         await self._exporter.run(prepared, caller, peer_ip(context), standing, context.write)
 
-    def _standing(self, context: Context, log: str, permission: Permission) -> Standing:
+    def standing(self, context: Context, log: str, permission: Permission) -> Standing:
         """Return what asks again and again whether the caller of a stream may read a log."""
         return Standing(lambda: self._log(self._callers.now(context), log, permission), lambda: self._callers.version)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 AUTHORIZE_S = 3.0
 """A caller is asked for again at least this often: its token expires, its certificate too."""
@@ -37,3 +38,15 @@ class Standing:
             return
         self._version, self._asked_at = version, now
         self._authorize()
+
+
+async def written(writing: Awaitable[None], standing: Standing) -> None:
+    """Wait until a message was taken, or the caller may read no longer: it may be slow to take what was sent."""
+    task = asyncio.ensure_future(writing)
+    try:
+        while not (await asyncio.wait({task}, timeout=LOOK_S))[0]:
+            standing.require()
+    except BaseException:
+        task.cancel()
+        raise
+    await task

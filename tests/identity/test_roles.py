@@ -12,7 +12,8 @@ ALLOWED = {
     "importer": ({"append", "import"}, set()),
     "reader": (READ, set()),
     "auditor": (READ | {"prove"}, READ | {"prove"}),
-    "admin": (READ | {"prove", "append", "import"}, READ | {"prove", "administer"}),
+    "admin": (READ | {"prove", "append", "import"}, READ | {"prove", "administer", "back_up"}),
+    "backup": (set(), {"back_up"}),
 }
 
 
@@ -21,7 +22,7 @@ def caller_with(forge, server):
     return lambda *roles: server.authenticate(forge.token(claims=forge.claims(roles=list(roles))))
 
 
-def test_built_in_roles_are_these_five():
+def test_built_in_roles_are_these_six():
     assert sorted(ROLES) == sorted(ALLOWED)
     assert sorted(SYSTEM_LOGS) == ["access", "control"]
 

@@ -44,10 +44,14 @@ from auditd_client.errors import (
 )
 
 if TYPE_CHECKING:
-    from auditd_client._admin_client import AdminClient, IssuedToken, Revocation
+    from auditd_client._admin_client import AdminClient
+    from auditd_client._administration import IssuedToken, Revocation
+    from auditd_client._async_admin_client import AsyncAdminClient
     from auditd_client._async_client import AsyncClient, AsyncToken
     from auditd_client._async_export import AsyncExport
     from auditd_client._async_tail import AsyncTail
+    from auditd_client._backup_folder import Backup
+    from auditd_client._backup_manifest import LogInBackup
     from auditd_client._client import Client, Token
     from auditd_client._counts import By
     from auditd_client._events import EventLike, event_from_dict, event_from_json, event_to_dict, name_event
@@ -62,10 +66,14 @@ if TYPE_CHECKING:
 # gRPC and protobuf take longer to import than most commands to run: verifying offline and printing help do
 # without them. So these are imported when they are first asked for.
 _ON_DEMAND = {
-    "auditd_client._admin_client": ("AdminClient", "IssuedToken", "Revocation"),
+    "auditd_client._admin_client": ("AdminClient",),
+    "auditd_client._administration": ("IssuedToken", "Revocation"),
+    "auditd_client._async_admin_client": ("AsyncAdminClient",),
     "auditd_client._async_client": ("AsyncClient", "AsyncToken"),
     "auditd_client._async_export": ("AsyncExport",),
     "auditd_client._async_tail": ("AsyncTail",),
+    "auditd_client._backup_folder": ("Backup",),
+    "auditd_client._backup_manifest": ("LogInBackup",),
     "auditd_client._client": ("Client", "Token"),
     "auditd_client._counts": ("By",),
     "auditd_client._events": (
@@ -96,10 +104,12 @@ __all__ = [
     "Actor",
     "AdminClient",
     "AppendResult",
+    "AsyncAdminClient",
     "AsyncClient",
     "AsyncExport",
     "AsyncTail",
     "AsyncToken",
+    "Backup",
     "By",
     "CallerError",
     "CheckpointResult",
@@ -128,6 +138,7 @@ __all__ = [
     "IssuedToken",
     "LastCheck",
     "LogBehindCallerError",
+    "LogInBackup",
     "LogInfo",
     "LogStatus",
     "MethodStatus",

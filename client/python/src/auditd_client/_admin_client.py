@@ -1,59 +1,29 @@
-"""The client of whoever administers a server: revocations, tokens of its own issuer, and how it is."""
+"""The client of whoever administers a server: revocations, tokens of its own issuer, backups, and how it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from pathlib import Path
+from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from auditd_client._administration import (
+    PAGE_SIZE,
+    IssuedToken,
+    Revocation,
+    issued_token,
+    revocation_from,
+    revoke_request,
+)
+from auditd_client._backup_folder import Backup, BackupProgress, receiving, since_manifest
+from auditd_client._channel import bearer
 from auditd_client._client import Client
 from auditd_client._flow import Deadline, Flow, call
+from auditd_client._resumed_stream import received
 from auditd_client._server_status import ServerStatus, server_status
-from auditd_client._times import datetime_from, timestamp_from
-from auditd_client.errors import InvalidRequestError, Violation
 from auditd_proto.v1 import admin_service_pb2 as pb
 from auditd_proto.v1.admin_service_pb2_grpc import AdminServiceStub
-
-RevokedKind: TypeAlias = Literal["jti", "subject", "key", "everything"]
-
-_PAGE_SIZE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """A revocation in force.
-
-    - `index`: of its entry in the log `control`, by which it is known.
-    - `issuer`: whose tokens are revoked.
-    - `revoked`: what of the issuer: one `jti`, a `subject`, a `key`, or `everything`.
-    - `value`: that jti, subject or key; empty for everything.
-    - `issued_before`: if set, only tokens issued before it are.
-    - `reason`: why.
-    - `revoked_at`: when it was recorded.
-    """
-
-    index: int
-    issuer: str
-    revoked: RevokedKind
-    value: str
-    issued_before: datetime | None
-    reason: str
-    revoked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A new token: a secret, which the server has not kept. `expires_at` is its claim `exp`."""
-
-    token: str
-    jti: str
-    expires_at: datetime
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(jti={self.jti!r}, expires_at={self.expires_at!r})"
 
 
 class AdminClient(Client):
@@ -90,17 +60,18 @@ class AdminClient(Client):
         Raises PreconditionError `REVOKES_CALLER` where it is and `include_caller` does not say so.
         Raises ClientError as `auditd_client.errors` shows.
         """
-        request = pb.RevokeTokenRequest(
-            issuer=issuer, jti=jti, subject=subject, key=key, reason=reason, include_caller=include_caller
+        request = revoke_request(
+            issuer,
+            jti=jti,
+            subject=subject,
+            key=key,
+            everything=everything,
+            issued_before=issued_before,
+            reason=reason,
+            include_caller=include_caller,
         )
-        if everything:
-            request.everything = True
-        if sum(value is not None for value in (jti, subject, key)) + everything != 1:
-            raise _invalid("target", "expected exactly one of jti, subject, key and everything")
-        if issued_before is not None:
-            request.issued_before.CopyFrom(_timestamp("issued_before", issued_before))
         response = self._run(self._call_once("RevokeToken", request, timeout_s))
-        return _revocation(response.revocation)
+        return revocation_from(response.revocation)
 
     def withdraw_revocation(self, index: int, *, reason: str = "", timeout_s: float | None = None) -> Revocation:
         """Have the revocation recorded at `index` of `control` end; return what it was.
@@ -110,17 +81,17 @@ class AdminClient(Client):
         """
         request = pb.WithdrawRevocationRequest(index=index, reason=reason)
         response = self._run(self._call_once("WithdrawRevocation", request, timeout_s))
-        return _revocation(response.revocation)
+        return revocation_from(response.revocation)
 
     def revocations(self, *, timeout_s: float | None = None) -> Iterator[Revocation]:
         """Yield the revocations in force, oldest first.
 
         Raises ClientError as `auditd_client.errors` shows.
         """
-        request = pb.ListRevocationsRequest(page_size=_PAGE_SIZE)
+        request = pb.ListRevocationsRequest(page_size=PAGE_SIZE)
         while True:
             response = self._run(self._call_once("ListRevocations", request, timeout_s))
-            yield from map(_revocation, response.revocations)
+            yield from map(revocation_from, response.revocations)
             request.page_token = response.next_page_token
             if not request.page_token:
                 return
@@ -142,8 +113,7 @@ class AdminClient(Client):
         Raises ClientError as `auditd_client.errors` shows.
         """
         request = pb.IssueTokenRequest(subject=subject, roles=roles, ttl_s=ttl_s, certificate_sha256=certificate_sha256)
-        response = self._run(self._call_once("IssueToken", request, timeout_s))
-        return IssuedToken(response.token, response.jti, datetime_from(response.expires_at))
+        return issued_token(self._run(self._call_once("IssueToken", request, timeout_s)))
 
     def status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """Return how the server is, and what it did since its start.
@@ -152,30 +122,39 @@ class AdminClient(Client):
         """
         return server_status(self._run(self._call_once("GetStatus", pb.GetStatusRequest(), timeout_s)))
 
+    def make_backup(
+        self,
+        destination: str | Path,
+        *,
+        since: str | Path | None = None,
+        progress: BackupProgress = lambda _step, _done, _total: None,
+        timeout_s: float | None = None,
+    ) -> Backup:
+        """Have the server make a backup of all its logs, and receive it as the new folder `destination`.
+
+        The server verifies it; what comes is held against its manifest, the checkpoints in that against the keys that
+        this client knows. `auditlog backup verify` verifies all of it, `restore` makes a server folder from it.
+        Private keys do not come. `destination` appears once it is whole and durable; whatever goes wrong leaves
+        nothing behind. The token needs the role `backup` or `admin`, and must last until the end.
+
+        - `since`: another backup, to receive only what came after it.
+        - `progress`: called with what is being done, how much of it is done, and how much there is.
+        - `timeout_s`: seconds in which the server must be heard from again and again.
+
+        Raises ExhaustedError `BACKUP_UNDER_WAY` while another backup is made, `BACKUP_NO_ROOM` where the server's
+        disk has no room for it.
+        Raises OutputError where `destination` exists or cannot be written, or `since` is no backup.
+        Raises VerificationError, HistoryRewrittenError where a checkpoint is not what this client knows.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        before = since_manifest(since)
+        with receiving(destination, before, self._histories, progress) as (folder, path):
+            metadata = bearer(self._token() if callable(self._token) else self._token)
+            stream = self._admin_stub.MakeBackup(pb.MakeBackupRequest(since_manifest=before), metadata=metadata)
+            with closing(received(stream, self._timeout(timeout_s))) as messages:
+                for message in messages:
+                    folder.receive(message)
+            return folder.finish(path)
+
     def _call_once(self, method: str, request: Any, timeout_s: float | None) -> Flow[Any]:  # noqa: ANN401 - any message
         return call(method, request, Deadline.after(self._timeout(timeout_s)), self._flows.retry)
-
-
-def _revocation(message: pb.Revocation) -> Revocation:
-    target = message.WhichOneof("target")
-    value = "" if target is None or target == "everything" else getattr(message, target)
-    return Revocation(
-        message.index,
-        message.issuer,
-        target or "everything",
-        value,
-        datetime_from(message.issued_before) if message.HasField("issued_before") else None,
-        message.reason,
-        datetime_from(message.revoked_at),
-    )
-
-
-def _timestamp(field: str, value: datetime | str) -> Timestamp:
-    try:
-        return timestamp_from(value)
-    except ValueError as error:
-        raise _invalid(field, str(error)) from error
-
-
-def _invalid(field: str, rule: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{field}: {rule}", reason="INVALID_REQUEST", violations=[Violation(field, rule)])

@@ -379,9 +379,7 @@ class AsyncClient(Connection):
     async def _call(self, call: Call) -> Message:
         metadata = await self._metadata()
         try:
-            response: Message = await getattr(self._connected(), call.method)(
-                call.request, timeout=call.timeout_s, metadata=metadata
-            )
+            response: Message = await self._method(call.method)(call.request, timeout=call.timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as failure:
             error = error_from_rpc(failure)
             misfit = await asyncio.to_thread(self._target.misfit, error) if self._may_misfit(error) else None
@@ -391,6 +389,10 @@ class AsyncClient(Connection):
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
         token = self._token() if callable(self._token) else self._token
         return bearer(await token if inspect.isawaitable(token) else token)
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        method: Callable[..., Any] = getattr(self._connected(), name)
+        return method
 
     def _connected(self) -> AuditLogServiceStub:
         if self._stub is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -79,15 +80,26 @@ class ResumedStream(Generic[_R, _M]):
             self._stream = stream
             if self._closed:
                 stream.cancel()
-        silence = _Silence(self._reader.silence_s, stream.cancel)
-        try:
-            while (message := silence.broken_by(stream)) is not None:
-                yield self._reader.receive(message)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
-        finally:
-            silence.end()
-            stream.cancel()
+        with closing(received(stream, self._reader.silence_s)) as messages:
+            yield from map(self._reader.receive, messages)
+
+
+def received(stream: Any, silence_s: float) -> Generator[Any, None, None]:  # noqa: ANN401 - grpc has no types
+    """Yield the messages of a stream, and have it cancelled in the end.
+
+    Raises UnreachableError where none comes for so many seconds, ClientError where the stream ends with an error.
+    """
+    silence = _Silence(silence_s, stream.cancel)
+    try:
+        while (message := silence.broken_by(stream)) is not None:
+            yield message
+    except grpc.RpcError as failure:
+        if silence.was_too_long:
+            raise UnreachableError("the server has fallen silent", reason="UNREACHABLE") from failure
+        raise error_from_rpc(failure) from failure
+    finally:
+        silence.end()
+        stream.cancel()
 
 
 def stream_ended() -> ClientError:
@@ -103,6 +115,7 @@ class _Silence:
         self._cancel = cancel
         self._lasts_until = math.inf  # written by the reader's thread alone
         self._ended = threading.Event()
+        self.was_too_long = False
         threading.Thread(target=self._watch, name="auditd-stream", daemon=True).start()
 
     def broken_by(self, stream: Iterator[_M]) -> _M | None:
@@ -120,5 +133,6 @@ class _Silence:
     def _watch(self) -> None:
         while not self._ended.wait(1.0):
             if time.monotonic() > self._lasts_until:
+                self.was_too_long = True
                 self._cancel()
                 return

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "logs": ("auditd_client.cli._logs", "List the logs that you may use."),
     "events": ("auditd_client.cli._events", "List what an authentication layer should record."),
     "token": ("auditd_client.cli._token", "Issue tokens, revoke them, list what is revoked."),
+    "backup": ("auditd_client.cli._backup", "Fetch a backup of a server; make, verify, restore them."),
 }
 
 # What the server's distribution plugs in; others are imported to learn their summary.
@@ -46,7 +47,6 @@ SERVER_COMMANDS: Mapping[str, str] = {
     "init": "Make a server folder.",
     "serve": "Run a server.",
     "check": "Re-hash and verify all evidence of a server folder.",
-    "backup": "Copy a server folder, served or not; verify copies, restore them.",
     "clock": "Vouch for the clock of a server that does not trust it.",
     "log": "Let a restored log go on.",
 }

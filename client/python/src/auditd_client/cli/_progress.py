@@ -5,7 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+from auditd_client.cli._escape import shown
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_MAX_BARS = 100
 
 
 def no_progress(_steps: int, _count: int) -> None:
@@ -62,3 +69,41 @@ class ExportBar:
             self._advance = self._stack.enter_context(progress("export", total or None, unit="entries"))
         self._advance(considered - self._at[0], rows - self._at[1])
         self._at = (considered, rows)
+
+
+class Bars:
+    """A bar for each part of long work, by its name."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """Show how far a part is."""
+        if self._progress is None:
+            return
+        if name not in self._tasks:
+            if len(self._tasks) >= _MAX_BARS:  # names come from a server, too
+                return
+            self._tasks[name] = self._progress.add_task(shown(name), total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total)

@@ -52,7 +52,7 @@ def command() -> None:
     required=True,
     multiple=True,
     metavar="R",
-    help="writer, importer, reader, auditor or admin; may be given several times.",
+    help="writer, importer, reader, auditor, backup or admin; may be given several times.",
 )
 @click.option("--ttl", "ttl_s", type=_Duration(), default="15m", show_default=True, help="How long it is good for.")
 @click.option(
@@ -77,7 +77,7 @@ def issue(
     and records that.
 
     Roles: writer appends; importer appends also old events; reader gets and queries; auditor also proves, and reads
-    the logs `control` and `access`; admin may do all of it, issue tokens, and revoke.
+    the logs `control` and `access`; backup fetches backups; admin may do all of it, issue tokens, and revoke.
     """
     certificate = certificate_sha256(bound_to) if bound_to is not None else b""
     if folder is not None:

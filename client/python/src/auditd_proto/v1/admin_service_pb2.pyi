@@ -275,3 +275,41 @@ class DamagedPlace(_message.Message):
     message: str
     first_met_at: _timestamp_pb2.Timestamp
     def __init__(self, log: _Optional[str] = ..., index: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., first_met_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class MakeBackupRequest(_message.Message):
+    __slots__ = ("since_manifest",)
+    SINCE_MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    since_manifest: bytes
+    def __init__(self, since_manifest: _Optional[bytes] = ...) -> None: ...
+
+class MakeBackupResponse(_message.Message):
+    __slots__ = ("step", "chunk")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    step: BackupStep
+    chunk: BackupChunk
+    def __init__(self, step: _Optional[_Union[BackupStep, _Mapping]] = ..., chunk: _Optional[_Union[BackupChunk, _Mapping]] = ...) -> None: ...
+
+class BackupStep(_message.Message):
+    __slots__ = ("name", "done", "total")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    done: int
+    total: int
+    def __init__(self, name: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+
+class BackupChunk(_message.Message):
+    __slots__ = ("path", "offset", "data", "sha256", "file_bytes")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    FILE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    offset: int
+    data: bytes
+    sha256: bytes
+    file_bytes: int
+    def __init__(self, path: _Optional[str] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., sha256: _Optional[bytes] = ..., file_bytes: _Optional[int] = ...) -> None: ...

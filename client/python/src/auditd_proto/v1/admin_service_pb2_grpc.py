@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Administers a server: tokens of its own issuer, and revocation.
+    """Administers a server: tokens of its own issuer, revocation, backups.
 
-    Every method needs the permission `administer`, which the role `admin` holds. What changes something is an entry
-    of the log `control`, durable before it takes effect and before it is answered. Errors are those of
+    Every method but MakeBackup needs the permission `administer`, which the role `admin` holds. What changes something
+    is an entry of the log `control`, durable before it takes effect and before it is answered. Errors are those of
     AuditLogService.
     """
 
@@ -64,13 +64,18 @@ class AdminServiceStub:
                 request_serializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.MakeBackup = channel.unary_stream(
+                '/auditd.v1.AdminService/MakeBackup',
+                request_serializer=auditd_dot_v1_dot_admin__service__pb2.MakeBackupRequest.SerializeToString,
+                response_deserializer=auditd_dot_v1_dot_admin__service__pb2.MakeBackupResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
-    """Administers a server: tokens of its own issuer, and revocation.
+    """Administers a server: tokens of its own issuer, revocation, backups.
 
-    Every method needs the permission `administer`, which the role `admin` holds. What changes something is an entry
-    of the log `control`, durable before it takes effect and before it is answered. Errors are those of
+    Every method but MakeBackup needs the permission `administer`, which the role `admin` holds. What changes something
+    is an entry of the log `control`, durable before it takes effect and before it is answered. Errors are those of
     AuditLogService.
     """
 
@@ -109,6 +114,18 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MakeBackup(self, request, context):
+        """Makes a verified backup of all logs as they are at one moment, and sends it: the steps that making it takes, then
+        its files, `manifest.json` first and the others in the order in which that names them.
+
+        Needs the permission `back_up`, which the roles `backup` and `admin` hold. Private keys, and signatures of tokens
+        that have not expired, are never sent. That each log was read is an entry of the log `access`, durable before the
+        first file is sent. One backup is made at a time; a call that ends early leaves nothing behind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -137,6 +154,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusRequest.FromString,
                     response_serializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusResponse.SerializeToString,
             ),
+            'MakeBackup': grpc.unary_stream_rpc_method_handler(
+                    servicer.MakeBackup,
+                    request_deserializer=auditd_dot_v1_dot_admin__service__pb2.MakeBackupRequest.FromString,
+                    response_serializer=auditd_dot_v1_dot_admin__service__pb2.MakeBackupResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'auditd.v1.AdminService', rpc_method_handlers)
@@ -146,10 +168,10 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Administers a server: tokens of its own issuer, and revocation.
+    """Administers a server: tokens of its own issuer, revocation, backups.
 
-    Every method needs the permission `administer`, which the role `admin` holds. What changes something is an entry
-    of the log `control`, durable before it takes effect and before it is answered. Errors are those of
+    Every method but MakeBackup needs the permission `administer`, which the role `admin` holds. What changes something
+    is an entry of the log `control`, durable before it takes effect and before it is answered. Errors are those of
     AuditLogService.
     """
 
@@ -278,6 +300,33 @@ class AdminService:
             '/auditd.v1.AdminService/GetStatus',
             auditd_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
             auditd_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MakeBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/auditd.v1.AdminService/MakeBackup',
+            auditd_dot_v1_dot_admin__service__pb2.MakeBackupRequest.SerializeToString,
+            auditd_dot_v1_dot_admin__service__pb2.MakeBackupResponse.FromString,
             options,
             channel_credentials,
             insecure,
