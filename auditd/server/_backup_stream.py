@@ -30,6 +30,11 @@ _RETRY_AFTER_S = 10.0
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 
+def clear_copy(server_folder: Path) -> None:
+    """Remove the server's copy of a backup that has ended, or that a server which was killed has left."""
+    shutil.rmtree(server_folder / _FOLDER, ignore_errors=True)
+
+
 class Backups:
     """Makes backups and sends them, one at a time. Belongs to the event loop's thread."""
 
@@ -39,10 +44,6 @@ class Backups:
         self._folder = config.folder / _FOLDER
         self._is_busy = False
         self._stopping = False
-
-    def clear(self) -> None:
-        """Remove what a server that was killed has left."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def stop(self) -> None:
         """End the backup that is under way, and begin no other."""
@@ -73,7 +74,7 @@ class Backups:
     async def _end(self, maker: BackupMaker) -> None:
         try:
             await maker.end()
-            await asyncio.to_thread(self.clear)
+            await asyncio.to_thread(clear_copy, self._config.folder)
         finally:
             self._is_busy = False
 
@@ -91,7 +92,7 @@ class Backups:
 
     async def _make(self, maker: BackupMaker, standing: Standing, write: Write) -> None:
         try:
-            self.clear()
+            clear_copy(self._config.folder)
             self._folder.mkdir(mode=0o700)
         except OSError as error:
             raise FolderError("BACKUP_UNWRITABLE", f"{error.filename}: {error.strerror}; no backup was made") from error

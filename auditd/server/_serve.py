@@ -22,7 +22,7 @@ from auditd.server._actors import ActorTokens
 from auditd.server._admin import SERVICE as ADMIN_SERVICE
 from auditd.server._admin import AdminService
 from auditd.server._append import Appender
-from auditd.server._backup_stream import Backups
+from auditd.server._backup_stream import Backups, clear_copy
 from auditd.server._caller import Callers
 from auditd.server._certificates import Certificates
 from auditd.server._clock import Clock
@@ -101,6 +101,7 @@ async def _serve(config: Config, listen: str, watching: Watching, ready: Callabl
     clock = Clock(config.limits.max_idle_s)
     logs = await asyncio.to_thread(Logs, config, deliveries.deliver, indexes.observer, clock)
     try:
+        await asyncio.to_thread(clear_copy, config.folder)
         take_confirmation(config.folder, clock, logs.ahead_of_clock())
         await asyncio.to_thread(indexes.open, logs.by_name)
         await asyncio.to_thread(logs.start)
@@ -186,7 +187,6 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     )
     server = Acceptors(limits)
     backups = Backups(config, access)
-    await asyncio.to_thread(backups.clear)
     admin = AdminService(
         service.unary,
         service.stream,

@@ -40,7 +40,7 @@ def reasons_in_code() -> set[str]:
             node.value
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exported
-            if REASON.fullmatch(node.value) and not node.value.startswith(("AUDITD_", "AUDITLOG_"))
+            if REASON.fullmatch(node.value) and not node.value.startswith(("AUDITD_", "AUDITLOG_", "GRPC_"))
         }
     return found
 

@@ -52,7 +52,12 @@ def _plugged_in() -> dict[str, click.Command]:
     return found
 
 
-@click.group("backup", cls=_BackupGroup, no_args_is_help=True, short_help="Fetch, make, verify and restore backups.")
+@click.group(
+    "backup",
+    cls=_BackupGroup,
+    no_args_is_help=True,
+    short_help="Fetch backups from elsewhere; make, verify, restore them.",
+)
 def command() -> None:
     """Fetch a backup of a running server; copy a server folder, verify copies and restore them.
 

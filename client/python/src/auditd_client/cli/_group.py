@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "logs": ("auditd_client.cli._logs", "List the logs that you may use."),
     "events": ("auditd_client.cli._events", "List what an authentication layer should record."),
     "token": ("auditd_client.cli._token", "Issue tokens, revoke them, list what is revoked."),
-    "backup": ("auditd_client.cli._backup", "Fetch a backup of a server; make, verify, restore them."),
+    "backup": ("auditd_client.cli._backup", "Fetch backups from elsewhere; make, verify, restore them."),
 }
 
 # What the server's distribution plugs in; others are imported to learn their summary.
