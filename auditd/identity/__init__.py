@@ -13,7 +13,7 @@ from auditd.identity._key_sources import key_source
 from auditd.identity._local_issuer import LocalIssuer
 from auditd.identity._reverify import RecordedToken, TokenVerdict, verify_again
 from auditd.identity._revocations import Revocation, Revocations, Revoked, RevokedKind
-from auditd.identity._roles import ROLES, SYSTEM_LOGS, Permission, Permissions
+from auditd.identity._roles import ROLES, SYSTEM_LOGS, Permission, Permissions, is_system
 
 __all__ = [
     "ALGORITHMS",
@@ -46,6 +46,7 @@ __all__ = [
     "TokenReason",
     "TokenVerdict",
     "UnknownKeyError",
+    "is_system",
     "key_source",
     "parse_authorization",
     "parties",

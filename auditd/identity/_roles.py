@@ -10,6 +10,11 @@ from enum import StrEnum
 SYSTEM_LOGS = frozenset({"control", "access"})
 
 
+def is_system(log: str) -> bool:
+    """Whether a log is `control` or `access`, or of the chain of one of them, such as `access~2`."""
+    return log.partition("~")[0] in SYSTEM_LOGS
+
+
 class Permission(StrEnum):
     """Something a caller may be allowed to do with a log."""
 
@@ -37,7 +42,7 @@ class Permissions:
 
     def allow(self, permission: Permission, log: str) -> bool:
         """Whether `permission` is held for the log of this name."""
-        return permission in (self.system if log in SYSTEM_LOGS else self.ordinary)
+        return permission in (self.system if is_system(log) else self.ordinary)
 
     def __or__(self, other: Permissions) -> Permissions:
         return Permissions(self.ordinary | other.ordinary, self.system | other.system)

@@ -1,11 +1,13 @@
 """One append-only log: evidence file, writer, recovery, verified reading."""
 
+from auditd.log._closing import Closing, open_closing, sign_closing
 from auditd.log._database import CHECKSUM_BYTES, checksum_vfs, plain_vfs
 from auditd.log._increment import apply_increment
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
 from auditd.log._log import Log, LogSettings
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan, Part
+from auditd.log._predecessors import Predecessors
 from auditd.log._restored import mark_restored, restored_from, unmark_restored
 from auditd.log._snapshot import INCREMENT_NAME, Snapshot, are_of_one_moment, snapshot
 from auditd.log._store import Credential, StoredCredential, is_damage
@@ -16,6 +18,7 @@ __all__ = [
     "CHECKSUM_BYTES",
     "INCREMENT_NAME",
     "Answers",
+    "Closing",
     "CommitPlan",
     "Credential",
     "Log",
@@ -24,6 +27,7 @@ __all__ = [
     "Observer",
     "Outcome",
     "Part",
+    "Predecessors",
     "QueueLimits",
     "Recorded",
     "Snapshot",
@@ -37,8 +41,10 @@ __all__ = [
     "is_damage",
     "load_signer",
     "mark_restored",
+    "open_closing",
     "plain_vfs",
     "restored_from",
+    "sign_closing",
     "sign_peers",
     "snapshot",
     "unmark_restored",

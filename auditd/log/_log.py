@@ -34,6 +34,7 @@ from auditd.log._lock import FolderLock
 from auditd.log._measures import WriterMeasures
 from auditd.log._peers import Peer, require_peers
 from auditd.log._pending import PendingSignatures
+from auditd.log._predecessors import Predecessors
 from auditd.log._release import SignatureReleaser
 from auditd.log._restored import restored_from
 from auditd.log._store import EvidenceStore, StoredCredential
@@ -75,7 +76,7 @@ class LogSettings:
     none its first receipt, or None. Both are asked once a commit, in this order. `deliver` hands the answers of one
     commit to those who wait. `peers` returns a signed note of the folder's other logs to store with checkpoints, or
     None. `announce` makes a new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is
-    trained.
+    trained. `predecessors` are the logs before this one in its chain.
     """
 
     clock: Callable[[], int]
@@ -87,6 +88,7 @@ class LogSettings:
     monotonic: Callable[[], float] = time.monotonic
     clock_suspect: Callable[[], bool] = lambda: False
     stopped: Callable[[], AuditdError | None] = lambda: None
+    predecessors: Predecessors = field(default_factory=Predecessors)
 
 
 class Log:
@@ -95,11 +97,17 @@ class Log:
     Opening verifies before it signs: see `auditd.log._recovery.recover` for what it raises. A log that refuses to
     open leaves the evidence as it found it, byte for byte. Page checksums that another program left out are written
     anew, if everything else is sound.
+
+    `name` is the one by which callers ask for it; `successor` the origin of the log that goes on for it, once it is
+    closed.
     """
 
     def __init__(self, name: str, folder: Path, signer: LogSigner, settings: LogSettings) -> None:
         self.name = name
+        self.folder = folder
         self.origin = signer.name
+        self.successor: str | None = None
+        self.predecessors = settings.predecessors
         self.verifier_key = str(signer.verifier_key)
         self._key = signer.verifier_key
         if not folder.is_dir():
@@ -144,6 +152,7 @@ class Log:
             first_dictionary=self._first_dictionary,
             clock_suspect=settings.clock_suspect,
             stopped=settings.stopped,
+            predecessors=settings.predecessors,
         )
         self._trainer = (
             DictionaryTrainer(
@@ -169,8 +178,8 @@ class Log:
             _sync_folder(made)
 
     def start(self) -> None:
-        """Begin to record; a restored log does not, it can be read alone."""
-        if self._restored_from is not None:
+        """Begin to record; a restored log does not, it can be read alone, and a closed one records no entries."""
+        if self.restored_from is not None:
             return
         self._writer.start()
         self._housekeeper.start()
@@ -183,8 +192,27 @@ class Log:
         """Let a restored log go on, which MUST have been proven to lack nothing; before `start`."""
         self._restored_from = None
 
-    def require_resumed(self) -> None:
-        """Raise PreconditionError if this log was restored, and not resumed: another history might begin here."""
+    def close_for(self, successor: str) -> None:
+        """Record no more entries: the log of this origin goes on. What is queued already is still recorded."""
+        self.successor = successor
+
+    def require_open(self) -> None:
+        """Raise PreconditionError if this log is closed, or was restored and not resumed."""
+        if self.successor is not None:
+            raise PreconditionError(
+                "LOG_SUCCEEDED",
+                f"log {self.name!r} is closed and accepts no events: its successor {self.successor} goes on",
+                {"log": self.name, "origin": self.origin, "successor": self.successor},
+            )
+        self._require_resumed()
+
+    @property
+    def restored_from(self) -> str | None:
+        """When the backup was made that this log was restored from, if it waits to be resumed since."""
+        return self._restored_from if self.successor is None else None
+
+    def _require_resumed(self) -> None:
+        """Another history might begin here."""
         if self._restored_from is not None:
             raise PreconditionError(
                 "LOG_RESTORED",
@@ -222,8 +250,8 @@ class Log:
     @property
     def problem(self) -> str:
         """Why nothing can be recorded now, as far as is known; empty if nothing stands against it."""
-        if self._restored_from is not None:
-            return f"it was restored from a backup of {self._restored_from} and is not resumed yet"
+        if self.restored_from is not None:
+            return f"it was restored from a backup of {self.restored_from} and is not resumed yet"
         return self._writer.problem
 
     def recover_soon(self) -> None:
@@ -233,9 +261,10 @@ class Log:
     def submit(self, submission: Submission) -> None:
         """Queue a submission for the writer.
 
-        Raises ExhaustedError if there is no room, UnavailableError once closed, PreconditionError where restored.
+        Raises ExhaustedError if there is no room, UnavailableError once the files are closed, PreconditionError where
+        the log is closed for a successor, or restored.
         """
-        self.require_resumed()
+        self.require_open()
         self._writer.submit(submission)
 
     def record(self, submission: Submission) -> Recorded:
@@ -304,7 +333,7 @@ class Log:
 
         Raises DamagedError where the entry found has another key, for no tree speaks for that column.
         """
-        index = self._store.find_committed(key)
+        index = self._store.find_committed([key]).get(key)
         if index is None or index >= self.size:
             return None
         entry = parse_leaf(self.leaf(index))
@@ -317,6 +346,20 @@ class Log:
                 {"index": str(index), "key": key.hex()},
             )
         return index
+
+    def find_keys(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the index of each of these keys that is recorded and may be shown; only leaves say what is there."""
+        return {key: index for key, index in self._store.find_committed(keys).items() if index < self.size}
+
+    @property
+    def highest_key(self) -> bytes:
+        """The highest key of an event, `b""` where there is none."""
+        return self._store.highest_key()
+
+    def signature_hash(self, credential: bytes) -> bytes | None:
+        """Return the hash of the signature of a token that this log names, if it does."""
+        stored = self._store.stored_credential(credential)
+        return None if stored is None else stored.signature_hash
 
     def credential(self, credential: bytes) -> StoredCredential:
         """Return the evidence of an identity that entries name by these 32 bytes.

@@ -33,8 +33,9 @@ class Part:
 class CommitPlan:
     """Places submissions one after another behind the `size` entries that are there.
 
-    `found` maps the keys that are recorded to their indexes; `stored_leaf` returns a recorded entry's bytes,
-    `signature_hash` that of a recorded credential's signature; `stopped` is what new events are refused with.
+    `found` maps the keys that are recorded to their indexes, below 0 in the logs before this one; `stored_leaf` returns
+    a recorded entry's bytes, `signature_hash` that of a recorded credential's signature, `place` the origin and the
+    index there of an entry below 0; `stopped` is what new events are refused with.
     """
 
     size: int
@@ -42,6 +43,7 @@ class CommitPlan:
     stored_leaf: Callable[[int], bytes]
     signature_hash: Callable[[bytes], bytes | None] = lambda _: None
     stopped: AuditdError | None = None
+    place: Callable[[int], tuple[str, int]] = lambda index: ("", index)
     parts: list[Part] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
@@ -99,14 +101,19 @@ class CommitPlan:
         else:
             path = difference(self.recorded_leaf(index), event, self._same_token(submission, position))
         if path is not None:
-            name = f"events[{position}]"
-            field = path.replace("event", name, 1)
-            raise ConflictError(
-                "EVENT_CONFLICT",
-                f"{name}: id {event.id!r} at {event.time} is recorded as entry {index}; {field} differs from that",
-                [Violation(field, f"differs from entry {index}, which has the same name")],
-                {"field": field, "index": str(index)},
-            )
+            raise self._conflict(f"events[{position}]", event, path, index)
+
+    def _conflict(self, name: str, event: EncodedEvent, path: str, index: int) -> ConflictError:
+        field, facts, entry = path.replace("event", name, 1), {}, f"entry {index}"
+        if index < 0:
+            facts["origin"], index = self.place(index)
+            entry = f"entry {index} of {facts['origin']}"
+        return ConflictError(
+            "EVENT_CONFLICT",
+            f"{name}: id {event.id!r} at {event.time} is recorded as {entry}; {field} differs from that",
+            [Violation(field, f"differs from {entry}, which has the same name")],
+            {"field": field, "index": str(index), **facts},
+        )
 
     def _same_token(self, submission: Submission, position: int) -> Callable[[str], bool]:
         sent = submission.actor_credentials.get(position)

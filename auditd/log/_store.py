@@ -210,10 +210,15 @@ class EvidenceStore:
         with _typed_errors(self.path):
             return _find(self._writer, keys)
 
-    def find_committed(self, key: bytes) -> int | None:
-        """Return the index recorded under `key`, if any; for any thread."""
+    def find_committed(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the index of each of `keys` that is recorded; for any thread."""
         with self._reader() as db:
-            return _find(db, [key]).get(key)
+            return _find(db, keys)
+
+    def highest_key(self) -> bytes:
+        """Return the highest key that is recorded, `b""` where there is none; for any thread."""
+        with self._reader() as db:
+            return bytes(db.execute("SELECT coalesce(max(key), x'') FROM entries").get)
 
     def has_credential(self, credential: bytes) -> bool:
         """Tell whether the credential is recorded; for the writer thread."""

@@ -23,8 +23,9 @@ class TreeHead:
 class Recorded:
     """Where the events of a submission stand; one item an event in each sequence.
 
-    `recorded_at_us` are microseconds since 1970, UTC; `duplicates` the positions of events recorded before;
-    `leaves` is empty unless they were asked for; `head` covers them all.
+    `recorded_at_us` are microseconds since 1970, UTC; `duplicates` the positions of events recorded before, whose
+    indexes are below 0 where a log before this one holds them; `leaves` is empty unless they were asked for; `head`
+    covers all of this log.
     """
 
     indexes: Sequence[int]

@@ -21,6 +21,7 @@ from auditd.log._leaves import require_leaf
 from auditd.log._measures import WriterMeasures
 from auditd.log._pending import PendingSignatures
 from auditd.log._plan import CommitPlan, Placed
+from auditd.log._predecessors import Predecessors
 from auditd.log._recovery import Recovered, recover
 from auditd.log._store import Batch, Credential, EvidenceStore, StoredCheckpoint
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
@@ -90,6 +91,7 @@ class Writer(threading.Thread):
         first_dictionary: FirstDictionary,
         clock_suspect: Callable[[], bool],
         stopped: Callable[[], AuditdError | None],
+        predecessors: Predecessors,
     ) -> None:
         super().__init__(name=f"writer-{name}")
         self._parts = parts
@@ -101,6 +103,7 @@ class Writer(threading.Thread):
         self._first_dictionary = first_dictionary
         self._clock_suspect = clock_suspect
         self._stopped = stopped
+        self._predecessors = predecessors
         self._templates = {mark: LeafTemplate(parts.signer.name, clock_suspect=mark) for mark in (False, True)}
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._chore: Callable[[], None] | None = None
@@ -265,7 +268,11 @@ class Writer(threading.Thread):
         store = self._parts.store
         keys = [key for submission in submissions for key in submission.keys]
         suspect = self._clock_suspect()
-        plan = CommitPlan(state.tree.size, store.find(keys), self._stored_leaf, store.signature_hash, self._stopped())
+        found = store.find(keys)
+        if self._predecessors.logs:
+            found |= self._predecessors.find(keys)
+        stopped = self._stopped()
+        plan = CommitPlan(state.tree.size, found, self._stored_leaf, self._signature_hash, stopped, self._place)
         for submission in submissions:
             if submission.given_up:
                 plan.refused.append((submission, _not_recorded("its caller gave up before it was recorded")))
@@ -358,7 +365,17 @@ class Writer(threading.Thread):
         }
         return [item for key, item in wanted.items() if not self._parts.store.has_credential(key)]
 
+    def _place(self, index: int) -> tuple[str, int]:
+        log, own_index = self._predecessors.place(index)
+        return log.origin, own_index
+
+    def _signature_hash(self, credential: bytes) -> bytes | None:
+        found = self._parts.store.signature_hash(credential)
+        return self._predecessors.signature_hash(credential) if found is None else found
+
     def _stored_leaf(self, index: int) -> bytes:
+        if index < 0:
+            return self._predecessors.leaf(index)
         leaf = self.codec.decompress(self._parts.store.frames(index, index + 1)[0], index)
         require_leaf(leaf, index, self.nodes.leaf_hash_at(index))
         return leaf

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auditd.server._manifest import Manifest
     from auditd.server._resume import Resumed, resume_logs
     from auditd.server._serve import Addresses, serve
+    from auditd.server._succeed import Succeeded, succeed_log
 
 __all__ = [
     "LOG_NAMES",
@@ -31,6 +32,7 @@ __all__ = [
     "Made",
     "Manifest",
     "Resumed",
+    "Succeeded",
     "check_config",
     "check_folder",
     "check_indexes",
@@ -48,6 +50,7 @@ __all__ = [
     "restore_backup",
     "resume_logs",
     "serve",
+    "succeed_log",
     "verify_backup",
 ]
 
@@ -82,5 +85,7 @@ __getattr__ = _lazy(
         "event_logger": "_logging",
         "Addresses": "_serve",
         "serve": "_serve",
+        "Succeeded": "_succeed",
+        "succeed_log": "_succeed",
     },
 )

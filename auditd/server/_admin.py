@@ -42,7 +42,8 @@ class AdminService:
     """The methods of the service. Belongs to the event loop's thread.
 
     `issuers` are the names of those whose tokens or certificates may be accepted; `local_issuer` is None where the
-    configuration has it off.
+    configuration has it off. `recorded_before` returns how many entries the closed logs of `control` have: revocations
+    are counted through its chain.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class AdminService:
         clock: Callable[[], float],
         backups: Backups,
         standing: Callable[[Context, str, Permission], Standing],
+        recorded_before: Callable[[], int],
     ) -> None:
         self._unary = unary
         self._stream = stream
@@ -72,6 +74,7 @@ class AdminService:
         self._clock = clock
         self._backups = backups
         self._standing = standing
+        self._recorded_before = recorded_before
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register."""
@@ -117,7 +120,7 @@ class AdminService:
 
     async def _revoke(self, caller: CallContext, wanted: Revocation, ip: str) -> Revocation:
         recorded = await self._by_caller(caller, "revocation.add", wanted.attributes, ip, wanted.reason)
-        made = wanted.recorded(recorded.indexes[0], recorded.recorded_at_us[0])
+        made = wanted.recorded(self._recorded_before() + recorded.indexes[0], recorded.recorded_at_us[0])
         self._revocations.add(made)
         return made
 

@@ -94,15 +94,15 @@ class Appender:
             tokens = {position: event.actor_token for position, event in enumerate(content.events) if event.actor_token}
             acted = await self._actors.take(tokens, await self._encode(content.events))
             events, keys = EncodedBatch(acted.events), [caller.keys(e.id, e.time, e.time_ns) for e in acted.events]
-        template = self._templates.get(log.name)
+        template = self._templates.get(log.origin)
         if template is None:
-            template = self._templates[log.name] = LeafTemplate(log.origin)
+            template = self._templates[log.origin] = LeafTemplate(log.origin)
         if call.return_leaves or call.include_proofs:
             require_response_fits(
                 events.lengths(),
                 len(caller.json),
                 template,
-                log.size,
+                [log.size, *(before.size for before in log.predecessors.logs)],
                 self._max_response_bytes,
                 leaves=call.return_leaves,
                 proofs=call.include_proofs,
@@ -171,7 +171,7 @@ async def _response(log: Log, call: AppendCall, recorded: Recorded) -> bytes:
             paths,
         )
     response = pb.AppendResponse(checkpoint=head.note, consistency_proof=consistency)
-    await _add_receipts(recorded, response)
+    await _add_receipts(log, recorded, response)
     if call.return_leaves:
         for receipt, leaf in zip(response.receipts, recorded.leaves, strict=True):
             receipt.leaf = leaf
@@ -181,8 +181,9 @@ async def _response(log: Log, call: AppendCall, recorded: Recorded) -> bytes:
     return response.SerializeToString()
 
 
-async def _add_receipts(recorded: Recorded, response: pb.AppendResponse) -> None:
+async def _add_receipts(log: Log, recorded: Recorded, response: pb.AppendResponse) -> None:
     moments: dict[int, Timestamp] = {}
+    earlier: dict[Log, int] = {}
     add = response.receipts.add
     for start in range(0, len(recorded.indexes), SLICE):
         for position in range(start, min(start + SLICE, len(recorded.indexes))):
@@ -190,22 +191,38 @@ async def _add_receipts(recorded: Recorded, response: pb.AppendResponse) -> None
             moment = moments.get(time_us)
             if moment is None:
                 moment = moments[time_us] = Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1_000)
+            holder, index = _place(log, recorded.indexes[position])
             add(
-                index=recorded.indexes[position],
+                index=index,
                 recorded_at=moment,
                 leaf_hash=recorded.leaf_hashes[position],
                 duplicate=position in recorded.duplicates,
+                earlier=0 if holder is log else earlier.setdefault(holder, len(earlier) + 1),
             )
         await _yield_between(start, len(recorded.indexes))
+    response.earlier_checkpoints.extend(holder.tree_head.note for holder in earlier)
+
+
+def _place(log: Log, index: int) -> tuple[Log, int]:
+    """Return the log that holds an entry, and its index there."""
+    return (log, index) if index >= 0 else log.predecessors.place(index)
 
 
 async def _paths(log: Log, recorded: Recorded) -> list[bytes]:
     """Return the inclusion proof of each entry, its hashes concatenated."""
     paths: list[bytes] = []
     for start in range(0, len(recorded.indexes), SLICE):
-        paths += log.inclusion_paths(recorded.indexes[start : start + SLICE], recorded.head.size)
+        indexes = recorded.indexes[start : start + SLICE]
+        if min(indexes) >= 0:
+            paths += log.inclusion_paths(indexes, recorded.head.size)
+        else:
+            paths += [_path(*_place(log, index), log, recorded.head.size) for index in indexes]
         await _yield_between(start, len(recorded.indexes))
     return paths
+
+
+def _path(holder: Log, index: int, log: Log, size: int) -> bytes:
+    return holder.inclusion_paths([index], size if holder is log else holder.size)[0]
 
 
 async def _yield_between(start: int, count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from auditd.identity import TokenVerdict
 from auditd.log import load_signer, verify_ed25519
 from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers, unverified_leaves
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
+from auditd.server._chain import CLOSE, place_of
+from auditd.server._check_chain import ChainChecks
 from auditd.server._config import Config
 from auditd.server._logs import log_names
 from auditd.server._tokens import verify_stored
@@ -62,28 +64,35 @@ def check_folder(
     known = {name: _key_of(config, name, given, report) for name in log_names(config.folder)}
     claims = claims_by_origin(against, known)
     peers = _peers(config, known, report)
+    chains = ChainChecks(config, known)
     announced = _Announced()
     # `control` comes last: beside a running server it must not be older than what the others have used.
-    for name, key in sorted(known.items(), key=lambda item: item[0] == "control"):
+    for name, key in sorted(known.items(), key=lambda item: _is_control(item[0])):
         named = [(size, root, by) for origin, size, root, by in peers if origin == key.name]
         outcome = check_log(
             name,
             config.log_folder(name),
             key,
             against=claims.get(key.name, ()),
-            sizes=[*(size for size, _, _ in named), *(sizes or {}).get(name, ())],
+            sizes=[*(size for size, _, _ in named), *chains.sizes(name), *(sizes or {}).get(name, ())],
             progress=lambda done, total, name=name: progress(name, done, total),  # type: ignore[misc]
-            on_entry=announced.take if name == "control" else None,
+            on_entry=announced.take if _is_control(name) else None,
             jobs=jobs,
             verify_token=verify_stored,
         )
         report.logs.append(outcome)
         _compare_with_peers(outcome, named, report)
-    report.logs.sort(key=lambda outcome: outcome.name != "control")
+    report.logs.sort(key=lambda outcome: not _is_control(outcome.name))
     for outcome in report.logs:
         _compare_with_control(outcome, announced, report)
-    _say_what_remains(config, report, claims)
+    report.not_excluded += chains.compare({outcome.name: outcome for outcome in report.logs}, announced.closures)
+    report.findings += chains.findings
+    _say_what_remains(config, report, chains.spoken_for(set(claims)))
     return report
+
+
+def _is_control(name: str) -> bool:
+    return place_of(name)[0] == "control"
 
 
 def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report: FolderReport) -> VerifierKey:
@@ -162,7 +171,7 @@ def _compare_with_control(outcome: LogReport, announced: _Announced, report: Fol
             where = f"log {outcome.name}, entry {index}"
             what = f"{certificate.hex()[:16]}…: control does not hold the caller's certificate"
             report.findings.append(Finding("CERTIFICATE_UNKNOWN", where, what))
-    if outcome.name == "control":
+    if _is_control(outcome.name):
         return
     for digest in sorted(outcome.dictionaries - announced.dictionaries):
         report.findings.append(
@@ -174,7 +183,7 @@ def _compare_with_control(outcome: LogReport, announced: _Announced, report: Fol
         )
 
 
-def _say_what_remains(config: Config, report: FolderReport, claims: Mapping[str, object]) -> None:
+def _say_what_remains(config: Config, report: FolderReport, spoken_for: Collection[str]) -> None:
     for outcome in report.logs:
         for verdict, meaning in _UNVERIFIED.items():
             if count := outcome.verdicts[verdict]:
@@ -186,7 +195,7 @@ def _say_what_remains(config: Config, report: FolderReport, claims: Mapping[str,
                 f"log {outcome.name}: that its last {outcome.unprotected} entries were changed: no signed checkpoint"
                 f" covers what was recorded {_since(config, outcome)}"
             )
-        if outcome.origin not in claims:
+        if outcome.origin not in spoken_for:
             report.not_excluded.append(
                 f"log {outcome.name}: a history rewritten or cut by someone who holds the signing key;"
                 " compare with what others hold: --against"
@@ -211,6 +220,8 @@ class _Announced:
         self.dictionaries: set[str] = set()
         self.issuer_keys: set[str] = set()
         self.certificates: set[bytes] = set()
+        self.closures: dict[str, dict[str, Any]] = {}
+        """What is said of logs that were closed, by origin."""
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take in one entry of `control`."""
@@ -221,3 +232,5 @@ class _Announced:
             self.issuer_keys.add(event["attributes"]["thumbprint"])
         elif event["action"] == "certificate.add":
             self.certificates.add(hashlib.sha256(base64.b64decode(event["attributes"]["certificate"])).digest())
+        elif event["action"] == CLOSE:
+            self.closures[event["attributes"]["origin"]] = event["attributes"]

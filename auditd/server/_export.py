@@ -172,7 +172,7 @@ class Exporter:
 
     def _part(self, prepared: PreparedExport, start: int) -> _Part:
         ends_at = time.monotonic() + _TURN_S
-        page = self._searches[prepared.log.name].page(
+        page = self._searches[prepared.log.origin].page(
             prepared.tree,
             order=Order.OLDEST_FIRST,
             page_size=_MAX_VERIFIED_ENTRIES if prepared.verify_tokens else _MAX_ENTRIES,

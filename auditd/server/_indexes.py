@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from auditd.entry import EncodedEvent
 from auditd.errors import AuditdError, DamagedError
 from auditd.log import CommitPlan, Log, Observer, Part
 from auditd.query import Entry, Index, Search, Tiles
+from auditd.server._chain import place_of
 from auditd.server._config import Config
 from auditd.server._damage import DamageRegister
 from auditd.server._meters import Meters
@@ -52,43 +53,43 @@ def _caller(caller_json: bytes) -> Mapping[str, Any]:
 
 
 class Indexes:
-    """Opens, feeds and closes the index of every log of a folder."""
+    """Opens, feeds and closes the indexes of every log of a folder, which it knows by origin."""
 
     def __init__(self, config: Config, damage: DamageRegister, meters: Meters) -> None:
         self._config = config
         self._damage = damage
         self._meters = meters
         self._feeds: dict[str, _Feed] = {}
-        self.by_name: dict[str, Index] = {}
+        self.fields: dict[str, Index] = {}
         self.tiles: dict[str, Tiles] = {}
         self.searches: dict[str, Search] = {}
 
-    def observer(self, name: str) -> Observer:
+    def observer(self, origin: str) -> Observer:
         """Return what a log's writer tells of its commits."""
-        return self._feeds.setdefault(name, _Feed())
+        return self._feeds.setdefault(origin, _Feed())
 
-    def open(self, logs: Mapping[str, Log]) -> None:
-        """Open the index of each log; one that is unfit is built anew in the background."""
-        for name, log in logs.items():
-            folder, on_error = self._config.log_folder(name), partial(self._note, name)
-            index = Index(folder / "index.db", log, on_error=on_error)
-            self.by_name[name] = index
-            self._feeds[name].index = index
+    def open(self, logs: Iterable[Log]) -> None:
+        """Open the indexes of each log; one that is unfit is built anew in the background."""
+        for log in logs:
+            on_error = partial(self._note, log)
+            index = Index(log.folder / "index.db", log, on_error=on_error)
+            self.fields[log.origin] = index
+            self._feeds[log.origin].index = index
             # Without native code the text of an event takes some 0.2 ms of Python, which appends would feel.
-            text = available() and name not in self._config.index.without_text
-            tiles = Tiles(folder / "tiles.db", log, text=text, calls=self._meters.calls, on_error=on_error)
-            self.tiles[name] = tiles
-            self.searches[name] = Search(log, index, tiles)
+            text = available() and place_of(log.folder.name)[0] not in self._config.index.without_text
+            tiles = Tiles(log.folder / "tiles.db", log, text=text, calls=self._meters.calls, on_error=on_error)
+            self.tiles[log.origin] = tiles
+            self.searches[log.origin] = Search(log, index, tiles)
 
-    def _note(self, name: str, error: AuditdError) -> None:
+    def _note(self, log: Log, error: AuditdError) -> None:
         if isinstance(error, DamagedError):
-            self._damage.found(error, name)
+            self._damage.found(error, log.name)
 
     def close(self) -> None:
         """Stop feeding, and close."""
         for feed in self._feeds.values():
             feed.index = None
-        for index in self.by_name.values():
+        for index in self.fields.values():
             index.close()
         for tiles in self.tiles.values():
             tiles.close()

@@ -9,7 +9,8 @@ from auditd.errors import InvalidRequestError, Violation
 
 MAX_SIZE = 2**63 - 1
 _ENVELOPE_BYTES = 8 * 1024  # checkpoint, consistency proof, framing
-_RECEIPT_BYTES = 80  # index, recorded_at, leaf_hash, duplicate, framing
+_RECEIPT_BYTES = 80  # index, recorded_at, leaf_hash, duplicate, earlier, framing
+_NOTE_BYTES = 1024
 _HASH_BYTES = 34
 
 
@@ -31,16 +32,19 @@ def require_response_fits(
     event_bytes: Sequence[int],
     caller_bytes: int,
     template: LeafTemplate,
-    tree_size: int,
+    tree_sizes: Sequence[int],
     max_response_bytes: int,
     *,
     leaves: bool,
     proofs: bool,
 ) -> None:
-    """Raise InvalidRequestError `RESPONSE_TOO_LARGE` with the number of events whose receipts fit."""
+    """Raise InvalidRequestError `RESPONSE_TOO_LARGE` with the number of events whose receipts fit.
+
+    `tree_sizes` are those of the log's whole chain, any of which may have recorded some of the events before.
+    """
     overhead = template.longest(b"", b"") + caller_bytes
-    each = _RECEIPT_BYTES + (_HASH_BYTES * (tree_size + len(event_bytes)).bit_length() if proofs else 0)
-    total = _ENVELOPE_BYTES
+    each = _RECEIPT_BYTES + (_HASH_BYTES * (max(tree_sizes) + len(event_bytes)).bit_length() if proofs else 0)
+    total = _ENVELOPE_BYTES + _NOTE_BYTES * (len(tree_sizes) - 1)
     for count, length in enumerate(event_bytes):
         total += each + (overhead + length if leaves else 0)
         if total > max_response_bytes:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from auditd.entry import parse_leaf, parse_time, recorded_at_text
 from auditd.errors import FolderError, UnavailableError
-from auditd.identity import SYSTEM_LOGS, Revocation, Revocations
-from auditd.log import Answers, Log, LogSettings, LogSigner, Observer, QueueLimits, load_signer, sign_peers
+from auditd.identity import SYSTEM_LOGS, Revocation, Revocations, is_system
+from auditd.log import (
+    Answers,
+    Log,
+    LogSettings,
+    LogSigner,
+    Observer,
+    Predecessors,
+    QueueLimits,
+    load_signer,
+    sign_peers,
+)
+from auditd.note import VerifierKey
+from auditd.server._chain import CLOSE, Chain, Link, broken, chains_of, closed_by, closure, own_name
 from auditd.server._clock import Clock
 from auditd.server._config import Config
 from auditd.server._disk_room import DiskRoom
@@ -22,9 +35,9 @@ _REPLAY_CHUNK = 1_000
 
 
 class Logs:
-    """Every log of a folder, by name, opened and verified; `control` was replayed whole.
+    """Every log of a folder, opened and verified; `control` was replayed whole.
 
-    `observer(name)` is told of a log's commits. `deliver` takes the answers of a commit in a writer thread. The clock
+    `observer(origin)` is told of a log's commits. `deliver` takes the answers of a commit in a writer thread. The clock
     is judged by them, and tells their time.
     """
 
@@ -36,15 +49,23 @@ class Logs:
         clock: Clock,
     ) -> None:
         self._config = config
+        self._deliver = deliver
+        self._observer = observer
         self._clock = clock
         self._room = DiskRoom(config.folder / "logs", config.limits.min_free_bytes)
         self._own_events = OwnEvents(config.origin, clock.now_ns)
         self._by_name: dict[str, Log] = {}
+        self.chains: dict[str, Chain] = {}
         try:
-            for name in log_names(config.folder):
-                self._by_name[name] = self._open(name, deliver, observer(name))
+            for chain_name, names in chains_of(log_names(config.folder)).items():
+                chain = self.chains[chain_name] = Chain(chain_name, [])
+                for name in names:
+                    self._append(chain, name)
+            for chain in self.chains.values():
+                chain.links = [_link(before, after) for before, after in pairwise(chain.logs)]
             self._hold_against_each_other()
             self._recorded = self._replay_control()
+            self._require_successors()
             clock.begin(self._newest_known_ns())
         except BaseException:
             self.close()
@@ -52,7 +73,7 @@ class Logs:
 
     @property
     def by_name(self) -> dict[str, Log]:
-        """The logs; not to be changed."""
+        """The logs, each once, by what callers ask for: of a chain the newest has its name, one before `main~1`."""
         return self._by_name
 
     @property
@@ -66,13 +87,13 @@ class Logs:
         return frozenset(self._recorded.certificates)
 
     def start(self) -> None:
-        """Begin to record, the configuration first; return when that is durable.
+        """Begin to record, the configuration first and closures that are not recorded; return when that is durable.
 
         Raises PreconditionError where `control` or `access` was restored and not resumed, for without them no start,
         no read and no refusal can be recorded.
         """
         for name in sorted(SYSTEM_LOGS):
-            self._by_name[name].require_resumed()
+            self._by_name[name].require_open()
         for log in self._by_name.values():
             log.start()
         control = self._by_name["control"]
@@ -80,11 +101,34 @@ class Logs:
         if self._recorded.config != digest:
             attributes = {"sha256": digest, "settings": cut(self._config.text)}
             control.record(self._own_events.by_server("config.change", attributes))
+        self.record_closures()
+
+    def unrecorded(self, chain: Chain) -> list[tuple[Link, Log]]:
+        """Return each link of a chain that `control` does not know yet, with the log that it begins."""
+        links = zip(chain.links, chain.logs[1:], strict=True)
+        return [(link, log) for link, log in links if link.predecessor not in self._recorded.closed]
+
+    def record_closures(self) -> None:
+        """Record in `control`, which was started, each log that was closed and is not recorded as such."""
+        for chain in self.chains.values():
+            for link, successor in self.unrecorded(chain):
+                attributes = closure(link, VerifierKey.parse(successor.verifier_key))
+                self._by_name["control"].record(self._own_events.by_server(CLOSE, attributes, reason=link.reason))
+                self._recorded.closed[link.predecessor] = successor.origin
+
+    def add_successor(self, chain: Chain) -> None:
+        """Open the successor of a chain's newest log, whose folder is there, and have it go on in that log's place."""
+        before = chain.newest
+        self._append(chain, own_name(chain.name, len(chain.logs) + 1))
+        chain.links.append(_link(before, chain.newest))
+        if chain.name == "control":
+            # Its first entry says so itself.
+            self._recorded.closed[before.origin] = chain.newest.origin
 
     def ahead_of_clock(self) -> dict[str, str]:
         """Return the logs whose newest entry is later than the clock, with its time."""
         now_us = time.time_ns() // 1_000
-        newest = {name: log.newest_recorded_at_us for name, log in self._by_name.items()}
+        newest = {log.folder.name: log.newest_recorded_at_us for log in self._by_name.values()}
         return {name: recorded_at_text(time_us) for name, time_us in newest.items() if time_us > now_us}
 
     def key_register(self) -> KeyRegister:
@@ -101,25 +145,36 @@ class Logs:
 
     def close(self) -> None:
         """Record what is queued and close every log, `control` and `access` last, so that they name the others."""
-        for name in sorted(self._by_name, key=lambda name: (name in SYSTEM_LOGS, name)):
+        for name in sorted(self._by_name, key=lambda name: (is_system(name), name)):
             self._by_name[name].close()
 
-    def _open(self, name: str, deliver: Callable[[Answers], None], observer: Observer | None) -> Log:
+    def _append(self, chain: Chain, name: str) -> None:
+        """Open the log made with this name as the newest of a chain; what was that is closed."""
+        log = self._open(chain, name)
+        if chain.logs:
+            chain.newest.name = f"{chain.name}~{len(chain.logs)}"
+            chain.newest.close_for(log.origin)
+            self._by_name[chain.newest.name] = chain.newest
+        chain.logs.append(log)
+        self._by_name[chain.name] = log
+
+    def _open(self, chain: Chain, name: str) -> Log:
         config = self._config
         signer = load_signer(config.keys / f"{name}.pem", config.log_origin(name))
         return Log(
-            name,
+            chain.name,
             config.log_folder(name),
             signer,
             LogSettings(
                 clock=self._clock.now_ns,
                 clock_suspect=self._clock.is_suspect,
-                stopped=self._stopped if name not in SYSTEM_LOGS else (lambda: None),
+                stopped=self._stopped if not is_system(name) else (lambda: None),
                 limits=QueueLimits(config.limits.max_queued_events, config.limits.max_queued_bytes),
-                deliver=deliver,
-                peers=lambda: self._peers(signer),
-                observer=observer,
-                announce=None if name == "control" else (lambda sha256: self._announce(name, sha256)),
+                deliver=self._deliver,
+                peers=lambda: self.peers_note(signer),
+                observer=self._observer(signer.name),
+                announce=None if chain.name == "control" else (lambda sha256: self._announce(name, sha256)),
+                predecessors=Predecessors(chain.logs),
             ),
         )
 
@@ -130,10 +185,11 @@ class Logs:
     def _newest_known_ns(self) -> int:
         """Return when the newest entry was recorded, but for times that someone who confirmed a clock overruled."""
         confirmed_us, ahead = self._recorded.confirmed
-        newest = [(log.newest_recorded_at_us, ahead.get(name, 0)) for name, log in self._by_name.items()]
+        newest = [(log.newest_recorded_at_us, ahead.get(log.folder.name, 0)) for log in self._by_name.values()]
         return max(confirmed_us, *(time_us for time_us, overruled_us in newest if time_us > overruled_us), 0) * 1_000
 
-    def _peers(self, signer: LogSigner) -> str:
+    def peers_note(self, signer: LogSigner) -> str:
+        """Return a note signed by a log's key about the newest trees of all others."""
         heads = [(log.origin, log.tree_head) for log in self._by_name.values() if log.origin != signer.name]
         return sign_peers(signer, heads)
 
@@ -148,17 +204,32 @@ class Logs:
             log.require_peers(by_origin)
 
     def _replay_control(self) -> _Recorded:
-        """Read `control` whole, each leaf verified, for decisions rest on it."""
-        control = self._by_name["control"]
+        """Read the chain `control` whole, each leaf verified, for decisions rest on it."""
         recorded = _Recorded()
-        for start in range(0, control.size, _REPLAY_CHUNK):
-            for leaf in control.leaves(start, min(start + _REPLAY_CHUNK, control.size)):
-                recorded.replay(parse_leaf(leaf))
+        for control in self.chains["control"].logs:
+            for start in range(0, control.size, _REPLAY_CHUNK):
+                for leaf in control.leaves(start, min(start + _REPLAY_CHUNK, control.size)):
+                    recorded.replay(parse_leaf(leaf), control.predecessors.size)
+            if control.successor is not None:
+                # Its successor's first entry, the next that is read, says so itself.
+                recorded.closed[control.origin] = control.successor
         return recorded
+
+    def _require_successors(self) -> None:
+        """Find the successor of every log that `control` says was closed; raise FolderError where one is missing."""
+        successors = {log.origin: log.successor for log in self._by_name.values()}
+        for origin, successor in self._recorded.closed.items():
+            if successors.get(origin) != successor:
+                raise FolderError(
+                    "LOG_MISSING",
+                    f"log {origin} was closed, as control has recorded, and its successor {successor} is missing;"
+                    " put its folder back or restore a backup",
+                    {"origin": origin, "successor": successor},
+                )
 
     def _sizes(self) -> dict[str, Any]:
         """Return the newest size and root of every log, for the start and stop entries."""
-        heads = {name: log.tree_head for name, log in self._by_name.items()}
+        heads = {log.folder.name: log.tree_head for log in self._by_name.values()}
         return {"logs": {name: {"size": head.size, "root": head.root.hex()} for name, head in heads.items()}}
 
 
@@ -172,9 +243,11 @@ class _Recorded:
         self.certificates: set[bytes] = set()
         self.confirmed: tuple[int, dict[str, int]] = (0, {})
         """The clock that was confirmed last, and times of logs that were ahead of it; in microseconds, UTC."""
+        self.closed: dict[str, str] = {}
+        """The logs that were closed, and their successors, by origin."""
 
-    def replay(self, entry: dict[str, Any]) -> None:
-        """Take in one entry."""
+    def replay(self, entry: dict[str, Any], before: int) -> None:
+        """Take in one entry; `before` are those of the logs before in the chain, with which revocations are counted."""
         event = entry["event"]
         attributes = event.get("attributes", {})
         if event["action"] == "config.change":
@@ -190,23 +263,41 @@ class _Recorded:
             self.certificates.add(bytes.fromhex(attributes["sha256"]))
         elif event["action"] == "revocation.add":
             at_us = parse_time(entry["recorded_at"]) // 1_000
-            self.revocations.add(Revocation.from_entry(entry["index"], at_us, attributes, event.get("reason", "")))
+            self.revocations.add(
+                Revocation.from_entry(before + entry["index"], at_us, attributes, event.get("reason", ""))
+            )
         elif event["action"] == "revocation.withdraw":
             self.revocations.withdraw(attributes["index"])
+        elif (closed := closed_by(event)) is not None:
+            self.closed[closed[0]] = closed[1]
+
+
+def _link(before: Log, after: Log) -> Link:
+    if after.size == 0:
+        raise broken(after.origin, "it has no first entry")
+    link = Link.of(after.leaf(0), VerifierKey.parse(before.verifier_key), VerifierKey.parse(after.verifier_key))
+    if problem := link.difference(before.size, before.root_at(min(link.size, before.size))):
+        raise broken(after.origin, f"it goes on from {before.origin}, but {problem}")
+    return link
 
 
 def log_names(server_folder: Path) -> list[str]:
-    """Return the names of the logs in a server folder; raise FolderError if one that every folder has is missing."""
+    """Return the names that the logs in a server folder were made with, those of a chain the oldest first.
+
+    Raises FolderError if one that every folder has, or one in a chain, is missing.
+    """
     folder = server_folder / "logs"
-    names = (
-        sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-        if folder.is_dir()
-        else []
-    )
-    for name in ("main", *sorted(SYSTEM_LOGS)):
-        if name not in names:
-            raise FolderError(
-                "LOG_MISSING",
-                f"{folder / name}: the log {name!r} is missing; put its folder back or restore a backup",
-            )
+    there = [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."] if folder.is_dir() else []
+    chains = chains_of(there)
+    names = []
+    for chain in sorted({"main", *SYSTEM_LOGS, *chains}):
+        found = chains.get(chain, [])
+        for number in range(1, max(len(found), 1) + 1):
+            name = own_name(chain, number)
+            if name not in found:
+                raise FolderError(
+                    "LOG_MISSING",
+                    f"{folder / name}: the log {name!r} is missing; put its folder back or restore a backup",
+                )
+            names.append(name)
     return names

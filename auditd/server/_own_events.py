@@ -26,9 +26,9 @@ class OwnEvents:
         self._server_keys = KeyMaker(origin, "auditd")
         self._unauthenticated_keys = KeyMaker("", "")
 
-    def by_server(self, action: str, attributes: Mapping[str, Any]) -> Submission:
+    def by_server(self, action: str, attributes: Mapping[str, Any], *, reason: str = "") -> Submission:
         """An act of the server itself."""
-        return self._submission(action, attributes, SUCCESS, self._server, self._server_keys)
+        return self._submission(action, attributes, SUCCESS, self._server, self._server_keys, reason=reason)
 
     def by_caller(
         self,

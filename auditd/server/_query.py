@@ -136,7 +136,7 @@ class Querier:
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads,
                 self.aggregates.answer,
-                self._searches[log.name],
+                self._searches[log.origin],
                 prepared,
                 self._stopped(deadline, cancelled),
             )
@@ -150,7 +150,7 @@ class Querier:
         # Of what the caller would wait, nothing is spent in the queue before this.
         ends_at = started + query.max_wait_s
         position = query.position
-        page = self._searches[log.name].page(
+        page = self._searches[log.origin].page(
             query.tree,
             order=query.identity.order,
             page_size=query.page_size,

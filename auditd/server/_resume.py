@@ -30,12 +30,14 @@ def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
     Raises FolderError where a server has the folder, none was restored, or `control` itself is not spoken for;
     DamagedError where a log ends before a checkpoint or contradicts it; InvalidRequestError as `check_folder` does.
     """
-    marks = {name: made_at for name in log_names(config.folder) if (made_at := restored_from(config.log_folder(name)))}
-    if not marks:
-        raise FolderError("NOT_RESTORED", f"{config.folder}: no log of it waits to be resumed")
+    if not any(restored_from(config.log_folder(name)) for name in log_names(config.folder)):
+        raise _none_waits(config)
     clock = Clock(config.limits.max_idle_s)
     logs = Logs(config, _deliver, lambda _name: None, clock)
     try:
+        marks = {name: log.restored_from for name, log in logs.by_name.items() if log.restored_from is not None}
+        if not marks:
+            raise _none_waits(config)
         keys = {name: VerifierKey.parse(log.verifier_key) for name, log in logs.by_name.items()}
         claims = claims_by_origin(against, keys)
         for log in logs.by_name.values():
@@ -48,9 +50,13 @@ def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
     finally:
         logs.close()
     # Only now: if this ends before, the proof is asked for again.
-    for one in resumed:
-        unmark_restored(config.log_folder(one.name))
+    for log in proven:
+        unmark_restored(log.folder)
     return resumed
+
+
+def _none_waits(config: Config) -> FolderError:
+    return FolderError("NOT_RESTORED", f"{config.folder}: no log of it waits to be resumed")
 
 
 def _require_whole(log: Log, claims: Sequence[Checkpoint]) -> None:

@@ -103,7 +103,7 @@ async def _serve(config: Config, listen: str, watching: Watching, ready: Callabl
     try:
         await asyncio.to_thread(clear_copy, config.folder)
         take_confirmation(config.folder, clock, logs.ahead_of_clock())
-        await asyncio.to_thread(indexes.open, logs.by_name)
+        await asyncio.to_thread(indexes.open, logs.by_name.values())
         await asyncio.to_thread(logs.start)
         cached = config.limits.max_cached_tokens
         authenticator = Authenticator(issuers.trusted, config.audience, clock.latest_s, cached, logs.revocations)
@@ -167,6 +167,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     snapshots = Snapshots(config, logs.by_name, indexes, meters, parts.damage, lambda: tailer.open, tasks, parts.clock)
     service = AuditLogService(
         logs.by_name,
+        logs.chains,
         parts.callers,
         access,
         Appender(
@@ -200,6 +201,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         parts.clock.latest_s,
         backups,
         service.standing,
+        lambda: logs.by_name["control"].predecessors.size,
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     clock_watch = ClockWatch(parts.clock, config.folder, logs.ahead_of_clock, own_events, record_in_control)

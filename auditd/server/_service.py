@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -25,6 +25,7 @@ from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
+from auditd.server._chain import Chain, place_of
 from auditd.server._config import LimitSettings
 from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
@@ -59,7 +60,8 @@ class AuditLogService:
 
     def __init__(
         self,
-        logs: dict[str, Log],
+        logs: Mapping[str, Log],
+        chains: Mapping[str, Chain],
         callers: Callers,
         access: AccessRecorder,
         appender: Appender,
@@ -73,6 +75,7 @@ class AuditLogService:
         limits: LimitSettings,
     ) -> None:
         self._logs = logs
+        self._chains = chains
         self._callers = callers
         self._access = access
         self._appender = appender
@@ -259,7 +262,7 @@ class AuditLogService:
         """Return a log; permission is judged before existence, so that a refusal does not tell what exists."""
         name = name or DEFAULT_LOG
         caller.caller.require(permission, name)
-        log = self._logs.get(name)
+        log = self._logs.get(name) or self._numbered(name)
         if log is None:
             raise NotFoundError(
                 "LOG_NOT_FOUND",
@@ -267,6 +270,12 @@ class AuditLogService:
                 {"log": name[:64]},
             )
         return log
+
+    def _numbered(self, name: str) -> Log | None:
+        """Return the log that `main~1`, `main~2` ... means; the newest of a chain goes by the chain's name as well."""
+        chain, number = place_of(name)
+        found = self._chains.get(chain)
+        return found.numbered(number) if found is not None and name != chain else None
 
     async def _append(self, caller: CallContext, call: AppendCall, _context: Context) -> bytes:
         log = self._log(caller, call.log, Permission.APPEND)
@@ -347,9 +356,17 @@ class AuditLogService:
     async def _list_logs(self, caller: CallContext, _request: pb.ListLogsRequest, _context: Context) -> Message:
         caller.caller.require_any()
         response = pb.ListLogsResponse()
+        closings = {link.predecessor: link.note for chain in self._chains.values() for link in chain.links}
         for name, log in sorted(self._logs.items()):
             if any(caller.caller.may(permission, name) for permission in Permission):
-                response.logs.add(name=name, origin=log.origin, verifier_key=log.verifier_key, tree_size=log.size)
+                response.logs.add(
+                    name=name,
+                    origin=log.origin,
+                    verifier_key=log.verifier_key,
+                    tree_size=log.size,
+                    successor=log.successor or "",
+                    closing=closings.get(log.origin, ""),
+                )
         return response
 
 

@@ -146,7 +146,7 @@ class Snapshots:
     def _log(self, name: str) -> LogStatus:
         log = self._logs[name]
         indexes = self._index_status(name)
-        measures, folder = log.measures, self._config.log_folder(name)
+        measures, folder = log.measures, log.folder
         waiting_events, waiting_bytes = log.waiting
         stages = {
             "record": self._meters.recording(name).read(),
@@ -171,7 +171,8 @@ class Snapshots:
         )
 
     def _index_status(self, name: str) -> Mapping[str, IndexStatus]:
-        size, fields, tiles = self._logs[name].size, self._indexes.by_name[name], self._indexes.tiles[name]
+        log = self._logs[name]
+        size, fields, tiles = log.size, self._indexes.fields[log.origin], self._indexes.tiles[log.origin]
         text = _index(size, tiles.text_covered, BLOCK_ENTRIES, usable=tiles.usable)
         return {
             "fields": _index(size, fields.covered, 1, usable=fields.usable),

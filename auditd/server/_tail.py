@@ -234,9 +234,9 @@ class Tailer:
         if self._stopping:
             raise _stopping()
         self._watched.add(watched)
-        feed = self._feeds.get(prepared.log.name)
+        feed = self._feeds.get(prepared.log.origin)
         if feed is None:
-            feed = self._feeds[prepared.log.name] = Feed(prepared.log, self._feeding)
+            feed = self._feeds[prepared.log.origin] = Feed(prepared.log, self._feeding)
         try:
             await messages.send((), prepared.start)
             while True:
@@ -267,7 +267,7 @@ class Tailer:
         size, ends_at = prepared.log.size, time.monotonic() + _CATCH_UP_S
         page = await asyncio.get_running_loop().run_in_executor(
             self._catching_up,
-            lambda: self._searches[prepared.log.name].page(
+            lambda: self._searches[prepared.log.origin].page(
                 prepared.tree,
                 order=Order.OLDEST_FIRST,
                 page_size=_MAX_ENTRIES,

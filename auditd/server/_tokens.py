@@ -57,7 +57,7 @@ class EntryTokens:
         credential = party.get("credential")
         if credential is None or party.get("kind") == "certificate":
             return pb.TOKEN_VERDICT_UNSPECIFIED
-        name = (log.name, credential)
+        name = (log.origin, credential)
         with self._lock:
             verdict = self._final.get(name)
             if verdict is not None:

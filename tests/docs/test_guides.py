@@ -56,6 +56,10 @@ $ auditlog append --action user.read --actor-id bob > receipts
     run_page("docs/guides/verifying.md", before=SERVER + events, tools=("sqlite3", "zstd", "openssl"))
 
 
+def test_the_guide_to_rotating_is_real(run_page):
+    run_page("docs/guides/rotating.md", before="$ auditlog init server --origin audit.example.com > keys.txt\n")
+
+
 def test_the_guide_to_evidence_packages_is_real(run_page):
     events = """\
 $ auditlog append --action user.login --actor-id bob > receipts

@@ -31,6 +31,7 @@ def test_every_action_that_the_server_records_is_named():
     made |= set(re.findall(r"caller, \"([a-z]+\.[a-z]+)\"", SOURCE))
     made |= set(re.findall(r"_record\(\"([a-z]+\.[a-z]+)\"", SOURCE))
     made |= set(re.findall(r"\"(clock\.[a-z]+)\"", SOURCE))
+    made |= set(re.findall(r"\"(log\.(?:succeed|close))\"", SOURCE))
     reads = re.findall(r"_access\.(?:read|begin)\(\s*caller,\s*\"([a-z]+)\"", SOURCE)
     section = PAGE.split("## What the server records itself")[1].split("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", section))

@@ -224,7 +224,10 @@ class Flows:
         """List the logs."""
         deadline = Deadline.after(timeout_s)
         response = yield from call("ListLogs", pb.ListLogsRequest(), deadline, self.retry)
-        return tuple(LogInfo(log.name, log.origin, log.verifier_key, log.tree_size) for log in response.logs)
+        return tuple(
+            LogInfo(log.name, log.origin, log.verifier_key, log.tree_size, log.successor, log.closing)
+            for log in response.logs
+        )
 
 
 def _narrowed_by(number: int) -> str:

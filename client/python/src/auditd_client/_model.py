@@ -14,7 +14,7 @@ class Receipt:
     - `recorded_at`: when the log recorded it, UTC, microseconds.
     - `leaf_hash`: 32 bytes.
     - `duplicate`: True if it had been recorded before; the receipt is then that of the first time.
-    - `checkpoint`: signed note of a tree that covers the entry.
+    - `checkpoint`: signed note of a tree that covers the entry; where a closed log holds the event, of that log.
     - `tree_size`: the size that `checkpoint` states.
     - `leaf`: with `return_leaves` the entry's exact bytes, else empty.
     - `inclusion_proof`: with `include_proofs` the hashes from leaf to the root of `checkpoint`.
@@ -142,12 +142,18 @@ class CheckpointResult:
 
 @dataclass(frozen=True, slots=True)
 class LogInfo:
-    """A log that the caller may use. Have its key from a trusted place, not from here."""
+    """A log that the caller may use. Have its key from a trusted place, not from here.
+
+    Of a log that was closed, `successor` is the origin of the log that goes on for it, and `closing` the note signed
+    with its key that says how it ended and names that log's verifier key.
+    """
 
     name: str
     origin: str
     verifier_key: str
     tree_size: int
+    successor: str = ""
+    closing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,18 +32,20 @@ def receipts_from(response: pb.AppendResponse, count: int) -> tuple[Receipt, ...
 
     Raises ServerError if there is another number of them, or no checkpoint.
     """
-    note = response.checkpoint
-    tree_size = stated_size(note)
+    notes = (response.checkpoint, *response.earlier_checkpoints)
+    sizes = [stated_size(note) for note in notes]
     if len(response.receipts) != count:
         raise ServerError(f"{len(response.receipts)} receipts for {count} events", reason="MALFORMED_RESPONSE")
+    if any(receipt.earlier >= len(notes) for receipt in response.receipts):
+        raise ServerError("a receipt is of a log whose checkpoint is missing", reason="MALFORMED_RESPONSE")
     return tuple(
         Receipt(
             index=receipt.index,
             recorded_at=datetime_from(receipt.recorded_at),
             leaf_hash=receipt.leaf_hash,
             duplicate=receipt.duplicate,
-            checkpoint=note,
-            tree_size=tree_size,
+            checkpoint=notes[receipt.earlier],
+            tree_size=sizes[receipt.earlier],
             leaf=receipt.leaf,
             inclusion_proof=tuple(receipt.inclusion_proof),
         )
@@ -54,9 +56,13 @@ def receipts_from(response: pb.AppendResponse, count: int) -> tuple[Receipt, ...
 def verify_receipts(response: pb.AppendResponse, events: Sequence[Event], checkpoint: verify.Checkpoint) -> None:
     """Verify each receipt of `response` against the event sent and the verified `checkpoint`.
 
+    Those of events that a closed log of the chain holds are not of this checkpoint, and are left out.
+
     Raises VerificationError if a leaf is not in the tree or does not say what was sent.
     """
     for receipt, event in zip(response.receipts, events, strict=True):
+        if receipt.earlier:
+            continue
         verify.verify_receipt(
             verify.Receipt(
                 index=receipt.index,

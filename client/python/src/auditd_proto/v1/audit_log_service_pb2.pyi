@@ -69,30 +69,34 @@ class AppendRequest(_message.Message):
     def __init__(self, log: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., return_leaves: _Optional[bool] = ..., include_proofs: _Optional[bool] = ..., known_size: _Optional[int] = ...) -> None: ...
 
 class AppendResponse(_message.Message):
-    __slots__ = ("receipts", "checkpoint", "consistency_proof")
+    __slots__ = ("receipts", "checkpoint", "consistency_proof", "earlier_checkpoints")
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_PROOF_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
     checkpoint: str
     consistency_proof: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    earlier_checkpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ..., earlier_checkpoints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("index", "recorded_at", "leaf_hash", "duplicate", "leaf", "inclusion_proof")
+    __slots__ = ("index", "recorded_at", "leaf_hash", "duplicate", "leaf", "inclusion_proof", "earlier")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
     LEAF_FIELD_NUMBER: _ClassVar[int]
     INCLUSION_PROOF_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
     index: int
     recorded_at: _timestamp_pb2.Timestamp
     leaf_hash: bytes
     duplicate: bool
     leaf: bytes
     inclusion_proof: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, index: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaf_hash: _Optional[bytes] = ..., duplicate: _Optional[bool] = ..., leaf: _Optional[bytes] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    earlier: int
+    def __init__(self, index: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaf_hash: _Optional[bytes] = ..., duplicate: _Optional[bool] = ..., leaf: _Optional[bytes] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ..., earlier: _Optional[int] = ...) -> None: ...
 
 class GetRequest(_message.Message):
     __slots__ = ("log", "index", "verify_tokens")
@@ -495,13 +499,17 @@ class ListLogsResponse(_message.Message):
     def __init__(self, logs: _Optional[_Iterable[_Union[Log, _Mapping]]] = ...) -> None: ...
 
 class Log(_message.Message):
-    __slots__ = ("name", "origin", "verifier_key", "tree_size")
+    __slots__ = ("name", "origin", "verifier_key", "tree_size", "successor", "closing")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
     TREE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
     name: str
     origin: str
     verifier_key: str
     tree_size: int
-    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., verifier_key: _Optional[str] = ..., tree_size: _Optional[int] = ...) -> None: ...
+    successor: str
+    closing: str
+    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., verifier_key: _Optional[str] = ..., tree_size: _Optional[int] = ..., successor: _Optional[str] = ..., closing: _Optional[str] = ...) -> None: ...

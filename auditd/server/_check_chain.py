@@ -1,0 +1,74 @@
+"""Checking chains: each successor's first entry against the log before it, and `control` against both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from auditd.errors import AuditdError
+from auditd.log.check import Finding, LogReport, unverified_leaves
+from auditd.note import VerifierKey
+from auditd.server._chain import Link, chains_of, closure, place_of
+from auditd.server._config import Config
+
+
+class ChainChecks:
+    """What the logs of a folder, whose keys are given by the names they were made with, say of those before them."""
+
+    def __init__(self, config: Config, keys: Mapping[str, VerifierKey]) -> None:
+        self._config = config
+        self._keys = keys
+        self._links: dict[str, Link] = {}
+        self.findings: list[Finding] = []
+        for names in chains_of(keys).values():
+            for before, after in pairwise(names):
+                self._read(before, after)
+
+    def sizes(self, name: str) -> list[int]:
+        """Return the sizes at which the root of a log must be known."""
+        return [link.size for link in self._links.values() if link.predecessor == self._keys[name].name]
+
+    def compare(self, outcomes: Mapping[str, LogReport], closures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Hold the links against the logs as checked, by name, and `closures`, which `control` has, by origin.
+
+        Return what could not be excluded.
+        """
+        by_origin = {outcome.origin: outcome for outcome in outcomes.values()}
+        unrecorded = []
+        for after, link in self._links.items():
+            before = by_origin[link.predecessor]
+            if problem := link.difference(before.entries, before.roots.get(link.size)):
+                self._found(after, f"goes on from {link.predecessor}, but {problem}")
+            if place_of(after)[0] == "control":
+                continue
+            recorded = closures.get(link.predecessor)
+            if recorded is None:
+                what = f"that {link.predecessor} was closed for it at another size: control does not say so yet"
+                unrecorded.append(f"log {after}: {what}")
+            elif recorded != closure(link, self._keys[after]):
+                self._found(after, f"does not say of {link.predecessor} what control has recorded of its end")
+        for origin, recorded in closures.items():
+            successor = recorded["successor"]["origin"]
+            if successor not in by_origin:
+                what = f"is missing; control says that it succeeded {origin}"
+                self.findings.append(Finding("LOG_MISSING", f"log {successor}", what))
+        return unrecorded
+
+    def spoken_for(self, origins: set[str]) -> set[str]:
+        """Return the origins of these logs, and of those before them: the first entry of each fixes the one before."""
+        spoken = set(origins)
+        for after, link in sorted(self._links.items(), key=lambda item: place_of(item[0]), reverse=True):
+            if self._keys[after].name in spoken:
+                spoken.add(link.predecessor)
+        return spoken
+
+    def _read(self, before: str, after: str) -> None:
+        try:
+            with unverified_leaves(self._config.log_folder(after)) as leaves:
+                self._links[after] = Link.of(leaves(0, 1)[0], self._keys[before], self._keys[after])
+        except AuditdError as error:
+            self._found(after, error.message)
+
+    def _found(self, name: str, what: str) -> None:
+        self.findings.append(Finding("CHAIN_BROKEN", f"log {name}, entry 0", what))
