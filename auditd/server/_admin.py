@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from auditd.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
-from auditd.identity import LocalIssuer, Permission, Revocation, Revocations, Revoked, RevokedKind
+from auditd.identity import LocalIssuer, Permission, Revocation, Revoked, RevokedKind
 from auditd.log import Recorded, Submission
 from auditd.server._backup_stream import Backups
 from auditd.server._caller import CallContext, peer_ip
 from auditd.server._limits import require_size, violation
+from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
 from auditd.server._snapshot import Snapshots
 from auditd.server._standing import Standing
@@ -42,15 +43,14 @@ class AdminService:
     """The methods of the service. Belongs to the event loop's thread.
 
     `issuers` are the names of those whose tokens or certificates may be accepted; `local_issuer` is None where the
-    configuration has it off. `recorded_before` returns how many entries the closed logs of `control` have: revocations
-    are counted through its chain.
+    configuration has it off. Revocations are counted through the chain of `control`.
     """
 
     def __init__(
         self,
         unary: Unary,
         stream: Stream,
-        revocations: Revocations,
+        logs: Logs,
         own_events: OwnEvents,
         record: Record,
         issuers: Collection[str],
@@ -60,11 +60,11 @@ class AdminService:
         clock: Callable[[], float],
         backups: Backups,
         standing: Callable[[Context, str, Permission], Standing],
-        recorded_before: Callable[[], int],
     ) -> None:
         self._unary = unary
         self._stream = stream
-        self._revocations = revocations
+        self._logs = logs
+        self._revocations = logs.revocations
         self._own_events = own_events
         self._record = record
         self._issuers = issuers
@@ -74,7 +74,6 @@ class AdminService:
         self._clock = clock
         self._backups = backups
         self._standing = standing
-        self._recorded_before = recorded_before
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register."""
@@ -120,7 +119,8 @@ class AdminService:
 
     async def _revoke(self, caller: CallContext, wanted: Revocation, ip: str) -> Revocation:
         recorded = await self._by_caller(caller, "revocation.add", wanted.attributes, ip, wanted.reason)
-        made = wanted.recorded(self._recorded_before() + recorded.indexes[0], recorded.recorded_at_us[0])
+        before = self._logs.by_name[CONTROL].predecessors.size
+        made = wanted.recorded(before + recorded.indexes[0], recorded.recorded_at_us[0])
         self._revocations.add(made)
         return made
 

@@ -166,8 +166,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     tasks = partial(_tasks, asyncio.get_running_loop())
     snapshots = Snapshots(config, logs.by_name, indexes, meters, parts.damage, lambda: tailer.open, tasks, parts.clock)
     service = AuditLogService(
-        logs.by_name,
-        logs.chains,
+        logs,
         parts.callers,
         access,
         Appender(
@@ -191,7 +190,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     admin = AdminService(
         service.unary,
         service.stream,
-        logs.revocations,
+        logs,
         own_events,
         record_in_control,
         config.issuer_names,
@@ -201,7 +200,6 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         parts.clock.latest_s,
         backups,
         service.standing,
-        lambda: logs.by_name["control"].predecessors.size,
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     clock_watch = ClockWatch(parts.clock, config.folder, logs.ahead_of_clock, own_events, record_in_control)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -25,11 +25,12 @@ from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
-from auditd.server._chain import Chain, place_of
+from auditd.server._chain import place_of
 from auditd.server._config import LimitSettings
 from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
 from auditd.server._limits import require_size
+from auditd.server._logs import Logs
 from auditd.server._meters import Meters
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
@@ -60,8 +61,7 @@ class AuditLogService:
 
     def __init__(
         self,
-        logs: Mapping[str, Log],
-        chains: Mapping[str, Chain],
+        logs: Logs,
         callers: Callers,
         access: AccessRecorder,
         appender: Appender,
@@ -74,8 +74,8 @@ class AuditLogService:
         damage: DamageRegister,
         limits: LimitSettings,
     ) -> None:
-        self._logs = logs
-        self._chains = chains
+        self._logs = logs.by_name
+        self._chains = logs.chains
         self._callers = callers
         self._access = access
         self._appender = appender
