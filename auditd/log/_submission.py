@@ -58,3 +58,5 @@ class Submission:
     keep_leaves: bool = False
     refused_if_new: Mapping[int, AuditdError] = field(default_factory=dict)
     given_up: bool = False
+    taken_at: float | None = None
+    """When the writer took it from its queue, by `time.perf_counter`."""

@@ -265,7 +265,7 @@ class Writer(threading.Thread):
         return state
 
     def _record(self, state: Recovered, submissions: Sequence[Submission]) -> Answers:
-        store = self._parts.store
+        store, taken_at = self._parts.store, time.perf_counter()
         keys = [key for submission in submissions for key in submission.keys]
         suspect = self._clock_suspect()
         found = store.find(keys)
@@ -274,6 +274,7 @@ class Writer(threading.Thread):
         stopped = self._stopped()
         plan = CommitPlan(state.tree.size, found, self._stored_leaf, self._signature_hash, stopped, self._place)
         for submission in submissions:
+            submission.taken_at = taken_at
             if submission.given_up:
                 plan.refused.append((submission, _not_recorded("its caller gave up before it was recorded")))
             else:

@@ -33,6 +33,7 @@ FORMAT = 1
 DEFAULT_LISTEN = "127.0.0.1:7443"
 _IDENTIFYING = re.compile(r"((?:issuers|certificates)\[\d+\])\.(issuer|sha256|name|distinguished_name)")
 """Settings that say who is meant, and so may each be given once."""
+_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.:_\[\]-]+:[0-9]{1,5}", re.ASCII)
 
 
 def is_origin(name: str) -> bool:
@@ -114,6 +115,12 @@ class LocalIssuerSettings:
     identifies: tuple[Party, ...] = setting((Party.CALLER,), parties)
 
 
+def _endpoint(value: object) -> str:
+    if not isinstance(value, str) or not _ENDPOINT.fullmatch(value):
+        raise ValueError(f"{value!r}, must be http://HOST:PORT or, with TLS, https://HOST:PORT")
+    return value
+
+
 def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"{value!r}, must be an array of names")
@@ -144,6 +151,15 @@ class LoggingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Where spans of calls go (OTLP over gRPC), under which name, and how many of those that nobody else decides on."""
+
+    endpoint: str = setting(MISSING, _endpoint)
+    service_name: str = setting("auditd", read_text)
+    sampled_per_mille: int = setting(1_000, whole(0, 1_000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A server folder's settings; paths are absolute."""
 
@@ -162,6 +178,7 @@ class Config:
     limits: LimitSettings = table(LimitSettings)
     http: HttpSettings | None = optional_table(HttpSettings)
     logging: LoggingSettings = table(LoggingSettings)
+    tracing: TracingSettings | None = optional_table(TracingSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audience", self.audience or self.origin)

@@ -14,6 +14,7 @@ from auditd.server._config import ISSUER_KEY_NAME, Config, ConfigReading, local_
 from auditd.server._folder import load_page_key
 from auditd.server._listening import require_http_safe, require_listen, require_safe
 from auditd.server._logs import log_names
+from auditd.server._traces import require_tracing
 
 _NO_ORIGIN = "unknown"
 
@@ -38,7 +39,13 @@ def check_config(folder: Path, *, insecure: bool = False) -> Checked:
     found = read_config(folder)
     notes: list[str] = []
     if found.toml.stop is None:
-        problems = (*_listeners(found, insecure), *_keys(found), *_tls(found), *_issuers(found, notes))
+        problems = (
+            *_listeners(found, insecure),
+            *_keys(found),
+            *_tls(found),
+            *_issuers(found, notes),
+            *_tracing(found),
+        )
         for field, problem in problems:
             if problem is not None:
                 found.mistakes.append(Violation(field, problem.removeprefix(f"{field}: ")))
@@ -101,6 +108,11 @@ def _issuers(found: ConfigReading, notes: list[str]) -> Iterator[tuple[str, str 
                 algorithms=found.get(f"{where}.algorithms", ALGORITHMS),
             )
             yield f"{where}.jwks_file", _problem(lambda issuer=issuer: _read_keys(issuer, notes))  # type: ignore[misc]
+
+
+def _tracing(found: ConfigReading) -> Iterator[tuple[str, str | None]]:
+    if "tracing" in found.toml.values:
+        yield "tracing", _problem(require_tracing)
 
 
 def _read_keys(config: IssuerConfig, notes: list[str]) -> None:

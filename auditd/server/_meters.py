@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from time import perf_counter
+from typing import TypeAlias
+
+import grpc
 
 from auditd.errors import AuditdError
 from auditd.measures import Histogram
+from auditd.server._caller import CallContext
 from auditd.server._status import code_of
+
+RpcContext: TypeAlias = "grpc.aio.ServicerContext"
+NewCallMeter: TypeAlias = "Callable[[MethodMeter, RpcContext], CallMeter]"
 
 
 class MethodMeter:
     """The calls of one method. Belongs to the event loop's thread; any thread may read."""
 
-    __slots__ = ("answered", "authenticate", "begun", "decode", "ended", "refused", "work")
+    __slots__ = ("_call_meter", "answered", "authenticate", "begun", "decode", "ended", "name", "refused", "work")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, call_meter: NewCallMeter) -> None:
+        self.name = name
+        self._call_meter = call_meter
         self.begun = 0
         self.ended = 0
         self.answered = 0
@@ -25,14 +35,10 @@ class MethodMeter:
         self.decode = Histogram()
         self.work = Histogram()
 
-    def begin(self) -> CallMeter:
+    def begin(self, context: RpcContext) -> CallMeter:
         """Count a call that has come."""
         self.begun += 1
-        return CallMeter(self)
-
-    def refuse(self, error: AuditdError) -> None:
-        """Count a call that is answered with an error."""
-        self.refused[code_of(error).name, error.reason] += 1
+        return self._call_meter(self, context)
 
     @property
     def broken_off(self) -> int:
@@ -45,11 +51,11 @@ class CallMeter:
 
     __slots__ = ("_since", "method")
 
-    def __init__(self, method: MethodMeter) -> None:
+    def __init__(self, method: MethodMeter, _context: RpcContext) -> None:
         self.method = method
         self._since = perf_counter()
 
-    def authenticated(self) -> None:
+    def authenticated(self, _caller: CallContext) -> None:
         """Say that the caller is known."""
         self._stage(self.method.authenticate)
 
@@ -61,6 +67,10 @@ class CallMeter:
         """Say that the answer is ready."""
         self.method.answered += 1
         self._stage(self.method.work)
+
+    def refused(self, error: AuditdError) -> None:
+        """Say that the call is answered with an error."""
+        self.method.refused[code_of(error).name, error.reason] += 1
 
     def end(self) -> None:
         """Say that the call is over; always the last."""
@@ -75,13 +85,17 @@ class CallMeter:
 class Meters:
     """The meters of every method, and of recording by log."""
 
-    def __init__(self) -> None:
+    def __init__(self, call_meter: NewCallMeter = CallMeter) -> None:
+        self._call_meter = call_meter
         self.methods: dict[str, MethodMeter] = {}
         self.record: dict[str, Histogram] = {}
 
     def method(self, name: str) -> MethodMeter:
         """Return the meter of a method of any service."""
-        return self.methods.setdefault(name, MethodMeter())
+        found = self.methods.get(name)
+        if found is None:
+            found = self.methods[name] = MethodMeter(name, self._call_meter)
+        return found
 
     def calls(self) -> int:
         """Return how many calls have come, of all methods."""

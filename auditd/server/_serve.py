@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -48,11 +49,16 @@ from auditd.server._service import SERVICE, AuditLogService
 from auditd.server._snapshot import Snapshots
 from auditd.server._tail import Tailer
 from auditd.server._tokens import EntryTokens
+from auditd.server._traces import open_tracing
 from auditd.server._watching import Watching
+
+if TYPE_CHECKING:
+    from auditd.server._tracing import Tracing
 
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
 _events = event_logger(__name__)
+_Record: TypeAlias = Callable[[Log, Submission], Awaitable[Recorded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ async def serve(
     allow_many_files()
     if config.tls is not None and config.tls.listen_without_certificate is not None:
         require_listen(config.tls.listen_without_certificate, "tls.listen_without_certificate")
+    tracing = open_tracing(config)
     http = http or (config.http.listen if config.http is not None else None)
     watching = Watching()
     if http is not None:
@@ -87,15 +94,23 @@ async def serve(
         # Before the logs are opened: that may take a while, in which the process lives and is not ready.
         http = await watching.listener.open(http)
     try:
-        await _serve(config, listen, watching, lambda addresses: ready(Addresses(addresses, http)))
+        await _serve(config, listen, watching, tracing, lambda addresses: ready(Addresses(addresses, http)))
     finally:
         await watching.listener.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
-async def _serve(config: Config, listen: str, watching: Watching, ready: Callable[[Sequence[str]], None]) -> None:
+async def _serve(
+    config: Config,
+    listen: str,
+    watching: Watching,
+    tracing: Tracing | None,
+    ready: Callable[[Sequence[str]], None],
+) -> None:
     damage = DamageRegister()
     issuers = Issuers(config)
-    meters = Meters()
+    meters = Meters() if tracing is None else Meters(tracing.call_meter)
     indexes = Indexes(config, damage, meters)
     deliveries = _Deliveries(asyncio.get_running_loop())
     clock = Clock(config.limits.max_idle_s)
@@ -117,7 +132,10 @@ async def _serve(config: Config, listen: str, watching: Watching, ready: Callabl
             cache_size=cached,
             max_event_age_s=config.limits.max_event_age_s,
         )
-        parts = _Parts(callers, actors, logs, indexes, deliveries, meters, damage, watching, clock)
+        record_appended: _Record = partial(_record_measured, meters)
+        if tracing is not None:
+            record_appended = tracing.recording(record_appended)
+        parts = _Parts(callers, actors, logs, indexes, deliveries, meters, damage, watching, clock, record_appended)
         await _run(config, listen, parts, ready)
         await asyncio.to_thread(logs.record_stop)
     finally:
@@ -149,6 +167,8 @@ class _Parts:
     damage: DamageRegister
     watching: Watching
     clock: Clock
+    record_appended: _Record
+    """For callers' events."""
 
 
 async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequence[str]], None]) -> None:
@@ -172,7 +192,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         Appender(
             _entry_limits(config),
             limits.max_response_bytes,
-            partial(_record_measured, meters),
+            parts.record_appended,
             parts.actors,
             parts.clock.now_ns,
         ),

@@ -31,7 +31,7 @@ from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
 from auditd.server._limits import require_size
 from auditd.server._logs import Logs
-from auditd.server._meters import Meters
+from auditd.server._meters import CallMeter, Meters
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._standing import Standing
@@ -143,10 +143,10 @@ class AuditLogService:
         async def answer(_requests: object, context: Context) -> bytes:
             caller: CallContext | None = None
             request: Request | None = None
-            meter = method.begin()
+            meter = method.begin(context)
             try:
                 caller = await self._callers.of(context)
-                meter.authenticated()
+                meter.authenticated(caller)
                 data = await _received(context)
                 async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
                     request = read(caller, data)
@@ -155,7 +155,7 @@ class AuditLogService:
                 meter.answered()
                 return response
             except AuditdError as error:
-                await self._refuse(name, caller, request, context, error)
+                await self._refuse(meter, caller, request, context, error)
             finally:
                 if caller is not None:
                     caller.pace.leave()
@@ -175,11 +175,11 @@ class AuditLogService:
         async def answer(_requests: object, context: Context) -> None:
             caller: CallContext | None = None
             request: Parsed | None = None
-            meter = measured.begin()
+            meter = measured.begin(context)
             try:
                 caller = await self._callers.of(context)
                 try:
-                    meter.authenticated()
+                    meter.authenticated(caller)
                     request = self._parse(kind, await _received(context))
                     meter.decoded()
                 finally:
@@ -188,7 +188,7 @@ class AuditLogService:
                 await method(caller, request, context)
                 meter.answered()
             except AuditdError as error:
-                await self._refuse(name, caller, request, context, error)
+                await self._refuse(meter, caller, request, context, error)
             finally:
                 meter.end()
 
@@ -220,14 +220,14 @@ class AuditLogService:
 
     async def _refuse(
         self,
-        method: str,
+        meter: CallMeter,
         caller: CallContext | None,
         request: object,
         context: Context,
         error: AuditdError,
     ) -> NoReturn:
-        refusal = await self._note_refusal(method, caller, request, context, error)
-        self._meters.method(method).refuse(refusal)
+        refusal = await self._note_refusal(meter.method.name, caller, request, context, error)
+        meter.refused(refusal)
         if isinstance(refusal, DamagedError):
             named = str(getattr(request, "log", "")) or DEFAULT_LOG
             self._damage.found(refusal, named if named in self._logs else "")

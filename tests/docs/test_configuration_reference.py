@@ -20,11 +20,12 @@ from auditd.server._config import (
     LocalIssuerSettings,
     LoggingSettings,
     TlsSettings,
+    TracingSettings,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
-TABLES = {"tls", "local_issuer", "issuers", "certificates", "index", "limits", "http", "logging"}
+TABLES = {"tls", "local_issuer", "issuers", "certificates", "index", "limits", "http", "logging", "tracing"}
 NOT_SET_BY_ITSELF = {"folder", "text"} | TABLES
 
 
@@ -61,6 +62,7 @@ def shown(value: object) -> str:
         ("`[limits]`", LimitSettings),
         ("`[http]`", HttpSettings),
         ("`[logging]`", LoggingSettings),
+        ("`[tracing]`", TracingSettings),
     ],
 )
 def test_each_table_is_described_with_its_defaults(heading, kind):
