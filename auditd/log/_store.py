@@ -107,7 +107,8 @@ class EvidenceStore:
         self.path = path
         self.wal_pages = 0
         # None, once closed, tells whoever waits for a reader.
-        self._readers: queue.SimpleQueue[apsw.Connection | None] = queue.SimpleQueue()
+        # The one used last comes first: its pages are in memory, and those of readers that nobody needs never are.
+        self._readers: queue.LifoQueue[apsw.Connection | None] = queue.LifoQueue()
         require_evidence(path)
         with _typed_errors(path), ExitStack() as opened:
             self._writer = self._open_writer()
