@@ -57,27 +57,38 @@ def ordered(
     tiles_among = None if among is None else {index // TILE_ENTRIES for index in among}
     chosen = ChosenTiles(tiles, narrowing, newest_first=latest_first)
     sign = -1 if latest_first else 1
-    lowest, highest = times_within(narrowing.event_time)
-    waiting: list[tuple[int, int]] = []
-    for tile, earliest, latest in tiles.spans(start // TILE_ENTRIES, -(-end // TILE_ENTRIES)):
-        first, last = (-latest, -earliest) if latest_first else (earliest, latest)
-        past = after is not None and last < after[0]
-        if not past and latest >= lowest and earliest <= highest and _is_in(tiles_among, tile):
-            waiting.append((first, tile))
-    heapq.heapify(waiting)
+    covering = start // TILE_ENTRIES, -(-end // TILE_ENTRIES)
+    times = _times_after(times_within(narrowing.event_time), after, latest_first=latest_first)
     places: list[Place] = []
-    while waiting or places:
-        while waiting and (not places or waiting[0][0] <= places[0][0]):
-            tile = heapq.heappop(waiting)[1]
-            if chosen.may_hold(tile):
-                first_index = tile * TILE_ENTRIES
-                for index, time_ns in enumerate(tiles.times(tile), first_index):
-                    place = (sign * time_ns, sign * index)
-                    if start <= index < end and (after is None or place > after) and _is_in(among, index):
-                        heapq.heappush(places, place)
-            yield None
-        if places:
-            yield heapq.heappop(places)
+    with closing(tiles.within(covering, times, latest_first=latest_first)) as by_time:
+        waiting = (
+            (-latest if latest_first else earliest, tile)
+            for tile, earliest, latest in by_time
+            if _is_in(tiles_among, tile)
+        )
+        nearest = next(waiting, None)
+        while nearest is not None or places:
+            while nearest is not None and (not places or nearest[0] <= places[0][0]):
+                tile = nearest[1]
+                if chosen.may_hold(tile):
+                    first_index = tile * TILE_ENTRIES
+                    for index, time_ns in enumerate(tiles.times(tile), first_index):
+                        if times[0] <= time_ns <= times[1] and start <= index < end and _is_in(among, index):
+                            place = (sign * time_ns, sign * index)
+                            if after is None or place > after:
+                                heapq.heappush(places, place)
+                nearest = next(waiting, None)
+                yield None
+            if places:
+                yield heapq.heappop(places)
+
+
+def _times_after(times: tuple[int, int], after: Place | None, *, latest_first: bool) -> tuple[int, int]:
+    """Return what of a span of time can hold places after one."""
+    first, last = times
+    if after is None:
+        return times
+    return (first, min(last, -after[0])) if latest_first else (max(first, after[0]), last)
 
 
 def _is_in(among: Container[int] | None, index: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from auditd.filter import time_ns
 from auditd.query._grams import BLOCK_ENTRIES, BLOCK_TILES, TILE_ENTRIES
@@ -55,8 +55,9 @@ class ChosenTiles:
         start, end = (block - ahead + 1, block + 1) if self._newest_first else (block, block + ahead)
         unknown = [number for number in range(max(0, start), end) if number not in self._blocks]
         chosen = self._with_text(dict.fromkeys(unknown, ALL_TILES))
+        in_time = self._with_times(unknown)
         for number in unknown:
-            self._blocks[number] = self._within_times(number, chosen.get(number, 0))
+            self._blocks[number] = chosen.get(number, 0) & in_time.get(number, ALL_TILES)
 
     def _with_text(self, among: dict[int, int]) -> Mapping[int, int]:
         signed = {block: tiles for block, tiles in among.items() if block < self._signed}
@@ -64,15 +65,21 @@ class ChosenTiles:
             return among
         return {**among, **dict.fromkeys(signed, 0), **tiles_of(self._text, signed, self._snapshot.tiles_with)}
 
-    def _within_times(self, block: int, tiles: int) -> int:
-        if tiles and self._times is not None:
-            first, last = self._times
-            start = block * BLOCK_TILES
-            end = max(start, min(start + BLOCK_TILES, self._snapshot.size // TILE_ENTRIES))
-            for tile, earliest, latest in self._snapshot.spans(start, end):
-                if latest < first or earliest > last:
-                    tiles &= ~(1 << (tile - start))
-        return tiles
+    def _with_times(self, blocks: Sequence[int]) -> Mapping[int, int]:
+        """Return the tiles of blocks whose entries may be within the times; those of which nothing is known among them.
+
+        Empty if any time will do.
+        """
+        if self._times is None or not blocks:
+            return {}
+        known = self._snapshot.size // TILE_ENTRIES
+        start, end = min(min(blocks) * BLOCK_TILES, known), min((max(blocks) + 1) * BLOCK_TILES, known)
+        found = {block: ALL_TILES & -1 << min(max(known - block * BLOCK_TILES, 0), BLOCK_TILES) for block in blocks}
+        for tile, _, _ in self._snapshot.within((start, end), self._times, latest_first=self._newest_first):
+            block, number = divmod(tile, BLOCK_TILES)
+            if block in found:
+                found[block] |= 1 << number
+        return found
 
 
 def times_within(bounds: Bounds) -> tuple[int, int]:

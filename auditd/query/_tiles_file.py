@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from typing import cast
 
 import apsw
@@ -28,6 +29,9 @@ SELECT block, bits, substr(places, {_PLACE_BYTES} * ({_PLACE_OF_GRAM} % {_CHUNK_
 FROM texts JOIN places ON id = block * {_CHUNKS} + {_PLACE_OF_GRAM} / {_CHUNK_PLACES}
 WHERE block >= :first AND block < :end
 """  # noqa: S608
+_WITHIN = "SELECT tile, earliest, latest FROM tiles WHERE tile >= ? AND tile < ? AND latest >= ? AND earliest <= ?"
+_LATEST_FIRST = _WITHIN + " ORDER BY latest DESC"
+_EARLIEST_FIRST = _WITHIN + " ORDER BY earliest"
 
 FORM = Form(
     """
@@ -92,13 +96,27 @@ class TilesSnapshot(Snapshot):
             BLOCK_TILES * TILE_ENTRIES
         )
 
-    def spans(self, first: int, last: int) -> list[tuple[int, int, int]]:
-        """Return (tile, earliest, latest event time in nanoseconds) of the tiles `[first, last)`."""
-        sql = "SELECT tile, earliest, latest FROM tiles WHERE tile >= ? AND tile < ? ORDER BY tile"
-        rows = cast("list[tuple[int, int, int]]", self._rows(sql, (first, last)))
-        if len(rows) != max(0, last - first):
-            raise IndexUnusableError(f"{len(rows)} tiles in [{first}, {last})")
-        return rows
+    def within(
+        self, tiles: tuple[int, int], times: tuple[int, int], *, latest_first: bool
+    ) -> Generator[tuple[int, int, int]]:
+        """Yield (tile, earliest, latest event time in nanoseconds) of tiles that reach into a span of time.
+
+        Args:
+            tiles: the first that is considered, and the one behind the last.
+            times: the first and the last time, in nanoseconds.
+            latest_first: whether they come by their latest time, the latest first, or by their earliest one.
+
+        """
+        # SQLite passes over thousands of tiles in the time in which a few hundred would become rows of Python.
+        first, end = tiles
+        known = self._integer("SELECT count(*) FROM tiles WHERE tile >= ? AND tile < ?", tiles)
+        if known != max(0, end - first):
+            raise IndexUnusableError(f"{known} tiles in [{first}, {end})")
+        with closing(self._connection.cursor()) as cursor:
+            try:
+                yield from cursor.execute(_LATEST_FIRST if latest_first else _EARLIEST_FIRST, (*tiles, *times))
+            except apsw.Error as error:
+                raise IndexUnusableError(str(error)) from error
 
     def times(self, tile: int) -> Sequence[int]:
         """Return the event times of a tile's entries, in nanoseconds."""
