@@ -1,6 +1,7 @@
 """The index of one log, and searching it."""
 
 from auditd.query._aggregate import Counted, Group, aggregate
+from auditd.query._chain import ChainSearch
 from auditd.query._derived_file import UnfitError
 from auditd.query._dimension import Dimension
 from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES
@@ -22,6 +23,7 @@ __all__ = [
     "EXPORT_PURPOSE",
     "TILE_ENTRIES",
     "By",
+    "ChainSearch",
     "Counted",
     "Dimension",
     "Entry",

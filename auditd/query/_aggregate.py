@@ -9,6 +9,7 @@ from itertools import product
 from typing import TypeAlias
 
 from auditd.filter import EVERYTHING, Filter
+from auditd.query._chain import ChainSearch
 from auditd.query._dimension import Dimension, Value, compile_dimension, json_of
 from auditd.query._leaf import parse_leaf
 from auditd.query._search import Search
@@ -45,7 +46,7 @@ class Counted:
 
 
 def aggregate(
-    search: Search,
+    search: Search | ChainSearch,
     tree: Filter,
     by: Sequence[Dimension],
     *,

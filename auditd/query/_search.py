@@ -49,6 +49,11 @@ class Search:
         # From (time, whether it is included) to the first index recorded later: true for ever once known.
         self._first_after: dict[tuple[str, bool], int] = {}
 
+    @property
+    def size(self) -> int:
+        """Number of entries there are to search."""
+        return self._source.size
+
     def page(
         self,
         tree: Filter,

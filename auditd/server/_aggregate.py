@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditd.filter import Filter, bind, parse
-from auditd.log import Log
 from auditd.query import (
     AGGREGATE_PURPOSE,
+    ChainSearch,
     Counted,
     Dimension,
     Order,
@@ -22,6 +22,7 @@ from auditd.query import (
     aggregate,
 )
 from auditd.server._caller import CallContext
+from auditd.server._chain import Extent
 from auditd.server._limits import violation
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -51,7 +52,7 @@ class Aggregates:
     def __init__(self, page_key: bytes) -> None:
         self._tokens = PageTokens(page_key, AGGREGATE_PURPOSE)
 
-    def prepare(self, log: Log, caller: CallContext, request: pb.AggregateRequest) -> PreparedAggregate:
+    def prepare(self, extent: Extent, caller: CallContext, request: pb.AggregateRequest) -> PreparedAggregate:
         """Check a request; raise InvalidRequestError naming the field at fault."""
         if request.max_groups < 0:
             raise violation("max_groups", f"{request.max_groups}, must not be negative")
@@ -61,9 +62,9 @@ class Aggregates:
         # What selects and what is counted by, in one text, for a token is bound to both.
         what = json.dumps([request.filter, [(dimension.path, dimension.bucket_s) for dimension in by]])
         identity = QueryIdentity(
-            log.origin, what, Order.OLDEST_FIRST, request.no_index, caller.caller.issuer, caller.caller.subject
+            extent.origin, what, Order.OLDEST_FIRST, request.no_index, caller.caller.issuer, caller.caller.subject
         )
-        position = Position(log.size, 0, time.time_ns())
+        position = Position(extent.size, 0, time.time_ns())
         if request.page_token:
             position = self._tokens.open(identity, request.page_token)
         return PreparedAggregate(
@@ -72,12 +73,14 @@ class Aggregates:
             _about(request),
             identity,
             min(request.max_groups or DEFAULT_GROUPS, MAX_GROUPS),
-            min(position.tree_size, log.size),
+            min(position.tree_size, extent.size),
             position.cursor,
             position.now_ns,
         )
 
-    def answer(self, search: Search, prepared: PreparedAggregate, stopped: Callable[[], bool]) -> pb.AggregateResponse:
+    def answer(
+        self, search: Search | ChainSearch, prepared: PreparedAggregate, stopped: Callable[[], bool]
+    ) -> pb.AggregateResponse:
         """Count until all is counted or `stopped` is true. May run in any thread."""
         counted = aggregate(
             search,

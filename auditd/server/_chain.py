@@ -56,6 +56,40 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """What a read is of, asked for by this name: one log, or all of a chain, oldest first.
+
+    Entries are counted through it, so that what was said of a chain holds when it grows.
+    """
+
+    name: str
+    logs: tuple[Log, ...]
+
+    @property
+    def origin(self) -> str:
+        """The origin of the first log."""
+        return self.logs[0].origin
+
+    @property
+    def size(self) -> int:
+        """The number of entries of all logs."""
+        return sum(log.size for log in self.logs)
+
+    def place(self, index: int) -> tuple[Log, int]:
+        """Return the log that holds an entry, and its index there."""
+        for log in self.logs[:-1]:
+            if index < log.size:
+                return log, index
+            index -= log.size
+        return self.logs[-1], index
+
+
+def told_apart(log: Log) -> dict[str, str]:
+    """Return what the entry of a read says of a log that is one of several in its chain, whose name will pass on."""
+    return {"origin": log.origin} if log.predecessors.logs or log.successor else {}
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """What the first entry of a successor says of the log before: its last good tree, and the entries that are lost.
 

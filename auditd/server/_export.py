@@ -16,6 +16,7 @@ from auditd.log import Log
 from auditd.query import EXPORT_PURPOSE, Order, PageTokens, Position, QueryIdentity, Search
 from auditd.server._access import AccessRecorder, Reading
 from auditd.server._caller import CallContext
+from auditd.server._chain import told_apart
 from auditd.server._config import LimitSettings
 from auditd.server._room import Room
 from auditd.server._standing import Standing, written
@@ -130,7 +131,7 @@ class Exporter:
                 "export",
                 prepared.log.name,
                 ip,
-                {"filter": prepared.identity.filter},
+                {"filter": prepared.identity.filter, **told_apart(prepared.log)},
                 {"from_index": prepared.start},
             )
             try:

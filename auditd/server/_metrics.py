@@ -69,7 +69,9 @@ def _of_logs(logs: tuple[LogStatus, ...]) -> Iterator[Metric]:
         return _counter(name, about, ("log",), [((log.name,), row) for log, row in zip(logs, rows, strict=True)])
 
     yield gauge("auditd_log_entries", "Entries in the log: the tree's size.", (log.size for log in logs))
-    yield gauge("auditd_log_writable", "Whether the log can record.", (not log.problem for log in logs))
+    open_logs = [((log.name,), not log.problem) for log in logs if not log.successor]
+    yield _gauge("auditd_log_writable", "Whether the log can record.", ("log",), open_logs)
+    yield gauge("auditd_log_closed", "Whether a successor goes on for the log.", (bool(log.successor) for log in logs))
     yield gauge("auditd_queue_events", "Events that wait to be durable.", (log.waiting_events for log in logs))
     yield gauge("auditd_queue_bytes", "Their bytes.", (log.waiting_bytes for log in logs))
     yield counter("auditd_commits", "Commits.", (log.commits for log in logs))

@@ -28,6 +28,11 @@ class Prover:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="prove")
 
+    def holder(self, log: Log, name: pb.EventNameTarget) -> Log:
+        """Return the log that holds the event of a name, in the chain that ends with `log`; else `log` itself."""
+        key, _ = _key_of(name)
+        return next((one for one in (log, *reversed(log.predecessors.logs)) if one.find(key) is not None), log)
+
     async def prove(self, log: Log, request: pb.ProveRequest) -> tuple[pb.ProveResponse, Span | None]:
         """Return the answer, and the lowest and highest index of the entries that it is about.
 
@@ -115,12 +120,17 @@ def _prove_consistency(log: Log, target: pb.ConsistencyTarget, current: int, pro
     proof.hashes.extend(log.consistency_proof(proof.from_size, proof.to_size))
 
 
-def _named_index(log: Log, name: pb.EventNameTarget) -> int:
+def _key_of(name: pb.EventNameTarget) -> tuple[bytes, str]:
+    """Return the key of an event's name, and the event's time."""
     moment = name.time
     if not (0 <= moment.seconds <= 253_402_300_799 and 0 <= moment.nanos < 1_000_000_000):
         raise violation("event_name.time", "is not within 1970 to 9999")
     text = time_text(moment.seconds, moment.nanos)
-    key = event_key(name.issuer, name.subject, name.id, text, moment.seconds * 1_000_000_000 + moment.nanos)
+    return event_key(name.issuer, name.subject, name.id, text, moment.seconds * 1_000_000_000 + moment.nanos), text
+
+
+def _named_index(log: Log, name: pb.EventNameTarget) -> int:
+    key, text = _key_of(name)
     index = log.find(key)
     if index is None:
         raise NotFoundError(

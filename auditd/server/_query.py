@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from auditd.filter import Filter, bind, parse
 from auditd.log import Log
-from auditd.query import By, Order, Page, PageTokens, Position, QueryIdentity, Search
+from auditd.query import By, ChainSearch, Order, Page, PageTokens, Position, QueryIdentity, Search
 from auditd.server._aggregate import Aggregates, PreparedAggregate
 from auditd.server._caller import CallContext
+from auditd.server._chain import Extent
 from auditd.server._config import LimitSettings
 from auditd.server._limits import violation
 from auditd.server._room import Room
@@ -82,7 +83,7 @@ class Querier:
         )
         self._threads = ThreadPoolExecutor(limits.max_queries_at_once, thread_name_prefix="query")
 
-    def prepare(self, log: Log, caller: CallContext, request: pb.QueryRequest) -> PreparedQuery:
+    def prepare(self, extent: Extent, caller: CallContext, request: pb.QueryRequest) -> PreparedQuery:
         """Check a request; raise InvalidRequestError naming the field at fault."""
         if request.page_size < 0:
             raise violation("page_size", f"{request.page_size}, must not be negative")
@@ -92,12 +93,13 @@ class Querier:
         if order is None:
             raise violation("order", f"{request.order} is no order")
         identity = QueryIdentity(
-            log.origin, request.filter, order, request.no_index, caller.caller.issuer, caller.caller.subject
+            extent.origin, request.filter, order, request.no_index, caller.caller.issuer, caller.caller.subject
         )
-        position = Position(log.size, 0, time.time_ns())
+        size = extent.size
+        position = Position(size, 0, time.time_ns())
         if request.page_token:
             position = self._tokens.open(identity, request.page_token)
-            position = replace(position, tree_size=min(position.tree_size, log.size))
+            position = replace(position, tree_size=min(position.tree_size, size))
         most = MAX_VERIFIED_PAGE_SIZE if request.verify_tokens else MAX_PAGE_SIZE
         page_size = min(request.page_size or DEFAULT_PAGE_SIZE, most)
         tree = bind(parse(request.filter), position.now_ns)
@@ -115,7 +117,7 @@ class Querier:
         )
 
     async def page(
-        self, caller: CallContext, log: Log, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
+        self, caller: CallContext, extent: Extent, query: PreparedQuery, deadline: float, cancelled: Callable[[], bool]
     ) -> pb.QueryResponse:
         """Return the page; what is found when the deadline (monotonic seconds) nears is a page as well.
 
@@ -123,10 +125,15 @@ class Querier:
         """
         stopped = self._stopped(deadline - VERIFY_S if query.verify_tokens else deadline, cancelled)
         with self._room.of(caller):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._page, log, query, stopped)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._page, extent, query, stopped)
 
     async def count(
-        self, caller: CallContext, log: Log, prepared: PreparedAggregate, deadline: float, cancelled: Callable[[], bool]
+        self,
+        caller: CallContext,
+        extent: Extent,
+        prepared: PreparedAggregate,
+        deadline: float,
+        cancelled: Callable[[], bool],
     ) -> pb.AggregateResponse:
         """Return counts; those reached when the deadline (monotonic seconds) nears are an answer as well.
 
@@ -136,7 +143,7 @@ class Querier:
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads,
                 self.aggregates.answer,
-                self._searches[log.origin],
+                self._search(extent),
                 prepared,
                 self._stopped(deadline, cancelled),
             )
@@ -145,12 +152,12 @@ class Querier:
         ends_at = min(deadline - ANSWER_S, time.monotonic() + self._max_query_s)
         return lambda: time.monotonic() > ends_at or cancelled()
 
-    def _page(self, log: Log, query: PreparedQuery, stopped: Callable[[], bool]) -> pb.QueryResponse:
+    def _page(self, extent: Extent, query: PreparedQuery, stopped: Callable[[], bool]) -> pb.QueryResponse:
         started = time.monotonic()
         # Of what the caller would wait, nothing is spent in the queue before this.
         ends_at = started + query.max_wait_s
         position = query.position
-        page = self._searches[log.origin].page(
+        page = self._search(extent).page(
             query.tree,
             order=query.identity.order,
             page_size=query.page_size,
@@ -164,15 +171,26 @@ class Querier:
         response = pb.QueryResponse(tree_size=position.tree_size)
         if query.explain:
             response.explanation.CopyFrom(_explanation(page, time.monotonic() - started))
-        add = response.entries.add
-        for index, leaf in page.entries:
-            add(index=index, leaf=leaf)
-        if query.verify_tokens:
-            self._entry_tokens.judge(log, response.entries)
+        self._add_entries(extent, page, response, verify_tokens=query.verify_tokens)
         if page.next_cursor is not None:
             following = replace(position, cursor=page.next_cursor, time_ns=page.next_time_ns)
             response.next_page_token = self._tokens.seal(query.identity, following)
         return response
+
+    def _search(self, extent: Extent) -> Search | ChainSearch:
+        searches = [self._searches[log.origin] for log in extent.logs]
+        return searches[0] if len(searches) == 1 else ChainSearch(searches)
+
+    def _add_entries(self, extent: Extent, page: Page, response: pb.QueryResponse, *, verify_tokens: bool) -> None:
+        of_log: dict[Log, list[pb.Entry]] = {}
+        several = len(extent.logs) > 1
+        for index, leaf in page.entries:
+            log, own_index = extent.place(index)
+            entry = response.entries.add(index=own_index, leaf=leaf, origin=log.origin if several else "")
+            if verify_tokens:
+                of_log.setdefault(log, []).append(entry)
+        for log, entries in of_log.items():
+            self._entry_tokens.judge(log, entries)
 
     def close(self) -> None:
         """Let running queries end."""

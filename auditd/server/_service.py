@@ -25,7 +25,7 @@ from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext, Callers, peer_ip
-from auditd.server._chain import place_of
+from auditd.server._chain import Extent, place_of, told_apart
 from auditd.server._config import LimitSettings
 from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
@@ -277,6 +277,22 @@ class AuditLogService:
         found = self._chains.get(chain)
         return found.numbered(number) if found is not None and name != chain else None
 
+    def _extent(self, caller: CallContext, name: str, origin: str) -> Extent:
+        """Return what a query is of: all of a chain asked for by its name, unless only one of its logs is wanted."""
+        log = self._log(caller, name, Permission.QUERY)
+        chain = self._chains.get(name or DEFAULT_LOG)
+        extent = Extent(log.name, (log,) if chain is None else tuple(chain.logs))
+        if not origin:
+            return extent
+        only = next((log for log in extent.logs if log.origin == origin), None)
+        if only is None:
+            raise NotFoundError(
+                "LOG_NOT_FOUND",
+                f"origin: {log.name} has no log of the origin {origin[:256]!r}; list them with 'auditlog logs'",
+                {"log": log.name, "origin": origin[:256]},
+            )
+        return Extent(only.name, (only,))
+
     async def _append(self, caller: CallContext, call: AppendCall, _context: Context) -> bytes:
         log = self._log(caller, call.log, Permission.APPEND)
         return await self._appender.append(log, caller, call)
@@ -285,28 +301,26 @@ class AuditLogService:
         log = self._log(caller, request.log, Permission.GET)
         index = require_size("index", request.index)
         response = pb.GetResponse(entry=pb.Entry(index=index, leaf=log.leaf(index)))
-        await self._access.read(caller, "get", log.name, peer_ip(context), entries=(index, index))
+        await self._access.read(caller, "get", log.name, peer_ip(context), told_apart(log), entries=(index, index))
         if request.verify_tokens:
             await asyncio.to_thread(self._entry_tokens.judge, log, [response.entry])
         return response
 
     async def _query(self, caller: CallContext, request: pb.QueryRequest, context: Context) -> Message:
-        log = self._log(caller, request.log, Permission.QUERY)
-        query = self._querier.prepare(log, caller, request)
-        page = asyncio.ensure_future(self._querier.page(caller, log, query, _deadline(context), context.cancelled))
-        return await _once_seen(
-            self._access.read(caller, "query", log.name, peer_ip(context), {"filter": request.filter}), page
-        )
+        extent = self._extent(caller, request.log, request.origin)
+        query = self._querier.prepare(extent, caller, request)
+        page = asyncio.ensure_future(self._querier.page(caller, extent, query, _deadline(context), context.cancelled))
+        about = {"filter": request.filter, **_told_apart(extent)}
+        return await _once_seen(self._access.read(caller, "query", extent.name, peer_ip(context), about), page)
 
     async def _aggregate(self, caller: CallContext, request: pb.AggregateRequest, context: Context) -> Message:
-        log = self._log(caller, request.log, Permission.QUERY)
-        prepared = self._querier.aggregates.prepare(log, caller, request)
+        extent = self._extent(caller, request.log, request.origin)
+        prepared = self._querier.aggregates.prepare(extent, caller, request)
         counts = asyncio.ensure_future(
-            self._querier.count(caller, log, prepared, _deadline(context), context.cancelled)
+            self._querier.count(caller, extent, prepared, _deadline(context), context.cancelled)
         )
-        return await _once_seen(
-            self._access.read(caller, "aggregate", log.name, peer_ip(context), prepared.about), counts
-        )
+        about = {**prepared.about, **_told_apart(extent)}
+        return await _once_seen(self._access.read(caller, "aggregate", extent.name, peer_ip(context), about), counts)
 
     async def _tail(self, caller: CallContext, request: pb.TailRequest, context: Context) -> None:
         prepared = self._tailer.prepare(self._log(caller, request.log, Permission.QUERY), request)
@@ -319,7 +333,7 @@ class AuditLogService:
             problem = f"{len(request.credential)} bytes, must be 32"
             raise InvalidRequestError("INVALID_REQUEST", f"credential: {problem}", [Violation("credential", problem)])
         stored = await asyncio.to_thread(log.credential, request.credential)
-        about = {"credential": stored.credential.hex()}
+        about = {"credential": stored.credential.hex(), **told_apart(log)}
         await self._access.read(caller, "get_credential", log.name, peer_ip(context), about)
         return pb.GetCredentialResponse(credential=await asyncio.to_thread(credential_message, stored))
 
@@ -335,8 +349,10 @@ class AuditLogService:
 
     async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.PROVE)
+        if request.WhichOneof("target") == "event_name" and log.name == (request.log or DEFAULT_LOG):
+            log = self._prover.holder(log, request.event_name)
         response, entries = await self._prover.prove(log, request)
-        await self._access.read(caller, "prove", log.name, peer_ip(context), entries=entries)
+        await self._access.read(caller, "prove", log.name, peer_ip(context), told_apart(log), entries)
         return response
 
     async def _get_checkpoint(
@@ -368,6 +384,10 @@ class AuditLogService:
                     closing=closings.get(log.origin, ""),
                 )
         return response
+
+
+def _told_apart(extent: Extent) -> dict[str, str]:
+    return told_apart(extent.logs[0]) if len(extent.logs) == 1 else {}
 
 
 def _deadline(context: Context) -> float:

@@ -36,7 +36,7 @@ class IndexStatus:
 class LogStatus:
     """A log: its size, its writer since the start, its indexes and its files. `problem` is empty where it can record.
 
-    `indexes` has those of `fields`, `text` and event `times`.
+    `indexes` has those of `fields`, `text` and event `times`; `successor` is an origin once the log is closed.
     """
 
     name: str
@@ -52,6 +52,7 @@ class LogStatus:
     stages: Mapping[str, Distribution]
     indexes: Mapping[str, IndexStatus]
     files: Mapping[str, int]
+    successor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Snapshots:
             stages,
             indexes,
             {file: _bytes(folder / file) for file in _FILES},
+            log.successor or "",
         )
 
     def _index_status(self, name: str) -> Mapping[str, IndexStatus]:

@@ -69,6 +69,7 @@ def _log(log: LogStatus) -> pb.LogStatus:
         text_index_covered=text.covered,
         time_index=_INDEX[times.state],
         time_index_covered=times.covered,
+        successor=log.successor,
     )
 
 

@@ -19,6 +19,7 @@ from auditd.log import Log
 from auditd.query import Matcher, Order, Page, Search
 from auditd.server._access import AccessRecorder, Reading
 from auditd.server._caller import CallContext
+from auditd.server._chain import told_apart
 from auditd.server._config import LimitSettings
 from auditd.server._feed import Feed, Tail
 from auditd.server._limits import require_size, violation
@@ -186,7 +187,7 @@ class Tailer:
                 "tail",
                 prepared.log.name,
                 ip,
-                {"filter": prepared.filter_text},
+                {"filter": prepared.filter_text, **told_apart(prepared.log)},
                 {"from_index": prepared.start},
             )
             try:

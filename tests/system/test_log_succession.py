@@ -339,3 +339,134 @@ def test_a_successor_that_is_missing_is_found_and_its_log_not_opened_again(audit
     assert (status, f"{MAIN}~2" in said) == (2, True), said
     done = whole.check()
     assert (done.returncode, "LOG_MISSING" in done.stdout) == (1, True)
+
+
+def listed(server):
+    lines = server.cli("logs", "--output", "jsonl").stdout.splitlines()
+    return {log["name"]: log for log in map(json.loads, lines)}
+
+
+def test_the_key_of_the_successor_is_learned_offline_from_what_the_closed_log_signed(rotated, auditlog, tmp_path):
+    logs = listed(rotated)
+    assert (logs["main~1"]["successor"], "closing" in logs["main"]) == (f"{MAIN}~2", False)
+    assert rotated.cli("logs").stdout.split()[4] == "successor"
+    (tmp_path / "closing").write_text(logs["main~1"]["closing"])
+    done = auditlog("verify", str(tmp_path / "closing"), "--key", rotated.vkey, "--output", "jsonl")
+    said = json.loads(done.stdout)
+    assert (said["kind"], said["size"], said["successor_key"]) == ("closing", 3, logs["main"]["verifier_key"])
+    assert auditlog("verify", str(tmp_path / "closing"), "--key", logs["main"]["verifier_key"]).returncode == 1
+    (tmp_path / "closing").write_text(logs["main~1"]["closing"].replace("/main 3 ", "/main 2 "))
+    assert auditlog("verify", str(tmp_path / "closing"), "--key", rotated.vkey).returncode == 1
+
+
+def test_a_monitor_says_that_its_log_was_closed_and_names_the_successor(rotated, tmp_path):
+    flags = ("--state", str(tmp_path / "state"), "--key", rotated.vkey, "--from-start", "--output", "jsonl")
+    done = rotated.cli("monitor", *flags, "--interval", "0.05", role="auditor")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["status"], said["size"], said["entries_to"]) == ("closed", 3, 3)
+    assert f"{MAIN}~2 goes on, monitor it with the key {listed(rotated)['main']['verifier_key']}" in said["message"]
+    newest = ("--state", str(tmp_path / "newest"), "--key", listed(rotated)["main"]["verifier_key"], "--once")
+    assert rotated.cli("monitor", *newest, "--from-start", role="auditor").returncode == 0
+
+
+def pages(server, **options):
+    message = pb.QueryRequest(**options)
+    while True:
+        page = call(server, "Query", message)
+        yield page
+        if not page.next_page_token:
+            return
+        message.page_token = page.next_page_token
+
+
+@pytest.fixture(scope="module")
+def two_logs(rotated):
+    """The rotated server, with an entry more in the newest log; the entries of both, oldest first."""
+    call(rotated, "Append", request("four", "later"))
+    first, second = (leaves(rotated, "--log", name) for name in ("main~1", "main~2"))
+    assert (len(first), len(second)) == (3, 3)
+    return rotated, first + second
+
+
+@pytest.mark.parametrize("order", ["NEWEST_FIRST", "OLDEST_FIRST", "LATEST_EVENT_FIRST", "EARLIEST_EVENT_FIRST"])
+def test_a_query_of_the_name_pages_through_the_whole_chain(two_logs, order):
+    server, expected = two_logs
+    found = []
+    for page in pages(server, page_size=2, order=f"ORDER_{order}", verify_tokens=order == "NEWEST_FIRST"):
+        assert page.tree_size == 6
+        for entry in page.entries:
+            leaf = json.loads(entry.leaf)
+            assert (leaf["log"], leaf["index"]) == (entry.origin, entry.index)
+            found.append(leaf)
+    if "EVENT" in order:
+        expected = sorted(expected, key=lambda leaf: leaf["event"]["time"])
+    assert found == (expected if order.startswith(("OLDEST", "EARLIEST")) else expected[::-1])
+
+
+def test_one_log_of_a_chain_is_queried_by_its_name_or_its_origin(two_logs):
+    server, expected = two_logs
+    assert leaves(server, "--log", "main~1") == expected[:3]
+    (page,) = pages(server, origin=f"{MAIN}~2", order="ORDER_OLDEST_FIRST")
+    assert [json.loads(entry.leaf) for entry in page.entries] == expected[3:]
+    with pytest.raises(grpc.RpcError) as caught:
+        next(pages(server, log="main~1", origin=f"{MAIN}~2"))
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_a_table_of_several_logs_says_which(two_logs):
+    server, _ = two_logs
+    shown = server.cli("query").stdout.splitlines()
+    assert shown[0].split()[:2] == ["log", "index"]
+    assert shown[-1].split()[:2] == [MAIN, "0"]
+    assert server.cli("query", "--log", "main~1").stdout.split()[0] == "index"
+
+
+def test_counts_are_of_the_whole_chain(two_logs):
+    server, _ = two_logs
+    counted = call(server, "Aggregate", pb.AggregateRequest(by=[pb.Dimension(field="action")]))
+    assert (counted.count, counted.tree_size) == (6, 6)
+    assert {group.values[0]: group.count for group in counted.groups} == {'"user.read"': 5, '"log.succeed"': 1}
+    assert call(server, "Aggregate", pb.AggregateRequest(origin=MAIN)).count == 3
+
+
+def test_an_event_is_proven_by_its_name_wherever_it_is(two_logs):
+    server, _ = two_logs
+    message = pb.ProveRequest()
+    name = message.event_name
+    name.issuer, name.subject, name.id = "https://audit.example.com/local", "svc-test", "two"
+    name.time.FromSeconds(1_795_000_000)
+    proven = call(server, "Prove", message)
+    closed = open_checkpoint(proven.checkpoint, ClientKey.parse(server.vkey))
+    verify_entry(proven.inclusion.leaf, 1, proven.inclusion.hashes, closed)
+    name.id = "later"
+    assert call(server, "Prove", message).inclusion.index == 2
+
+
+def test_a_range_is_proven_of_one_log(two_logs, auditlog, tmp_path):
+    server, _ = two_logs
+    bundle = tmp_path / "range"
+    for log in ("main~1", "main"):
+        done = server.cli("prove", "0..3", "--log", log, "-o", str(bundle))
+        assert done.returncode == 0, done.stderr
+    keys = {log.name: log.verifier_key for log in call(server, "ListLogs", pb.ListLogsRequest()).logs}
+    assert auditlog("verify", str(bundle), "--key", keys["main"]).returncode == 0
+
+
+def test_what_was_read_of_which_log_is_recorded(two_logs):
+    server, _ = two_logs
+    call(server, "Get", pb.GetRequest(log="main~1", index=2))
+    call(server, "Get", pb.GetRequest(log="main", index=2))
+    read = [leaf["event"] for leaf in leaves(server, "--log", "access", "action = log.get")]
+    told = {(event["resources"][0]["id"], event["attributes"]["origin"]) for event in read}
+    assert told >= {("main~1", MAIN), ("main", f"{MAIN}~2")}
+
+
+def test_a_page_token_from_before_a_rotation_goes_on_after_it(auditlog, whole):
+    whole.start()
+    first = next(pages(whole, page_size=1, order="ORDER_OLDEST_FIRST"))
+    whole.stop()
+    assert succeed(auditlog, whole).returncode == 0
+    whole.start()
+    rest = list(pages(whole, page_size=1, order="ORDER_OLDEST_FIRST", page_token=first.next_page_token))
+    assert [json.loads(entry.leaf)["event"]["id"] for page in rest for entry in page.entries] == ["two"]

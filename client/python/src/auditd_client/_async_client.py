@@ -172,10 +172,11 @@ class AsyncClient(Connection):
         page_size: int | None = None,
         no_index: bool = False,
         verify_tokens: bool = False,
+        origin: str | None = None,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Entry]:
         """See `Client.query`."""
-        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens)
+        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens, origin)
         return self._pages(request, limit, self._timeout(timeout_s))
 
     async def explain(
@@ -189,7 +190,7 @@ class AsyncClient(Connection):
         timeout_s: float | None = None,
     ) -> Explanation:
         """See `Client.explain`."""
-        request = query_request(self._log_name(log), filter, order, limit, None, no_index, verify_tokens=False)
+        request = query_request(self._log_name(log), filter, order, limit, None, no_index, False, None)
         request.explain, request.max_wait_ms = True, 0
         return await self._run(self._flows.explain(request, self._timeout(timeout_s)))
 

@@ -235,6 +235,7 @@ class Client(Connection):
         page_size: int | None = None,
         no_index: bool = False,
         verify_tokens: bool = False,
+        origin: str | None = None,
         timeout_s: float | None = None,
     ) -> Query:
         """Return the entries that a filter selects, newest first or (`asc`) oldest first: an iterator.
@@ -249,13 +250,14 @@ class Client(Connection):
         - `page_size`: most entries in a page, up to 1,000.
         - `no_index`: whether to read the evidence alone, without the index.
         - `verify_tokens`: whether the server verifies the tokens of each entry again.
+        - `origin`: of a chain of logs, only the one with this origin; all of them, one after the other, if absent.
         - `timeout_s`: seconds for each page.
 
         Raises ValueError if order, limit or page size is out of range.
         Iterating raises InvalidRequestError if the filter is malformed.
         Iterating raises ClientError as `auditd_client.errors` shows.
         """
-        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens)
+        request = query_request(self._log_name(log), filter, order, limit, page_size, no_index, verify_tokens, origin)
         return Query(self._pages(request, limit, self._timeout(timeout_s)))
 
     def explain(
@@ -269,7 +271,7 @@ class Client(Connection):
         timeout_s: float | None = None,
     ) -> Explanation:
         """Return how the first page of a query is found, of at most `limit` entries; see `query`."""
-        request = query_request(self._log_name(log), filter, order, limit, None, no_index, verify_tokens=False)
+        request = query_request(self._log_name(log), filter, order, limit, None, no_index, False, None)
         request.explain, request.max_wait_ms = True, 0
         return self._run(self._flows.explain(request, self._timeout(timeout_s)))
 

@@ -13,7 +13,8 @@ _BEFORE_LEAF = b'"leaf":'
 
 def entry_of(message: pb.Entry) -> Entry:
     """Return an entry as it was received."""
-    return Entry(message.index, message.leaf, _verdict(message.caller_token), _verdict(message.actor_token))
+    verdicts = _verdict(message.caller_token), _verdict(message.actor_token)
+    return Entry(message.index, message.leaf, *verdicts, message.origin)
 
 
 def token_values(entry: Entry) -> list[object]:

@@ -245,6 +245,7 @@ def query_request(
     page_size: int | None,
     no_index: bool,
     verify_tokens: bool,
+    origin: str | None,
 ) -> pb.QueryRequest:
     """Return the request for the first page.
 
@@ -263,6 +264,7 @@ def query_request(
         no_index=no_index,
         verify_tokens=verify_tokens,
         max_wait_ms=_MAX_WAIT_MS,
+        origin=origin or "",
     )
 
 

@@ -50,12 +50,14 @@ class Entry:
 
     With `verify_tokens`, `caller_token` and `actor_token` say what verifying the tokens that the entry names again
     gave: VERIFIED, NOT_YET_RECORDED, SIGNATURE_LOST, KEY_UNKNOWN, CLAIMS_DROPPED or INVALID; empty where there is none.
+    `origin` says which log `index` is of where a chain of several was queried.
     """
 
     index: int
     leaf: bytes
     caller_token: str = ""
     actor_token: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

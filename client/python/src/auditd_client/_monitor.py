@@ -14,6 +14,7 @@ from auditd_client._model import CheckpointResult
 from auditd_client.errors import DamagedLogError, LogBehindCallerError
 from auditd_client.verify import (
     Checkpoint,
+    Closing,
     InconsistentError,
     Leaf,
     MalformedError,
@@ -22,6 +23,7 @@ from auditd_client.verify import (
     VerifierKey,
     leaf_hash,
     open_checkpoint,
+    open_closing,
     verify_extends,
     verify_range,
 )
@@ -60,21 +62,46 @@ class Monitor:
     """Verifies a log step by step; holds no state of its own.
 
     `key` is the log's verifier key, whose name is the log's origin. The client MUST be one without this key: what
-    does not verify shall be seen here, with all of its evidence.
+    does not verify shall be seen here, with all of its evidence. `log` is what the log is asked for by; the client's
+    own if absent.
 
     Raises VerificationError if the key is malformed.
     """
 
-    def __init__(self, client: Client, key: str) -> None:
+    def __init__(self, client: Client, key: str, log: str | None = None) -> None:
         self._client = client
+        self._vkey = key
         self._key = VerifierKey.parse(key)
+        self._log = log
+
+    def closed(self) -> tuple[Monitor, Closing] | None:
+        """Return a monitor of this log where it is now, and how it ended, if it was closed and a successor goes on.
+
+        What says so is signed with the log's own key, or it is not believed. Raises ClientError if it cannot be had.
+        """
+        for log in self._client.logs():
+            if log.origin == self._key.name and log.closing:
+                try:
+                    closing = open_closing(log.closing, self._key)
+                except VerificationError:
+                    return None
+                return Monitor(self._client, self._vkey, log.name), closing
+        return None
+
+    def require_end(self, state: MonitorState, closing: Closing) -> None:
+        """Raise Contradiction unless the state is of the tree that the log was closed with."""
+        newest = state.checkpoint
+        if (newest.size, newest.root) != (closing.size, closing.root):
+            end = f"{closing.size} entries and root {closing.root.hex()}"
+            cause = MismatchError("tree", end, f"{newest.size} entries and root {newest.root.hex()}")
+            raise Contradiction("the log did not end as it signed", cause, closing.note, newest.note)
 
     def first(self, *, from_start: bool = False) -> MonitorState:
         """Return the state to begin with: the current checkpoint, whose entries are new ones from the start, or none.
 
         Raises Contradiction if it is not signed by the key, ClientError if it cannot be had.
         """
-        offered = self._opened(self._client.checkpoint().checkpoint, "")
+        offered = self._opened(self._client.checkpoint(log=self._log).checkpoint, "")
         begin = 0 if from_start else offered.size
         return MonitorState(offered, begin, begin)
 
@@ -111,7 +138,7 @@ class Monitor:
             first, last = state.entries_to, min(state.entries_to + MAX_STEP_ENTRIES, checkpoint.size)
             proof: Sequence[bytes] = ()
             try:
-                proof = self._client.prove_range(first, last, tree_size=checkpoint.size).hashes
+                proof = self._client.prove_range(first, last, log=self._log, tree_size=checkpoint.size).hashes
                 leaves = self._leaf_hashes(first, last, checkpoint.origin)
                 verify_range(first, last, checkpoint.size, leaves, proof, checkpoint.root)
             except VerificationError as error:
@@ -127,7 +154,8 @@ class Monitor:
 
     def _leaf_hashes(self, first: int, last: int, origin: str) -> Iterator[bytes]:
         expected = first
-        for entry in self._client.query(f"index >= {first} AND index < {last}", order="asc", limit=last - first):
+        wanted = f"index >= {first} AND index < {last}"
+        for entry in self._client.query(wanted, log=self._log, order="asc", limit=last - first, origin=origin):
             leaf = Leaf.parse(entry.leaf)
             if (leaf.index, leaf.log) != (expected, origin):
                 raise MismatchError("entry", f"{expected} of {origin}", f"{leaf.index} of {leaf.log}")
@@ -136,10 +164,10 @@ class Monitor:
 
     def _newer(self, known: Checkpoint) -> CheckpointResult:
         try:
-            return self._client.checkpoint(known_size=known.size or None)
+            return self._client.checkpoint(log=self._log, known_size=known.size or None)
         except LogBehindCallerError as error:
             # The note itself is asked for without a known size, for it is the evidence.
-            offered = self._client.checkpoint().checkpoint
+            offered = self._client.checkpoint(log=self._log).checkpoint
             raise Contradiction(
                 f"the log is behind the checkpoint of size {known.size} that it signed", error, known.note, offered
             ) from error

@@ -29,6 +29,7 @@ class LogStatus:
     """A log: its size, what waits for its writer and what that did since the start, its index and its files.
 
     - `problem`: why it cannot record; empty where it can.
+    - `successor`: once it is closed, the origin of the log that goes on for it.
     - `duplicates`: events that were recorded already.
     - `record`: how long callers' events took to be durable; `store` the part of a commit that waits for the disk.
     - `index`, `text_index`, `time_index`: of fields, of text, of event times: `CURRENT`, `BEHIND` (searches read what
@@ -55,6 +56,7 @@ class LogStatus:
     text_index_covered: int
     time_index: str
     time_index_covered: int
+    successor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ def _log(log: pb.LogStatus) -> LogStatus:
         log.text_index_covered,
         _index(log.time_index),
         log.time_index_covered,
+        log.successor,
     )
 
 

@@ -23,13 +23,12 @@ def command(settings: ConnectionSettings, output: str) -> None:
     """
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client:
         logs = client.logs()
-    with Writer(output, _COLUMNS, _row, _json) as writer:
+    columns = (*_COLUMNS, "successor") if any(log.successor for log in logs) else _COLUMNS
+    with Writer(output, columns, lambda log: [getattr(log, column) for column in columns], _json) as writer:
         writer.write(logs)
 
 
-def _row(log: LogInfo) -> tuple[object, ...]:
-    return log.name, log.origin, log.tree_size, log.verifier_key
-
-
 def _json(log: LogInfo) -> str:
-    return compact_json(dict(zip(_COLUMNS, _row(log), strict=True)))
+    """Return a log as JSON; of one that was closed also its successor, and the note that says so."""
+    closed = ("successor", "closing") if log.successor else ()
+    return compact_json({name: getattr(log, name) for name in (*_COLUMNS, *closed)})

@@ -28,7 +28,7 @@ _MAX_NOTE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one poll saw: `status` is started, extended, unchanged, failed or contradiction."""
+    """What one poll saw: `status` is started, extended, unchanged, closed, failed or contradiction."""
 
     status: str
     state: MonitorState | None = None
@@ -62,16 +62,32 @@ class _Watch:
             # Without the key: what does not verify shall be seen by the monitor, with all of its evidence.
             with connect(replace(settings, key=""), max_attempts=MAX_ATTEMPTS) as client:
                 monitor = Monitor(client, settings.key)
-                state = monitor.follow(before) if before else monitor.first(from_start=self.from_start)
+                try:
+                    state = self._newer(monitor, before)
+                    closing = None
+                except Contradiction:
+                    # Also what a log looks like whose name has passed to its successor.
+                    found = monitor.closed()
+                    if found is None:
+                        raise
+                    monitor, closing = found
+                    state = self._newer(monitor, before)
+                    monitor.require_end(state, closing)
                 save_state(self.state_file, state)
                 state, entries = self._verified(monitor, state)
         except ClientError as error:
             failure = explain(error)
             return Report("failed", before, message="; ".join(failure.lines), exit_status=failure.status)
+        new = state.checkpoint.size - before.checkpoint.size if before else 0
+        if closing is not None:
+            goes_on = f"closed; {closing.successor} goes on, monitor it with the key {closing.successor_key}"
+            return Report("closed", state, new, entries, goes_on)
         if before is None:
             return Report("started", state, entries=entries)
-        new = state.checkpoint.size - before.checkpoint.size
         return Report("extended" if new else "unchanged", state, new, entries)
+
+    def _newer(self, monitor: Monitor, before: MonitorState | None) -> MonitorState:
+        return monitor.follow(before) if before else monitor.first(from_start=self.from_start)
 
     def _verified(self, monitor: Monitor, state: MonitorState) -> tuple[MonitorState, str]:
         if self.entries == "never":
@@ -138,7 +154,8 @@ def command(
 
     Each poll asks for the current checkpoint and the proof that it extends the one kept in the state file; new
     entries are read, hashed, and must give its root. On a contradiction the command writes both signed notes and
-    the failed proof, and ends with status 1. A server that cannot be reached is asked again.
+    the failed proof, and ends with status 1. A server that cannot be reached is asked again. Once the log is closed,
+    which it must have signed itself, the command names the successor and its key, and ends with 0.
 
     With --once the status is 0 if the log extends what was known, 1 on a contradiction, 3 if nobody answers.
 
@@ -183,6 +200,8 @@ def _follow(watch: _Watch, show: Callable[[Report], None], interval_s: float | N
             show(Report("contradiction", message=f"{found}; evidence is in {folder}"))
             raise CommandError(str(found), f"keep the evidence in {folder}", status=ExitStatus.NO) from found
         show(report)
+        if report.status == "closed":
+            return
         if interval_s is None:
             if report.exit_status is not ExitStatus.YES:
                 raise CommandError(report.message, status=report.exit_status)

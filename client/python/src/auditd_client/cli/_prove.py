@@ -110,7 +110,7 @@ def _write_range(client: Client, first: int, last: int, out: str, key: str) -> s
     proof = client.prove_range(first, last)
     with whole_file(Path(out)) if out != _STDOUT else tempfile.TemporaryFile() as file:
         file.write(range_bundle_head(first, last, proof.hashes, proof.checkpoint).encode())
-        _write_leaves(client, first, last, file)
+        _write_leaves(client, first, last, proof.checkpoint.partition("\n")[0], file)
         if key:
             file.seek(0)
             verify_range_bundle(file, key)
@@ -121,11 +121,11 @@ def _write_range(client: Client, first: int, last: int, out: str, key: str) -> s
     return f"entries {first} up to {last} in a tree of {proof.tree_size}, {_VERIFIED if key else _NO_KEY}"
 
 
-def _write_leaves(client: Client, first: int, last: int, file: IO[bytes]) -> None:
-    """Write the leaves of a range; raise CommandError unless the server gives every one."""
+def _write_leaves(client: Client, first: int, last: int, origin: str, file: IO[bytes]) -> None:
+    """Write the leaves of a range of the log of this origin; raise CommandError unless the server gives every one."""
     index = first
     with progress("prove", last - first, unit="entries") as advance:
-        for entry in client.query(f"index >= {first} AND index < {last}", order="asc"):
+        for entry in client.query(f"index >= {first} AND index < {last}", order="asc", origin=origin):
             if entry.index != index:
                 break
             file.write(entry.leaf + b"\n")

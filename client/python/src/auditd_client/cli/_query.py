@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 
 import click
 
@@ -83,17 +84,21 @@ def command(
     if verify_tokens and not columns and output == "table":
         # Beside the verdict on a token, whether it made its actor known: one that had expired verifies and did not.
         chosen = (*chosen, "actor.identity")
-    writer = entry_writer(output, chosen, verify_tokens=verify_tokens)
     count = invalid = 0
-    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, writer, _bar(limit) as advance:
-        entries = client.query(
+    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, _bar(limit) as advance:
+        blocks = client.query(
             filter_text, order=order, limit=limit or None, no_index=no_index, verify_tokens=verify_tokens
-        )
-        for block in entries.batches():
-            writer.write(block)
-            count += len(block)
-            invalid += sum(map(is_invalid, block))
-            advance(0, len(block))
+        ).batches()
+        first = next(filter(None, blocks), [])
+        if first and first[0].origin and not columns:
+            # Of several logs an index alone says nothing.
+            chosen = ("log", *chosen)
+        with entry_writer(output, chosen, verify_tokens=verify_tokens) as writer:
+            for block in chain([first], blocks):
+                writer.write(block)
+                count += len(block)
+                invalid += sum(map(is_invalid, block))
+                advance(0, len(block))
     if output == "table" and sys.stderr.isatty():
         if count == 0:
             note("no entry")

@@ -62,7 +62,7 @@ def _log_row(log: LogStatus) -> tuple[object, ...]:
     return (
         log.name,
         log.tree_size,
-        "no" if log.problem else "yes",
+        "closed" if log.successor else "no" if log.problem else "yes",
         log.queued_events,
         log.commits,
         log.failed_commits,

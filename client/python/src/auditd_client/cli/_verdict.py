@@ -18,12 +18,14 @@ from auditd_client.cli._export_facts import MANIFEST_MARK, export_facts
 from auditd_client.cli._output import compact_json
 from auditd_client.cli._progress import progress
 from auditd_client.verify import (
+    CLOSING_START,
     RANGE_BUNDLE_START,
     Checkpoint,
     Leaf,
     VerificationError,
     VerifierKey,
     open_checkpoint,
+    open_closing,
     verify_bundle,
     verify_consistency_file,
     verify_range_bundle,
@@ -113,6 +115,8 @@ class _Judge:
         if start.startswith(_JSON_START):
             self.put_off[file] = data
             return {}
+        if data.startswith(CLOSING_START.encode()):
+            return self._closing_facts(data)
         return self._bundle_facts(data) if start == _BUNDLE_START else self._tree_facts(data)
 
     def _bundle_facts(self, data: bytes) -> dict[str, object]:
@@ -157,6 +161,11 @@ class _Judge:
         old, new = verify_consistency_file(data, self.key, self.origin, self.checkpoints)
         facts = {"kind": "consistency", "origin": new.origin, "from_size": old.size, "to_size": new.size}
         return {**facts, "from_root": old.root.hex(), "to_root": new.root.hex()}
+
+    def _closing_facts(self, data: bytes) -> dict[str, object]:
+        closing = open_closing(data, self.key, self.origin)
+        facts = {"kind": "closing", "origin": closing.origin, "size": closing.size, "root": closing.root.hex()}
+        return {**facts, "successor": closing.successor, "successor_key": closing.successor_key}
 
     def _tree_facts(self, data: bytes) -> dict[str, object]:
         checkpoint = open_checkpoint(data, self.key, self.origin)

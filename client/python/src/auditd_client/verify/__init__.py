@@ -2,6 +2,7 @@
 
 from auditd_client.verify._bundle import Bundle, verify_bundle
 from auditd_client.verify._checkpoint import Checkpoint, open_checkpoint, unverified_checkpoint, verify_extends
+from auditd_client.verify._closing import CLOSING_START, Closing, open_closing
 from auditd_client.verify._consistency import ConsistencyFile, consistency_json, verify_consistency_file
 from auditd_client.verify._credential import (
     Credential,
@@ -33,12 +34,14 @@ from auditd_client.verify._range_bundle import (
 from auditd_client.verify._receipt import Receipt, verify_receipt
 
 __all__ = [
+    "CLOSING_START",
     "EMPTY_ROOT",
     "MAX_LEAF_BYTES",
     "RANGE_BUNDLE_START",
     "BadSignatureError",
     "Bundle",
     "Checkpoint",
+    "Closing",
     "ConsistencyFile",
     "Credential",
     "InconsistentError",
@@ -58,6 +61,7 @@ __all__ = [
     "leaf_hash",
     "named_as",
     "open_checkpoint",
+    "open_closing",
     "open_note",
     "range_bundle_head",
     "unverified_checkpoint",

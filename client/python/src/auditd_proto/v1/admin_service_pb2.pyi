@@ -145,7 +145,7 @@ class GetStatusResponse(_message.Message):
     def __init__(self, origin: _Optional[str] = ..., version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., logs: _Optional[_Iterable[_Union[LogStatus, _Mapping]]] = ..., methods: _Optional[_Iterable[_Union[MethodStatus, _Mapping]]] = ..., tails: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., disk_size_bytes: _Optional[int] = ..., clock: _Optional[_Union[ClockStatus, _Mapping]] = ..., last_check: _Optional[_Union[LastCheck, _Mapping]] = ..., damage: _Optional[_Iterable[_Union[DamagedPlace, _Mapping]]] = ..., damage_met: _Optional[int] = ...) -> None: ...
 
 class LogStatus(_message.Message):
-    __slots__ = ("name", "origin", "tree_size", "problem", "queued_events", "queued_bytes", "commits", "failed_commits", "entries", "duplicates", "record", "store", "index", "index_covered", "file_bytes", "text_index", "text_index_covered", "time_index", "time_index_covered")
+    __slots__ = ("name", "origin", "tree_size", "problem", "queued_events", "queued_bytes", "commits", "failed_commits", "entries", "duplicates", "record", "store", "index", "index_covered", "file_bytes", "text_index", "text_index_covered", "time_index", "time_index_covered", "successor")
     class Index(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         INDEX_UNSPECIFIED: _ClassVar[LogStatus.Index]
@@ -184,6 +184,7 @@ class LogStatus(_message.Message):
     TEXT_INDEX_COVERED_FIELD_NUMBER: _ClassVar[int]
     TIME_INDEX_FIELD_NUMBER: _ClassVar[int]
     TIME_INDEX_COVERED_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     origin: str
     tree_size: int
@@ -203,7 +204,8 @@ class LogStatus(_message.Message):
     text_index_covered: int
     time_index: LogStatus.Index
     time_index_covered: int
-    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., tree_size: _Optional[int] = ..., problem: _Optional[str] = ..., queued_events: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., commits: _Optional[int] = ..., failed_commits: _Optional[int] = ..., entries: _Optional[int] = ..., duplicates: _Optional[int] = ..., record: _Optional[_Union[Durations, _Mapping]] = ..., store: _Optional[_Union[Durations, _Mapping]] = ..., index: _Optional[_Union[LogStatus.Index, str]] = ..., index_covered: _Optional[int] = ..., file_bytes: _Optional[_Mapping[str, int]] = ..., text_index: _Optional[_Union[LogStatus.Index, str]] = ..., text_index_covered: _Optional[int] = ..., time_index: _Optional[_Union[LogStatus.Index, str]] = ..., time_index_covered: _Optional[int] = ...) -> None: ...
+    successor: str
+    def __init__(self, name: _Optional[str] = ..., origin: _Optional[str] = ..., tree_size: _Optional[int] = ..., problem: _Optional[str] = ..., queued_events: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., commits: _Optional[int] = ..., failed_commits: _Optional[int] = ..., entries: _Optional[int] = ..., duplicates: _Optional[int] = ..., record: _Optional[_Union[Durations, _Mapping]] = ..., store: _Optional[_Union[Durations, _Mapping]] = ..., index: _Optional[_Union[LogStatus.Index, str]] = ..., index_covered: _Optional[int] = ..., file_bytes: _Optional[_Mapping[str, int]] = ..., text_index: _Optional[_Union[LogStatus.Index, str]] = ..., text_index_covered: _Optional[int] = ..., time_index: _Optional[_Union[LogStatus.Index, str]] = ..., time_index_covered: _Optional[int] = ..., successor: _Optional[str] = ...) -> None: ...
 
 class MethodStatus(_message.Message):
     __slots__ = ("name", "under_way", "answered", "broken_off", "refused", "work")

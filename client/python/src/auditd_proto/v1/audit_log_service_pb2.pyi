@@ -115,21 +115,23 @@ class GetResponse(_message.Message):
     def __init__(self, entry: _Optional[_Union[Entry, _Mapping]] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("index", "leaf", "caller_token", "actor_token", "inclusion_proof")
+    __slots__ = ("index", "leaf", "caller_token", "actor_token", "inclusion_proof", "origin")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LEAF_FIELD_NUMBER: _ClassVar[int]
     CALLER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACTOR_TOKEN_FIELD_NUMBER: _ClassVar[int]
     INCLUSION_PROOF_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     index: int
     leaf: bytes
     caller_token: TokenVerdict
     actor_token: TokenVerdict
     inclusion_proof: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ..., caller_token: _Optional[_Union[TokenVerdict, str]] = ..., actor_token: _Optional[_Union[TokenVerdict, str]] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    origin: str
+    def __init__(self, index: _Optional[int] = ..., leaf: _Optional[bytes] = ..., caller_token: _Optional[_Union[TokenVerdict, str]] = ..., actor_token: _Optional[_Union[TokenVerdict, str]] = ..., inclusion_proof: _Optional[_Iterable[bytes]] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens", "explain", "max_wait_ms")
+    __slots__ = ("log", "filter", "page_size", "page_token", "order", "no_index", "verify_tokens", "explain", "max_wait_ms", "origin")
     LOG_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -139,6 +141,7 @@ class QueryRequest(_message.Message):
     VERIFY_TOKENS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     MAX_WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     log: str
     filter: str
     page_size: int
@@ -148,7 +151,8 @@ class QueryRequest(_message.Message):
     verify_tokens: bool
     explain: bool
     max_wait_ms: int
-    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ..., explain: _Optional[bool] = ..., max_wait_ms: _Optional[int] = ...) -> None: ...
+    origin: str
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[Order, str]] = ..., no_index: _Optional[bool] = ..., verify_tokens: _Optional[bool] = ..., explain: _Optional[bool] = ..., max_wait_ms: _Optional[int] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class Narrowing(_message.Message):
     __slots__ = ("by", "detail")
@@ -441,20 +445,22 @@ class Dimension(_message.Message):
     def __init__(self, field: _Optional[str] = ..., bucket_s: _Optional[int] = ...) -> None: ...
 
 class AggregateRequest(_message.Message):
-    __slots__ = ("log", "filter", "by", "max_groups", "page_token", "no_index")
+    __slots__ = ("log", "filter", "by", "max_groups", "page_token", "no_index", "origin")
     LOG_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
     MAX_GROUPS_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     NO_INDEX_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     log: str
     filter: str
     by: _containers.RepeatedCompositeFieldContainer[Dimension]
     max_groups: int
     page_token: str
     no_index: bool
-    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., by: _Optional[_Iterable[_Union[Dimension, _Mapping]]] = ..., max_groups: _Optional[int] = ..., page_token: _Optional[str] = ..., no_index: _Optional[bool] = ...) -> None: ...
+    origin: str
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., by: _Optional[_Iterable[_Union[Dimension, _Mapping]]] = ..., max_groups: _Optional[int] = ..., page_token: _Optional[str] = ..., no_index: _Optional[bool] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class AggregateResponse(_message.Message):
     __slots__ = ("count", "groups", "unlisted_count", "unlisted_max", "max_error", "first_index", "next_index", "tree_size", "next_page_token", "examined")
