@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from auditd.errors import (
 )
 from auditd.filter import Sieve
 from auditd.log._database import create_evidence
+from auditd.log._durable import sync_folder
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
@@ -175,7 +175,7 @@ class Log:
         note = sign_note(Checkpoint(signer.name, 0, EMPTY_ROOT).text(), [signer])
         HeadFile.create(folder / "head", signer.verifier_key, note)
         for made in (folder, folder.parent):
-            _sync_folder(made)
+            sync_folder(made)
 
     def start(self) -> None:
         """Begin to record; a restored log does not, it can be read alone, and a closed one records no entries."""
@@ -485,12 +485,3 @@ def _out_of_range(field_name: str, value: int, rule: str) -> InvalidRequestError
         [Violation(field_name, f"{value}, must be {rule}")],
         {"field": field_name, "value": str(value)},
     )
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the names of new files in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

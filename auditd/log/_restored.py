@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from auditd.log._durable import sync_folder
 
 MARK_NAME = "restored"
 
@@ -25,8 +26,4 @@ def restored_from(folder: Path) -> str | None:
 def unmark_restored(folder: Path) -> None:
     """Take the mark away, durably."""
     (folder / MARK_NAME).unlink()
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import zstandard
 
+from auditd.log._durable import sync_folder
 from auditd.log._frames import LEVEL, FrameCodec
 
 FIRST_BYTES = 16 * 1024
@@ -87,6 +88,7 @@ class DictionaryTrainer:
         return data
 
     def _keep(self, data: bytes) -> None:
+        """Put the dictionary where it is, name and all, whatever comes: evidence that uses it without is damaged."""
         digest = hashlib.sha256(data).hexdigest()
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"{digest}.zstd-dictionary"
@@ -94,6 +96,8 @@ class DictionaryTrainer:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        sync_folder(self._folder)
+        sync_folder(self._folder.parent)
         self._announce(digest)
 
 

@@ -60,6 +60,10 @@ def _sectors(at: int, data: bytes) -> Iterator[tuple[int, bytes]]:
         start = end
 
 
+def _is_derived(name: str) -> bool:
+    return name.startswith(("index.db", "tiles.db"))
+
+
 State = dict[str, bytes | None]
 
 
@@ -86,6 +90,14 @@ class Disk:
 
     def all_stored(self) -> State:
         return {name: file.state(file.pending) for name, file in self.files.items()}
+
+    def indexes_stored(self) -> State:
+        """Of the evidence nothing unsynced is there, of the indexes everything: they may be ahead of it."""
+        return {name: file.state(file.pending if _is_derived(name) else []) for name, file in self.files.items()}
+
+    def indexes_lost(self) -> State:
+        """Of the evidence everything is there, of the indexes nothing: not even what was synced."""
+        return {name: None if _is_derived(name) else file.state(file.pending) for name, file in self.files.items()}
 
     def torn(self, choose: random.Random) -> State:
         return {name: file.torn(choose) for name, file in self.files.items()}

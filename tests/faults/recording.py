@@ -1,24 +1,28 @@
 """A log whose writes and syncs are recorded: `python recording.py CASE [OPERATION NUMBER lost|stored]`.
 
 The recording, in the file `recording` of CASE, is a list of (operation, file, offset or size, bytes) in their order,
-with what callers were told between them. It is of what reaches the operating system: SQLite's files, below its checksum
-VFS, and `head`, which is written past SQLite. With an OPERATION ("write" or "sync") that one fails: without having been
+with what callers were told between them. It is of what reaches the operating system: SQLite's files, those of the
+indexes included, below its checksum VFS; and past SQLite `head` and the files of dictionaries, whose names are not
+durable before their folders are synced. With an OPERATION ("write" or "sync") that one fails: without having been
 done, or though it was.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 Operation = tuple[str, str, int, bytes]
+DICTIONARY_SUFFIX = ".zstd-dictionary"
 
 
 class Recorder(apsw.VFS):
@@ -77,23 +81,33 @@ class RecordedFile(apsw.VFSFile):
             raise error
 
 
-def record_head(recorder: Recorder) -> None:
-    """Record what is done to `head`, whose descriptors the operating system knows by name."""
+def record_plain_files(recorder: Recorder) -> None:
+    """Record what is done past SQLite, by descriptors whose names the operating system knows."""
     pwrite, fsync, fdatasync = os.pwrite, os.fsync, os.fdatasync
+    unnamed: list[str] = []
+    """Files of dictionaries whose names a power cut may still take."""
 
-    def is_head(descriptor: int) -> bool:
-        return Path(f"/proc/self/fd/{descriptor}").readlink().name == "head"
+    def path_of(descriptor: int) -> Path:
+        return Path(f"/proc/self/fd/{descriptor}").readlink()
 
     def recorded_pwrite(descriptor: int, data: bytes, offset: int) -> int:
-        if is_head(descriptor):
+        if path_of(descriptor).name == "head":
             recorder.note("write", "head", offset, bytes(data))
         return pwrite(descriptor, data, offset)
 
     def recorded(sync: Any) -> Any:
         def run(descriptor: int) -> None:
             sync(descriptor)
-            if is_head(descriptor):
+            path = path_of(descriptor)
+            if path.name == "head":
                 recorder.note("sync", "head")
+            elif path.suffix == DICTIONARY_SUFFIX:
+                recorder.note("write", path.name, 0, path.read_bytes())
+                unnamed.append(path.name)
+            elif path.name == "main":
+                # That of the dictionaries was synced before it, or the folder itself is not there to hold them.
+                while unnamed:
+                    recorder.note("sync", unnamed.pop())
 
         return run
 
@@ -104,24 +118,31 @@ def _run() -> None:
     case = Path(sys.argv[1])
     fail = (sys.argv[2], int(sys.argv[3]), sys.argv[4]) if len(sys.argv) > 2 else None
     recorder = Recorder(fail)
-    record_head(recorder)
+    record_plain_files(recorder)
     # Only now: the checksum VFS stacks itself upon what is there when it is first used.
-    from auditd.log import _housekeeper
+    from auditd.log import LogSettings, _housekeeper, _training
     from tests.faults.driven import BATCHES, DrivenLog
 
     class RecordedLog(DrivenLog):
         def say(self, **said: object) -> None:
             recorder.operations.append(("told", "", 0, json.dumps(said).encode() + b"\n"))
 
+        def _settings(self) -> LogSettings:
+            return replace(super()._settings(), announce=lambda digest: self.say(announced=[digest]))
+
+    # It works when it is told to, and then trains a second dictionary, whatever that would gain.
     _housekeeper.INTERVAL_S = 3_600.0
+    _training.MIN_LEAVES, _training.MIN_GAIN = 255, -math.inf
     log = RecordedLog(case)
     log.open()
+    log.index()
     for number, count in enumerate(BATCHES):
         log.append(count, f"batch{number}")
         if number:
             log.copy_wal_back()
     log.append(2, "later")
     log.make_good()
+    log.require_indexed()
     log.close()
     log.open()
     log.append(1, "again")

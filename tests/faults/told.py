@@ -24,6 +24,8 @@ class Told:
 
     receipts: dict[str, Receipt] = field(default_factory=dict)
     notes: set[str] = field(default_factory=set)
+    announced: set[str] = field(default_factory=set)
+    """SHA-256 of dictionaries, in hex."""
 
     def receipt(self, event_id: str, receipt: Receipt) -> None:
         """Take a receipt; the same event has the same one for ever (promise 5)."""
@@ -60,4 +62,5 @@ def told(lines: Iterable[str]) -> Told:
             for event_id, index, digest in said.get("receipts", ()):
                 heard.receipt(event_id, (index, digest))
             heard.notes.update(said.get("notes", ()))
+            heard.announced.update(said.get("announced", ()))
     return heard
