@@ -55,6 +55,12 @@ def entry_fields(number: int, entries: Sequence[tuple[int, bytes]]) -> bytes:
 def sign_leaves(leaves: Sequence[bytes], searched_text: Callable[[bytes], bytes]) -> tuple[int, bytes]:
     """Return the signature of the leaves of a block (`auditd.query._grams.sign_leaves`)."""
 
+def make_run(rows: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """Return the blocks of a run of entries (`auditd.query._runs.make_run`); UnicodeEncodeError for surrogates."""
+
+def merge_runs(runs: Sequence[tuple[int, Sequence[bytes]]]) -> list[tuple[bytes, bytes]]:
+    """Return the blocks of a run that consists of others (`auditd.query._runs.merge_runs`)."""
+
 def leaf_hashes(leaves: Sequence[bytes]) -> list[bytes]:
     """Return the hash of each leaf (`auditd.merkle.leaf_hash`)."""
 

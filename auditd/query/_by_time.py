@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Container, Iterator
-from contextlib import closing
 from typing import TypeAlias
 
 from auditd.query._chosen_tiles import ChosenTiles, times_within
 from auditd.query._grams import TILE_ENTRIES
+from auditd.query._index_snapshot import IndexSnapshot
 from auditd.query._leaf import parse_leaf
 from auditd.query._live import Matcher
 from auditd.query._narrow import Narrowing
-from auditd.query._readers import IndexSnapshot
 from auditd.query._source import Source
 from auditd.query._tiles import event_time_ns
 from auditd.query._tiles_file import TilesSnapshot
@@ -96,14 +95,13 @@ def _is_in(among: Container[int] | None, index: int) -> bool:
 
 
 def _candidates(fields: IndexSnapshot | None, narrowing: Narrowing, start: int, end: int) -> set[int] | None:
-    if fields is None or narrowing.match is None:
+    if fields is None or narrowing.fields is None:
         return None
     found: set[int] = set()
-    with closing(fields.rows(narrowing.match, start, end, newest_first=False)) as rows:
-        for row in rows:
-            found.add(row)
-            if len(found) > MAX_CANDIDATES:
-                return None
+    for row in fields.rows(narrowing.fields, start, end, newest_first=False):
+        found.add(row)
+        if len(found) > MAX_CANDIDATES:
+            return None
     return found
 
 

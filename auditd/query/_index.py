@@ -12,8 +12,8 @@ import apsw
 
 from auditd.query._derived import Derived, OnError, unheard
 from auditd.query._index_file import FORM, write
+from auditd.query._index_snapshot import IndexSnapshot
 from auditd.query._leaf import parse_leaf
-from auditd.query._readers import IndexSnapshot
 from auditd.query._source import Source
 from auditd.query._terms import terms_of
 

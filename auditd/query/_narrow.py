@@ -1,17 +1,20 @@
-"""From a filter to the least that an entry must have: a full-text query, grams, bounds of index and time."""
+"""From a filter to the least that an entry must have: terms, grams, bounds of index and time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
 
 from auditd.filter import And, Comparison, Filter, FreeText, Not, Number, Or, Period, Time, describe
+from auditd.query._index_snapshot import FieldNeed
+from auditd.query._need import AllOf, AnyOf, Need, T
 from auditd.query._terms import term_for
-from auditd.query._text_need import AllOf, AnyOf, TextNeed, text_need
+from auditd.query._text_need import TextNeed, text_need
 
 _LAST_INDEX = 2**63 - 1
-# FTS5 gathers every term with a prefix before it gives the first row, and nothing stops it meanwhile.
+# Every term with a prefix is looked at in each run, and nothing stops it meanwhile.
 _MAX_PREFIXES = 4
 _FIRST_TIME, _LAST_TIME = "", "~"  # before and after every canonical time
 
@@ -65,13 +68,13 @@ class By(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What every selected entry fulfils: an FTS5 query and grams, where not None, bounds, and bounds of event time.
+    """What every selected entry fulfils: terms and grams, where not None, bounds, and bounds of event time.
 
-    `prefixes` counts the beginnings of terms that the query looks for; `reasons` are the parts of the filter that
+    `prefixes` counts the beginnings among the terms; `reasons` are the parts of the filter that
     each of these comes from.
     """
 
-    match: str | None = None
+    fields: FieldNeed | None = None
     prefixes: int = 0
     text: TextNeed | None = None
     bounds: Bounds = Bounds()
@@ -106,12 +109,10 @@ def _narrow(tree: Filter, *, with_prefixes: bool) -> Narrowing:
 
 
 def _both(parts: list[Narrowing]) -> Narrowing:
-    known = [part.match for part in parts if part.match is not None]
-    texts = tuple(part.text for part in parts if part.text is not None)
     return Narrowing(
-        _joined(known, "AND"),
+        _joined(AllOf, [part.fields for part in parts if part.fields is not None]),
         sum(part.prefixes for part in parts),
-        AllOf(texts) if texts else None,
+        _joined(AllOf, [part.text for part in parts if part.text is not None]),
         reduce(Bounds.both, [part.bounds for part in parts], Bounds()),
         reduce(Bounds.both, [part.event_time for part in parts], Bounds()),
         tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
@@ -119,25 +120,28 @@ def _both(parts: list[Narrowing]) -> Narrowing:
 
 
 def _either(parts: list[Narrowing]) -> Narrowing:
-    matches = [part.match for part in parts if part.match is not None]
-    texts = tuple(part.text for part in parts if part.text is not None)
-    match = _joined(matches, "OR") if len(matches) == len(parts) else None
-    text = AnyOf(texts) if len(texts) == len(parts) else None
+    fields = [part.fields for part in parts if part.fields is not None]
+    texts = [part.text for part in parts if part.text is not None]
+    field = _joined(AnyOf, fields) if len(fields) == len(parts) else None
+    text = _joined(AnyOf, texts) if len(texts) == len(parts) else None
     bounds = reduce(Bounds.either, [part.bounds for part in parts])
     event_time = reduce(Bounds.either, [part.event_time for part in parts])
     effective = {
-        By.FIELDS: match is not None,
+        By.FIELDS: field is not None,
         By.TEXT: text is not None,
         By.RANGE: bounds != Bounds(),
         By.EVENT_TIME: event_time != Bounds(),
     }
     reasons = dict.fromkeys(reason for part in parts for reason in part.reasons if effective[reason[0]])
-    prefixes = sum(part.prefixes for part in parts) if match is not None else 0
-    return Narrowing(match, prefixes, text, bounds, event_time, tuple(reasons))
+    prefixes = sum(part.prefixes for part in parts) if field is not None else 0
+    return Narrowing(field, prefixes, text, bounds, event_time, tuple(reasons))
 
 
-def _joined(parts: list[str], connector: str) -> str | None:
-    return f" {connector} ".join(dict.fromkeys(f"({part})" for part in parts)) or None
+def _joined(join: Callable[[tuple[Need[T], ...]], AllOf[T] | AnyOf[T]], parts: Sequence[Need[T]]) -> Need[T] | None:
+    distinct = tuple(dict.fromkeys(parts))
+    if len(distinct) > 1:
+        return join(distinct)
+    return distinct[0] if distinct else None
 
 
 def _comparison(comparison: Comparison) -> Narrowing:
@@ -154,9 +158,7 @@ def _comparison(comparison: Comparison) -> Narrowing:
     term = term_for(comparison)
     if term is None:
         return _text(comparison)
-    quoted = '"' + term.text.replace('"', '""') + '"'
-    reasons = ((By.FIELDS, describe(comparison)),)
-    return Narrowing(quoted + " *", 1, reasons=reasons) if term.prefix else Narrowing(quoted, reasons=reasons)
+    return Narrowing(term, int(term.prefix), reasons=((By.FIELDS, describe(comparison)),))
 
 
 def _text(term: Comparison | FreeText) -> Narrowing:

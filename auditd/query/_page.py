@@ -144,7 +144,7 @@ class _PageByTime:
         with ExitStack() as seen:
             tiles = seen.enter_context(indexes.tiles.snapshot()) if indexes.tiles is not None else None
             fields = None
-            if tiles is not None and indexes.fields is not None and narrowing.match is not None:
+            if tiles is not None and indexes.fields is not None and narrowing.fields is not None:
                 fields = seen.enter_context(indexes.fields.snapshot())
             covered = min(end, tiles.size if tiles is not None else 0, fields.size if fields is not None else end)
             covered = max(start, covered)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -13,8 +13,6 @@ import apsw
 from auditd.query._derived_file import close, open_reader
 
 _MAX_IDLE = 4
-_OLDEST_FIRST = "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid"
-_NEWEST_FIRST = _OLDEST_FIRST + " DESC"
 
 
 class IndexUnusableError(Exception):
@@ -51,26 +49,6 @@ class Snapshot:
             self._connection.execute("ROLLBACK")
         except apsw.Error as error:
             raise IndexUnusableError(str(error)) from error
-
-
-class IndexSnapshot(Snapshot):
-    """An index of fields as one reader sees it."""
-
-    def rows(self, match: str, start: int, end: int, *, newest_first: bool) -> Generator[int]:
-        """Yield the indexes in `[start, end)` of entries whose terms fulfil an FTS5 query, in order."""
-        sql = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
-        step, last = (-1, end) if newest_first else (1, start - 1)
-        with closing(self._connection.cursor()) as cursor:
-            try:
-                for (row,) in cursor.execute(sql, (match, start, end)):
-                    index = cast("int", row)
-                    # A damaged file may say anything; a search must not repeat an entry or leave the log.
-                    if not start <= index < end or (index - last) * step <= 0:
-                        raise IndexUnusableError(f"row {index} after {last} in [{start}, {end})")
-                    last = index
-                    yield index
-            except apsw.Error as error:
-                raise IndexUnusableError(str(error)) from error
 
 
 _S = TypeVar("_S", bound=Snapshot)

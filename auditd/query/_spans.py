@@ -11,8 +11,10 @@ from typing import TypeAlias
 from auditd.query._chosen_tiles import ChosenTiles
 from auditd.query._grams import BLOCK_ENTRIES
 from auditd.query._index import Index
+from auditd.query._index_snapshot import IndexSnapshot
 from auditd.query._narrow import Narrowing
-from auditd.query._readers import IndexSnapshot, IndexUnusableError
+from auditd.query._readers import IndexUnusableError
+from auditd.query._runs import MOST_ROWS
 from auditd.query._tiles import Tiles
 from auditd.query._tiles_file import TilesSnapshot
 
@@ -21,7 +23,6 @@ from auditd.query._tiles_file import TilesSnapshot
 Span: TypeAlias = tuple[int, int]
 
 _CHUNK = 256  # leaves read at once: as many as a tile covers, and at most 16 MiB
-_WINDOW = 2**18  # rows of the index asked for at once, so that a search can stop within some milliseconds
 _GAP = 8  # leaves read for nothing rather than read apart
 
 
@@ -53,7 +54,7 @@ def spans(indexes: Indexes, narrowing: Narrowing, start: int, end: int, order: O
     try:
         with ExitStack() as seen:
             fields = tiles = None
-            if indexes.fields is not None and narrowing.match is not None:
+            if indexes.fields is not None and narrowing.fields is not None:
                 fields = seen.enter_context(indexes.fields.snapshot())
             if indexes.tiles is not None and (narrowing.text is not None or narrowing.event_time.limits_time):
                 tiles = seen.enter_context(indexes.tiles.snapshot())
@@ -127,13 +128,10 @@ def _narrowed(snapshot: IndexSnapshot, narrowing: Narrowing, start: int, end: in
 
 
 def _found(snapshot: IndexSnapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Iterator[Span]:
-    assert narrowing.match is not None
+    assert narrowing.fields is not None
     newest_first = order is Order.NEWEST_FIRST
-    # All terms with a prefix are gathered anew for each statement, so there the window is everything.
-    window = max(1, end) if narrowing.prefixes else _WINDOW
-    for low, high in _chunks(start, end, order, window):
-        with closing(snapshot.rows(narrowing.match, low, high, newest_first=newest_first)) as rows:
-            yield from joined(rows)
+    for low, high in _chunks(start, end, order, MOST_ROWS):
+        yield from joined(snapshot.rows(narrowing.fields, low, high, newest_first=newest_first))
         yield (low, low) if newest_first else (high, high)
 
 

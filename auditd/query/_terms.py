@@ -8,7 +8,6 @@ alike.
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,10 +52,6 @@ _TAIL_CODES = {
 _TRACE_PATH, _TRACE_CODE = ("origin", "traceparent"), "T"
 
 SEPARATOR = "\n"
-# FTS5's ascii tokenizer ends a token at every character below 128 that is neither a letter, a digit nor one
-# of these; so only control characters end one.
-TOKEN_CHARACTERS = "".join(chr(code) for code in range(0x20, 0x7F) if not chr(code).isalnum())
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +197,9 @@ def _text_term(path: tuple[str, ...], text: str, *, prefix: bool) -> Term | None
         term = _TAIL_CODES[path] + text[-_TAIL:]
     else:
         return None
-    control = _CONTROL.search(term)
-    # The tokenizer ends the term there, on both sides; what follows becomes a term that nobody looks for.
-    return Term(term[: control.start()]) if control else Term(term, prefix)
+    # A separator within ends the term, on both sides; what follows becomes a term that nobody looks for.
+    whole, *cut = term.split(SEPARATOR, 1)
+    return Term(whole, prefix and not cut)
 
 
 def _network_term(network: Network) -> Term | None:

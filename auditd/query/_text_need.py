@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from auditd.filter import Comparison, FreeText, Pattern, Text, field_at
 from auditd.query._grams import folded, grams_of
+from auditd.query._need import AllOf, AnyOf, Need
 
 MAX_GRAMS = 48
 """Grams looked for on account of one text; more would cost more than they exclude."""
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """What fulfils every part."""
-
-    parts: tuple[TextNeed, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """What fulfils one part at least."""
-
-    parts: tuple[TextNeed, ...]
-
-
 Tiles: TypeAlias = Mapping[int, int]
 # A set of grams is needed whole.
-TextNeed: TypeAlias = AllOf | AnyOf | frozenset[bytes]
+TextNeed: TypeAlias = Need[frozenset[bytes]]
 
 
 def text_need(term: Comparison | FreeText) -> TextNeed | None:

@@ -1,17 +1,12 @@
-"""Holding the files that narrow searches against the leaves: whether they would leave an entry out of an answer.
-
-The terms of the index lie term by term, those of leaves entry by entry, and neither fits into memory. So each side is
-summed up: for every block of entries, the sum of a hash of each term at each entry, keyed anew in each process. Only
-blocks whose sums differ are looked at closely.
-"""
+"""Holding the files that narrow searches against the leaves: whether they would leave an entry out of an answer."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import apsw
 
@@ -19,7 +14,10 @@ from auditd.log import plain_vfs
 from auditd.query._derived_file import BUSY_TIMEOUT_MS, Form, UnfitError, check_form
 from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES, sign_leaves
 from auditd.query._index_file import FORM as INDEX_FORM
+from auditd.query._index_file import RUNS
 from auditd.query._leaf import parse_leaf
+from auditd.query._rows import in_order
+from auditd.query._runs import MOST_ROWS, Block, make_run, terms_in
 from auditd.query._terms import terms_of
 from auditd.query._tiles import event_time_ns
 from auditd.query._tiles_file import FORM as TILES_FORM
@@ -32,9 +30,7 @@ Roots = Mapping[int, bytes]
 Progress = Callable[[int, int], None]
 
 _MAX_FALSE = 100
-_MASK = 2**64 - 1
-_BREAK = re.compile(rb"[\x00-\x1f\x7f]+")
-_VOCABULARY = "CREATE VIRTUAL TABLE temp.postings USING fts5vocab(main, terms, instance)"
+_BLOCKS = "SELECT term, block FROM blocks WHERE run = ? ORDER BY term"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,56 +62,57 @@ def covered_by(path: Path) -> int | None:
 
 
 def verify_index(path: Path, leaves: Leaves, roots: Roots, progress: Progress) -> list[FalseEntries]:
-    """Compare the postings of `index.db` with the terms of the leaves that it covers; return at most a hundred.
+    """Compare each run of `index.db` with the one that its leaves make; return at most a hundred differences.
 
     Raises UnfitError for a file that a server would not use either, and build anew. Beside a running server its
     write-ahead log cannot shrink meanwhile.
     """
+    found: list[FalseEntries] = []
     with _opened(path, INDEX_FORM, roots) as (db, size):
-        db.execute(_VOCABULARY)
-        sums = [0] * -(-size // BLOCK_ENTRIES)
-        for start in range(0, size, BLOCK_ENTRIES):
-            end = min(size, start + BLOCK_ENTRIES)
-            for index, leaf in enumerate(leaves(start, end), start):
-                sums[start // BLOCK_ENTRIES] += sum(hash((term, index)) for term in _terms(leaf))
-            progress(end, size)
-        for term, index in db.execute("SELECT term, doc FROM temp.postings WHERE doc < ?", (size,)):
-            sums[index // BLOCK_ENTRIES] -= hash((term, index))
-        suspects = [number for number, total in enumerate(sums) if total & _MASK]
-        return _differing(db, leaves, suspects, size) if suspects else []
-
-
-def _differing(db: apsw.Connection, leaves: Leaves, suspects: Sequence[int], size: int) -> list[FalseEntries]:
-    """Name the entries of the first few suspected blocks that have other postings than they should, and the others."""
-    close, rest = suspects[:4], suspects[4:_MAX_FALSE]
-    expected: dict[int, set[str]] = {}
-    for block in close:
-        start, end = block * BLOCK_ENTRIES, min(size, (block + 1) * BLOCK_ENTRIES)
-        expected.update((index, _terms(leaf)) for index, leaf in enumerate(leaves(start, end), start))
-    beyond: dict[int, int] = {}
-    for term, index in db.execute("SELECT term, doc FROM temp.postings WHERE doc < ?", (size,)):
-        if index in expected:
-            if term in expected[index]:
-                expected[index].discard(term)
-            else:
-                beyond[index] = beyond.get(index, 0) + 1
-    found = [
-        FalseEntries(index, index + 1, f"index.db lacks {len(missing)} of its terms, so searches by them miss it")
-        for index, missing in expected.items()
-        if missing
-    ]
-    found += [FalseEntries(index, index + 1, f"index.db has {count} terms too many") for index, count in beyond.items()]
-    found += [
-        FalseEntries(block * BLOCK_ENTRIES, min(size, (block + 1) * BLOCK_ENTRIES), "index.db has other terms")
-        for block in rest
-    ]
+        at = 0
+        for first, end in cast("list[tuple[int, int]]", db.execute(RUNS, (0, size)).fetchall()):
+            if at != first or not first < end <= first + MOST_ROWS:
+                raise UnfitError(f"a run of entries {first} to {end} at {at}")
+            at = end
+            rows = _terms(leaves, first, min(end, size))
+            stored = cast("list[Block]", db.execute(_BLOCKS, (first,)).fetchall())
+            # A run that has grown beyond the checked size is compared as far as that.
+            if end > size or make_run(rows) != stored:
+                found += _differing(first, rows, [block for _, block in stored], end - first)
+            progress(min(end, size), size)
+            if len(found) > _MAX_FALSE:
+                break
+        else:
+            if at < size:
+                found.append(FalseEntries(at, size, "index.db has no run of them"))
     return found[:_MAX_FALSE]
 
 
-def _terms(leaf: bytes) -> set[str]:
-    """Return the terms of a leaf as FTS5's tokenizer `ascii` takes them."""
-    text = terms_of(parse_leaf(leaf)).encode().lower()
-    return {term.decode() for term in _BREAK.split(text) if term}
+def _terms(leaves: Leaves, start: int, end: int) -> list[str]:
+    return [
+        terms_of(parse_leaf(leaf))
+        for at in range(start, end, BLOCK_ENTRIES)
+        for leaf in leaves(at, min(end, at + BLOCK_ENTRIES))
+    ]
+
+
+def _differing(first: int, rows: Sequence[str], blocks: Sequence[bytes], length: int) -> list[FalseEntries]:
+    """Name the entries from `first` on that have other terms, in the blocks of their run, than they should."""
+    missing = [set(filter(None, row.encode("utf-8", "surrogatepass").split(b"\n"))) for row in rows]
+    beyond = [0] * len(rows)
+    try:
+        for term, numbers in (found for block in blocks for found in terms_in(block, length)):
+            for row in filter(len(rows).__gt__, in_order(numbers, ascending=True)):
+                beyond[row] += term not in missing[row]
+                missing[row].discard(term)
+    except ValueError as error:
+        return [FalseEntries(first, first + len(rows), f"index.db cannot be read: {error}")]
+    lacks = "index.db lacks {} of its terms, so searches by them miss it"
+    false = [(row, lacks.format(len(terms))) for row, terms in enumerate(missing) if terms]
+    false += [(row, f"index.db has {count} terms too many") for row, count in enumerate(beyond) if count]
+    if not false and len(rows) == length:
+        return [FalseEntries(first, first + length, "index.db has their terms in other places, so searches miss them")]
+    return [FalseEntries(first + row, first + row + 1, what) for row, what in false[:_MAX_FALSE]]
 
 
 def verify_tiles(path: Path, leaves: Leaves, roots: Roots, progress: Progress) -> list[FalseEntries]:

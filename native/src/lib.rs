@@ -11,8 +11,8 @@ mod frames;
 mod grams;
 mod json;
 mod response;
+mod runs;
 mod sieve;
-
 mod time;
 mod tree;
 mod walk;
@@ -34,6 +34,8 @@ fn auditd_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(frames::sift_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(response::entry_fields, module)?)?;
     module.add_function(wrap_pyfunction!(grams::sign_leaves, module)?)?;
+    module.add_function(wrap_pyfunction!(runs::make_run, module)?)?;
+    module.add_function(wrap_pyfunction!(runs::merge_runs, module)?)?;
     module.add_function(wrap_pyfunction!(tree::leaf_hashes, module)?)?;
     module.add_function(wrap_pyfunction!(tree::parent_row, module)?)?;
     module.add("LIMITS", event::LIMITS.iter().copied().collect::<HashMap<_, _>>())

@@ -25,6 +25,8 @@ from click.testing import CliRunner
 from auditd.cli import check as check_command
 from auditd.entry import parse_leaf
 from auditd.log import checksum_vfs, plain_vfs
+from auditd.query._runs import make_run
+from auditd.query._terms import terms_of
 from auditd.server import check_folder, load_config
 from auditd_client import Client, event_from_dict
 
@@ -212,10 +214,17 @@ def remove_dictionary_file(folder: Path, _folders: Folders) -> None:
 
 def delete_posting(folder: Path, _folders: Folders) -> None:
     """Have the index forget who did one entry."""
-    with opened(folder / "logs/main/evidence.db") as db:
-        term = "u" + parse_leaf(leaf_of(db, TARGET))["event"]["actor"]["id"]
-    with opened(folder / "logs/main/index.db") as db:
-        db.execute("INSERT INTO terms(terms, rowid, text) VALUES ('delete', ?, ?)", (TARGET, term))
+    with opened(folder / "logs/main/index.db") as index, opened(folder / "logs/main/evidence.db") as evidence:
+        run, end = index.execute("SELECT first, end FROM runs WHERE first <= ? ORDER BY first DESC", (TARGET,)).get
+        rows = [terms_of(parse_leaf(leaf_of(evidence, number))) for number in range(run, end)]
+        forgotten = "u" + parse_leaf(leaf_of(evidence, TARGET))["event"]["actor"]["id"]
+        terms = rows[TARGET - run].split("\n")
+        assert forgotten in terms
+        rows[TARGET - run] = "\n".join(term for term in terms if term != forgotten)
+        index.execute("DELETE FROM blocks WHERE run = ?", (run,))
+        index.executemany(
+            "INSERT INTO blocks(run, term, block) VALUES (?, ?, ?)", ((run, *block) for block in make_run(rows))
+        )
 
 
 def whole(name: str) -> Callable[[Path, Folders], None]:
