@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Container, Iterator
+from contextlib import closing
 from typing import TypeAlias
 
 from auditd.query._chosen_tiles import ChosenTiles, times_within
