@@ -99,7 +99,7 @@ class Log:
     anew, if everything else is sound.
 
     `name` is the one by which callers ask for it; `successor` the origin of the log that goes on for it, once it is
-    closed.
+    closed, and `closing` the note signed with its key that says so.
     """
 
     def __init__(self, name: str, folder: Path, signer: LogSigner, settings: LogSettings) -> None:
@@ -107,6 +107,7 @@ class Log:
         self.folder = folder
         self.origin = signer.name
         self.successor: str | None = None
+        self.closing = ""
         self.predecessors = settings.predecessors
         self.verifier_key = str(signer.verifier_key)
         self._key = signer.verifier_key
@@ -439,7 +440,12 @@ class Log:
                 "LOG_BEHIND_CALLER",
                 f"log {self.name!r} has {self.size} entries, the caller has seen {known_size}:"
                 " entries are missing, or this is another log. Keep the checkpoint, it is evidence",
-                {"log": self.name, "known_size": str(known_size), "tree_size": str(self.size)},
+                {
+                    "log": self.name,
+                    "origin": self.origin,
+                    "known_size": str(known_size),
+                    "tree_size": str(self.size),
+                },
             )
 
     def require_peers(self, peers: Mapping[str, Peer]) -> None:

@@ -62,7 +62,8 @@ class Logs:
                 for name in names:
                     self._append(chain, name)
             for chain in self.chains.values():
-                chain.links = [_link(before, after) for before, after in pairwise(chain.logs)]
+                for before, after in pairwise(chain.logs):
+                    chain.links.append(_link(before, after))
             self._hold_against_each_other()
             self._recorded = self._replay_control()
             self._require_successors()
@@ -273,11 +274,13 @@ class _Recorded:
 
 
 def _link(before: Log, after: Log) -> Link:
+    """Find that a log goes on from the one before, which then says so; raise DamagedError."""
     if after.size == 0:
         raise broken(after.origin, "it has no first entry")
     link = Link.of(after.leaf(0), VerifierKey.parse(before.verifier_key), VerifierKey.parse(after.verifier_key))
     if problem := link.difference(before.size, before.root_at(min(link.size, before.size))):
         raise broken(after.origin, f"it goes on from {before.origin}, but {problem}")
+    before.closing = link.note
     return link
 
 

@@ -323,7 +323,8 @@ class AuditLogService:
         return await _once_seen(self._access.read(caller, "aggregate", extent.name, peer_ip(context), about), counts)
 
     async def _tail(self, caller: CallContext, request: pb.TailRequest, context: Context) -> None:
-        prepared = self._tailer.prepare(self._log(caller, request.log, Permission.QUERY), request)
+        extent = self._extent(caller, request.log, request.origin)
+        prepared = self._tailer.prepare(extent.logs[-1], request)
         standing = self.standing(context, request.log, Permission.QUERY)
         await self._tailer.run(prepared, caller, peer_ip(context), standing, context.write)
 
@@ -372,7 +373,6 @@ class AuditLogService:
     async def _list_logs(self, caller: CallContext, _request: pb.ListLogsRequest, _context: Context) -> Message:
         caller.caller.require_any()
         response = pb.ListLogsResponse()
-        closings = {link.predecessor: link.note for chain in self._chains.values() for link in chain.links}
         for name, log in sorted(self._logs.items()):
             if any(caller.caller.may(permission, name) for permission in Permission):
                 response.logs.add(
@@ -381,7 +381,7 @@ class AuditLogService:
                     verifier_key=log.verifier_key,
                     tree_size=log.size,
                     successor=log.successor or "",
-                    closing=closings.get(log.origin, ""),
+                    closing=log.closing,
                 )
         return response
 

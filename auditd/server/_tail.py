@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from auditd.errors import (
@@ -92,22 +93,28 @@ class _Messages:
         """Whether a message is to be sent even if it has no entries."""
         return now - self._sent_at >= self._prepared.heartbeat_s
 
-    async def send(self, entries: Entries, next_index: int) -> None:
-        """Send what is selected of the entries up to `next_index`; returns when the reader has room for more."""
+    async def send(self, entries: Entries, next_index: int, *, last: bool = False) -> None:
+        """Send what is selected of the entries up to `next_index`; returns when the reader has room for more.
+
+        The `last` message of a closed log says which log goes on.
+        """
         if self._proven_size is None and not self._prepared.include_proofs:
-            message = self._message(entries, next_index)
+            message = self._message(entries, next_index, last=last)
         else:
             # Proofs may have to read tiles, for which no other call should wait.
             loop = asyncio.get_running_loop()
-            message = await loop.run_in_executor(self._threads, self._message, entries, next_index)
+            work = partial(self._message, entries, next_index, last=last)
+            message = await loop.run_in_executor(self._threads, work)
         self._next_index = next_index
         self._count(entries)
         await self._write(message)
         self._sent_at = time.monotonic()
 
-    def _message(self, entries: Entries, next_index: int) -> bytes:
+    def _message(self, entries: Entries, next_index: int, *, last: bool) -> bytes:
         head = self._log.tree_head
         message = pb.TailResponse(first_index=self._next_index, next_index=next_index, checkpoint=head.note)
+        if last:
+            message.successor, message.closing = self._log.successor or "", self._log.closing
         add = message.entries.add
         for index, leaf in entries:
             add(index=index, leaf=leaf)
@@ -178,7 +185,7 @@ class Tailer:
         standing: Standing,
         write: Write,
     ) -> None:
-        """Send messages until the tail ends; then raise why."""
+        """Send messages until the tail ends; then raise why. That of a closed log ends when all of it was sent."""
         if self._stopping:
             raise _stopping()
         with self._room.of(caller):
@@ -240,10 +247,11 @@ class Tailer:
             feed = self._feeds[prepared.log.origin] = Feed(prepared.log, self._feeding)
         try:
             await messages.send((), prepared.start)
-            while True:
+            while tail.has_waiting or tail.position < prepared.log.size or prepared.log.successor is None:
                 if tail.error is not None:
                     raise tail.error
                 await self._step(prepared, tail, feed, messages)
+            await messages.send((), tail.position, last=True)
         finally:
             feed.leave(tail)
             self._watched.discard(watched)

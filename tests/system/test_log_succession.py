@@ -14,6 +14,7 @@ from auditd.errors import RequestError
 from auditd.log import open_closing
 from auditd.note import VerifierKey
 from auditd.server import load_config, succeed_log
+from auditd_client import Client
 from auditd_client.verify import VerificationError, open_checkpoint, verify_entry
 from auditd_client.verify import VerifierKey as ClientKey
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -470,3 +471,56 @@ def test_a_page_token_from_before_a_rotation_goes_on_after_it(auditlog, whole):
     whole.start()
     rest = list(pages(whole, page_size=1, order="ORDER_OLDEST_FIRST", page_token=first.next_page_token))
     assert [json.loads(entry.leaf)["event"]["id"] for page in rest for entry in page.entries] == ["two"]
+
+
+@pytest.mark.parametrize("keyed", [True, False], ids=["with the key", "without"])
+def test_a_tail_goes_on_from_log_to_log_without_gap_or_repeat(auditlog, whole, keyed):
+    whole.start()
+    port, key = whole.address.rpartition(":")[2], listed(whole)["main"]["verifier_key"]
+    with (
+        Client(whole.address, whole.token("admin"), key=key if keyed else None, timeout_s=60) as client,
+        client.tail(from_index=1) as tail,
+    ):
+        seen = [next(tail)]
+        whole.stop()
+        assert succeed(auditlog, whole).returncode == 0
+        whole.start_on(port)
+        call(whole, "Append", request("three"))
+        whole.stop()
+        assert succeed(auditlog, whole).returncode == 0
+        whole.start_on(port)
+        call(whole, "Append", request("four"))
+        seen += [next(tail) for _ in range(4)]
+    told = [(entry.origin, entry.index, json.loads(entry.leaf)["event"]["id"]) for entry in seen]
+    assert told[0] == ("", 1, "two")
+    assert [one[:2] for one in told[1:]] == [(f"{MAIN}~2", 0), (f"{MAIN}~2", 1), (f"{MAIN}~3", 0), (f"{MAIN}~3", 1)]
+    assert (told[2][2], told[4][2]) == ("three", "four")
+
+
+def test_a_tail_of_a_closed_log_ends_with_the_note_that_names_the_successor(rotated):
+    metadata = (("authorization", f"Bearer {rotated.token('admin')}"),)
+    messages = list(rotated.stub().Tail(pb.TailRequest(origin=MAIN, from_index=1, heartbeat_s=60), metadata=metadata))
+    assert [entry.index for message in messages for entry in message.entries] == [1, 2]
+    assert [message.successor for message in messages][-1] == f"{MAIN}~2"
+    assert open_closing(messages[-1].closing, VerifierKey.parse(rotated.vkey)).size == messages[-1].next_index == 3
+
+
+def test_a_client_with_the_old_key_goes_on_with_the_one_that_the_closed_log_signed_for(auditlog, whole):
+    whole.start()
+    port, key = whole.address.rpartition(":")[2], listed(whole)["main"]["verifier_key"]
+    with Client(whole.address, whole.token("admin"), key=key, timeout_s=60) as client:
+        assert client.checkpoint().tree_size == 2
+        whole.stop()
+        for _ in range(2):
+            assert succeed(auditlog, whole).returncode == 0
+            whole.start_on(port)
+            # The second time the log is as large as the size that the client knows.
+            result = client.append([{"action": "a.b", "actor": {"id": "x"}} for _ in range(2)], include_proofs=True)
+            assert [(receipt.index, receipt.duplicate) for receipt in result.receipts] == [(1, False), (2, False)]
+            assert client.prove(1).index == 1
+            whole.stop()
+    whole.start()
+    with Client(whole.address, whole.token("admin"), key=key) as client:
+        assert client.checkpoint().checkpoint.startswith(f"{MAIN}~3\n")
+    with Client(whole.address, whole.token("admin"), key=whole.vkey) as client, pytest.raises(VerificationError):
+        client.checkpoint()

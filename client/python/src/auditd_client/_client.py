@@ -295,7 +295,8 @@ class Client(Connection):
         """Return the entries that a filter selects, as they are recorded: an iterator without end.
 
         It resumes after any disconnect, a restart of the server included, where it stood: without gap or repeat. With
-        the log's key each entry is verified, and each checkpoint must extend the one before.
+        the log's key each entry is verified, and each checkpoint must extend the one before. Where the log was closed,
+        it goes on with its successor's first entry, verified by the key that the closed log has signed for.
 
         - `filter`: in the AIP-160 grammar; empty selects everything.
         - `from_index`: the first entry to consider; if absent the next one to be recorded.

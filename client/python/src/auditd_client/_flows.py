@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from auditd_client._batches import MAX_EVENTS, batches
 from auditd_client._entry_tokens import entry_of
@@ -28,11 +28,13 @@ from auditd_client._receipts import receipts_from, stated_size, verify_receipts
 from auditd_client._status import shift_event_paths
 from auditd_client._times import timestamp_from
 from auditd_client.errors import ClientError, LogBehindCallerError
-from auditd_client.verify import Checkpoint, Credential, verify_entry
+from auditd_client.verify import Checkpoint, Credential, WrongLogError, open_closing, verify_entry
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.event_pb2 import Event
 
 QueryOrder: TypeAlias = Literal["asc", "desc", "time-asc", "time-desc"]
+
+_T = TypeVar("_T")
 
 _ORDERS = {
     "desc": pb.ORDER_NEWEST_FIRST,
@@ -60,9 +62,13 @@ class AppendOptions:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """The flows of one client; `histories` holds those of the logs whose key is known."""
+    """The flows of one client; `histories` holds those of the logs whose key is known.
 
-    histories: Mapping[str, History]
+    Where such a log was closed, the history of its successor takes the place of its own, by the key that the closed
+    log has signed for.
+    """
+
+    histories: MutableMapping[str, History]
     retry: RetryPolicy
 
     def append(self, events: Sequence[Event], options: AppendOptions, first: int = 0) -> Flow[AppendResult]:
@@ -90,6 +96,39 @@ class Flows:
         )
 
     def _append_batch(self, events: Sequence[Event], options: AppendOptions, deadline: Deadline) -> Flow[AppendResult]:
+        return self._of_newest(options.log, deadline, lambda: self._append_once(events, options, deadline))
+
+    def _of_newest(self, log: str, deadline: Deadline, attempt: Callable[[], Flow[_T]]) -> Flow[_T]:
+        """Run a flow; again, with the successor's history, where the log whose key is known turns out to be closed."""
+        while True:
+            try:
+                return (yield from attempt())
+            except (WrongLogError, LogBehindCallerError):
+                if not (yield from self._move_on(log, deadline)):
+                    raise
+
+    def _of_successor(self, log: str, note: str, deadline: Deadline, error: WrongLogError) -> Flow[Checkpoint]:
+        """Verify a checkpoint that is not of the log known, by a successor's key; raise `error` if it is of none."""
+        while (yield from self._move_on(log, deadline)):
+            try:
+                return self.histories[log].extend(None, note, ())
+            except WrongLogError as other:
+                error = other
+        raise error
+
+    def _move_on(self, log: str, deadline: Deadline) -> Flow[bool]:
+        history = self.histories.get(log)
+        if history is None:
+            return False
+        response = yield from call("ListLogs", pb.ListLogsRequest(), deadline, self.retry)
+        for listed in response.logs:
+            if listed.origin == history.key.name and listed.closing:
+                closing = open_closing(listed.closing, history.key)
+                self.histories[log] = History(closing.successor_key)
+                return True
+        return False
+
+    def _append_once(self, events: Sequence[Event], options: AppendOptions, deadline: Deadline) -> Flow[AppendResult]:
         history = self.histories.get(options.log)
         with _known(history, options.known_size) as (known, known_size):
             request = pb.AppendRequest(
@@ -103,7 +142,11 @@ class Flows:
             receipts = receipts_from(response, len(events))
             proof = tuple(response.consistency_proof)
             if history is not None:
-                checkpoint = _verify(history, known, known_size, response.checkpoint, proof)
+                try:
+                    checkpoint = _verify(history, known, known_size, response.checkpoint, proof)
+                except WrongLogError as error:
+                    # What was sent is recorded: sent again it would come back as a duplicate.
+                    checkpoint = yield from self._of_successor(options.log, response.checkpoint, deadline, error)
                 if options.return_leaves and options.include_proofs:
                     verify_receipts(response, events, checkpoint)
         return AppendResult(receipts, response.checkpoint, proof)
@@ -164,10 +207,13 @@ class Flows:
         timeout_s: float,
     ) -> Flow[InclusionProof]:
         """Prove the entry at `index`, or the one with `event_name`; exactly one of them is given."""
-        request = _inclusion_request(log, index, event_name, tree_size)
+        request, deadline = _inclusion_request(log, index, event_name, tree_size), Deadline.after(timeout_s)
+        return self._of_newest(log, deadline, lambda: self._inclusion(log, request, deadline))
+
+    def _inclusion(self, log: str, request: pb.ProveRequest, deadline: Deadline) -> Flow[InclusionProof]:
         history = self.histories.get(log)
         with _known(history, None) as (known, _):
-            response = yield from call("Prove", request, Deadline.after(timeout_s), self.retry)
+            response = yield from call("Prove", request, deadline, self.retry)
             proof = InclusionProof(
                 response.inclusion.index,
                 response.inclusion.tree_size,
@@ -211,10 +257,14 @@ class Flows:
 
     def checkpoint(self, log: str, known_size: int | None, timeout_s: float) -> Flow[CheckpointResult]:
         """Read the current checkpoint."""
+        deadline = Deadline.after(timeout_s)
+        return self._of_newest(log, deadline, lambda: self._checkpoint(log, known_size, deadline))
+
+    def _checkpoint(self, log: str, known_size: int | None, deadline: Deadline) -> Flow[CheckpointResult]:
         history = self.histories.get(log)
         with _known(history, known_size) as (known, sent_size):
             request = pb.GetCheckpointRequest(log=log, known_size=sent_size)
-            response = yield from call("GetCheckpoint", request, Deadline.after(timeout_s), self.retry)
+            response = yield from call("GetCheckpoint", request, deadline, self.retry)
             proof = tuple(response.consistency_proof)
             if history is not None:
                 _verify(history, known, sent_size, response.checkpoint, proof)

@@ -17,7 +17,7 @@ from auditd_client.errors import (
     PreconditionError,
     ServerError,
 )
-from auditd_client.verify import Checkpoint, verify_entry
+from auditd_client.verify import Checkpoint, open_closing, verify_entry
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 HEARTBEAT_S = 5
@@ -51,6 +51,8 @@ class Follower:
         self._filter = query_filter
         self._history = history
         self._known: Checkpoint | None = None
+        self._origin = ""
+        self._has_moved = self._moves_on = False
         self._patience = Patience(retry, timeout_s, refreshes_token=refreshes_token, endless=True)
         self.next_index = from_index
         self.checkpoint: str | None = None
@@ -69,6 +71,7 @@ class Follower:
             known_size=known_size,
             include_proofs=self._history is not None,
             heartbeat_s=HEARTBEAT_S,
+            origin=self._origin,
         )
 
     def receive(self, message: pb.TailResponse) -> list[Entry]:
@@ -84,8 +87,24 @@ class Follower:
                 verify_entry(entry.leaf, entry.index, entry.inclusion_proof, checkpoint)
             self._known = checkpoint
         self.next_index, self.checkpoint = message.next_index, message.checkpoint
+        self._origin = message.checkpoint.partition("\n")[0]
         self._patience.message_came(has_news=bool(message.entries))
-        return [Entry(entry.index, entry.leaf) for entry in message.entries]
+        origin = self._origin if self._has_moved else ""
+        entries = [Entry(entry.index, entry.leaf, origin=origin) for entry in message.entries]
+        if message.successor:
+            self._move_on(message.successor, message.closing)
+        return entries
+
+    def _move_on(self, successor: str, note: str) -> None:
+        """Go on with the log that succeeds the one followed, which was closed; that it does, the closed log signed."""
+        if self._history is not None:
+            closing = open_closing(note, self._history.key)
+            if closing.successor != successor:
+                _malformed(f"the tail goes on with {successor!r}, the closed log signed for {closing.successor!r}")
+            self._history = History(closing.successor_key)
+        self._log = self._log.partition("~")[0]
+        self._origin, self.next_index, self._known = successor, 0, None
+        self._has_moved = self._moves_on = True
 
     def _require_continuous(self, message: pb.TailResponse) -> None:
         first, end = message.first_index, message.next_index
@@ -96,11 +115,16 @@ class Follower:
             _malformed(f"the tail's entries do not ascend from {first} to {end}")
         if not self._filter and len(indexes) != end - first:
             _malformed(f"the tail leaves out entries between {first} and {end}")
+        if self._origin and not message.checkpoint.startswith(f"{self._origin}\n"):
+            _malformed(f"the tail's checkpoint is not of {self._origin!r}")
         if stated_size(message.checkpoint) < end:
             _malformed(f"the tail's checkpoint does not reach to {end}")
 
     def pause_after(self, error: ClientError) -> float:
         """Return the seconds to wait before the next stream; raise the error that ended the last if none would do."""
+        if self._moves_on:
+            self._moves_on = False
+            return 0.0
         if isinstance(error, PreconditionError) and error.reason == "BEYOND_HEAD" and self._patience.has_begun:
             raise LogBehindCallerError(
                 error.message, reason=error.reason, code=error.code, metadata=error.metadata

@@ -40,6 +40,11 @@ class History:
             self._ends[open_checkpoint(known, self._key)] = 0
 
     @property
+    def key(self) -> VerifierKey:
+        """The log's verifier key."""
+        return self._key
+
+    @property
     def newest(self) -> Checkpoint | None:
         """The largest checkpoint verified, None before the first."""
         with self._lock:

@@ -377,34 +377,40 @@ class Credential(_message.Message):
     def __init__(self, credential: _Optional[bytes] = ..., issuer: _Optional[str] = ..., header: _Optional[str] = ..., payload: _Optional[str] = ..., signature_hash: _Optional[bytes] = ..., signature: _Optional[str] = ..., key_thumbprint: _Optional[str] = ..., key_jwk: _Optional[str] = ..., verdict: _Optional[_Union[TokenVerdict, str]] = ...) -> None: ...
 
 class TailRequest(_message.Message):
-    __slots__ = ("log", "filter", "from_index", "known_size", "include_proofs", "heartbeat_s")
+    __slots__ = ("log", "filter", "from_index", "known_size", "include_proofs", "heartbeat_s", "origin")
     LOG_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     FROM_INDEX_FIELD_NUMBER: _ClassVar[int]
     KNOWN_SIZE_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_PROOFS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     log: str
     filter: str
     from_index: int
     known_size: int
     include_proofs: bool
     heartbeat_s: int
-    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., from_index: _Optional[int] = ..., known_size: _Optional[int] = ..., include_proofs: _Optional[bool] = ..., heartbeat_s: _Optional[int] = ...) -> None: ...
+    origin: str
+    def __init__(self, log: _Optional[str] = ..., filter: _Optional[str] = ..., from_index: _Optional[int] = ..., known_size: _Optional[int] = ..., include_proofs: _Optional[bool] = ..., heartbeat_s: _Optional[int] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class TailResponse(_message.Message):
-    __slots__ = ("first_index", "entries", "next_index", "checkpoint", "consistency_proof")
+    __slots__ = ("first_index", "entries", "next_index", "checkpoint", "consistency_proof", "successor", "closing")
     FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_PROOF_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
     first_index: int
     entries: _containers.RepeatedCompositeFieldContainer[Entry]
     next_index: int
     checkpoint: str
     consistency_proof: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, first_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_index: _Optional[int] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    successor: str
+    closing: str
+    def __init__(self, first_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_index: _Optional[int] = ..., checkpoint: _Optional[str] = ..., consistency_proof: _Optional[_Iterable[bytes]] = ..., successor: _Optional[str] = ..., closing: _Optional[str] = ...) -> None: ...
 
 class ExportRequest(_message.Message):
     __slots__ = ("log", "filter", "resume_token", "no_index", "verify_tokens")
