@@ -207,17 +207,18 @@ def test_appends_fail_while_nothing_can_be_written_and_resume(running, error):
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    ("error", "index", "expected"),
     [
-        pytest.param("EACCES", (UNAVAILABLE, "EVIDENCE_UNAVAILABLE"), id="a file that cannot be read now"),
+        # Each reads where nothing was read before, for what a connection has read it keeps.
+        pytest.param("EACCES", 100, (UNAVAILABLE, "EVIDENCE_UNAVAILABLE"), id="a file that cannot be read now"),
         # SQLite tells EIO as "malformed", so nobody can tell it from damage.
-        pytest.param("EIO", (grpc.StatusCode.DATA_LOSS, "EVIDENCE_UNREADABLE"), id="a medium that has lost it"),
+        pytest.param("EIO", 400, (grpc.StatusCode.DATA_LOSS, "EVIDENCE_UNREADABLE"), id="a medium that has lost it"),
     ],
 )
-def test_a_read_that_fails_is_refused_and_harms_nothing_else(running, error, expected):
+def test_a_read_that_fails_is_refused_and_harms_nothing_else(running, error, index, expected):
     caller = Caller(running, "admin")
     with failing(running, "pread64", error, "evidence.db"):
-        code, info = refusal_of(lambda: caller.Get(pb.GetRequest(index=100)))
+        code, info = refusal_of(lambda: caller.Get(pb.GetRequest(index=index)))
         assert (code, info.reason) == expected
         assert caller.Query(pb.QueryRequest(log="access", page_size=1)).entries
-    assert caller.Get(pb.GetRequest(index=100)).entry.index == 100
+    assert caller.Get(pb.GetRequest(index=index)).entry.index == index
