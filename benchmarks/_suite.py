@@ -15,7 +15,7 @@ from benchmarks import _tails as tails
 from benchmarks import identity
 from benchmarks._append import Appended, Subject
 from benchmarks._checks import check_per_s
-from benchmarks._exports import export_per_s
+from benchmarks._exports import export_per_s, package_per_s
 from benchmarks._footprint import Lag, footprint, index_lag, sample_leaves
 from benchmarks._import_lines import DOOR_MAPPING, LINES, write_lines
 from benchmarks._imports import copy_files, import_per_s
@@ -34,6 +34,7 @@ BATCH_CALLERS = 8
 
 _MOST_NOOPS_PER_S = 20_000
 _TAILED_EVENTS = 500
+_MOST_PACKED = 20_000
 _MOST_ROWS = 50_000
 _CHECKS_PER_S = 200_000
 
@@ -240,6 +241,9 @@ class Suite:
         for form, name in forms:
             rate = export_per_s(self._small, form, self._scratch, _MOST_ROWS)
             self._add(section, f"export into a folder, {name}, 500-byte events", rate, "entries/s")
+        written, verified = package_per_s(self._small, self._scratch, _MOST_PACKED)
+        self._add(section, "evidence package, 500-byte events", written, "entries/s")
+        self._add(section, "evidence package, verified", verified, "entries/s")
 
     def _tails(self) -> None:
         section = "Tails"
