@@ -101,7 +101,7 @@ def _record(
 ) -> None:
     facts = [
         {
-            "log": log.name,
+            "log": log.folder.name,
             "entries": log.size,
             "backup_made_at": marks[log.name],
             "against": [{"size": claim.size, "root": claim.root.hex()} for claim in claims[log.origin]],

@@ -524,3 +524,24 @@ def test_a_client_with_the_old_key_goes_on_with_the_one_that_the_closed_log_sign
         assert client.checkpoint().checkpoint.startswith(f"{MAIN}~3\n")
     with Client(whole.address, whole.token("admin"), key=whole.vkey) as client, pytest.raises(VerificationError):
         client.checkpoint()
+
+
+def test_a_chain_is_backed_up_restored_and_resumed_by_its_newest_logs(auditlog, whole, make_server, tmp_path):
+    assert succeed(auditlog, whole).returncode == 0
+    whole.start()
+    call(whole, "Append", request("three"))
+    flags = []
+    for name in ("main", "control", "access"):
+        (tmp_path / name).write_text(checkpoint(whole, name))
+        flags += ["--against", str(tmp_path / name)]
+    whole.stop()
+    assert auditlog("backup", str(whole.folder), str(tmp_path / "backup"), "--with-keys").returncode == 0
+    again = make_server(start=False)
+    shutil.rmtree(again.folder)
+    assert auditlog("backup", "restore", str(tmp_path / "backup"), str(again.folder)).returncode == 0
+    done = auditlog("log", "resume", str(again.folder), *flags)
+    assert (done.returncode, "main: 2 entries, nothing missing up to 2" in done.stdout) == (0, True), done.stderr
+    again.start()
+    answer = call(again, "Append", request("one", "three", "four"))
+    assert [(receipt.index, receipt.earlier) for receipt in answer.receipts] == [(0, 1), (1, 0), (2, 0)]
+    assert auditlog("check", str(again.folder), "--indexes").returncode == 0
