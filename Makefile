@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 NATIVE := $(VENV)/.native
 INSTALLED := $(VENV)/.installed
+FUZZER := $(VENV)/.fuzzer
 BUF := .ci/node_modules/.bin/buf
 BASELINE := proto/baseline.binpb
 # One more than there are cores: many tests wait for servers.
@@ -16,7 +17,7 @@ DATA ?=
 ARGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-all lint format protos proto-baseline bench bench-search bench-hostile bench-identity bench-scale demo lock clean
+.PHONY: all help test test-all fuzz lint format protos proto-baseline bench bench-search bench-hostile bench-identity bench-scale demo lock clean
 
 all: $(INSTALLED) $(NATIVE) ## Build .venv, holding the auditlog command
 
@@ -43,6 +44,13 @@ test: $(INSTALLED) $(NATIVE) ## Run the tests, in under five minutes
 
 test-all: $(INSTALLED) $(NATIVE) ## Run every test, the slow ones included; AUDITD_SOAK_SECONDS=3600 soaks a server for an hour
 	$(BIN)/python -m pytest --hypothesis-profile thorough $(ARGS)
+
+fuzz: $(INSTALLED) $(NATIVE) $(FUZZER) ## Fuzz every parser for a minute, guided by coverage; ARGS="filters --seconds 600"
+	$(BIN)/python -m tests.guided_fuzzing $(ARGS)
+
+$(FUZZER): requirements-fuzz.txt $(LOCKED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-fuzz.txt
+	@touch $@
 
 lint: $(INSTALLED) $(BUF) ## Check style, types, imports, and the API against its baseline (needs Node)
 	$(BIN)/ruff check .
@@ -93,5 +101,5 @@ $(BUF): .ci/package-lock.json
 	@touch $@
 
 clean: ## Remove what was built
-	rm -rf $(VENV) native/target .ci/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache build
+	rm -rf $(VENV) .fuzz native/target .ci/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache build
 	find . -name '*.egg-info' -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +

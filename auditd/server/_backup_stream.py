@@ -106,11 +106,12 @@ class Backups:
 
     async def _record(self, manifest: Manifest, since: Manifest | None, caller: CallContext, ip: str) -> None:
         """Record which entries of each log are about to be shown, and by which backup; as `AccessRecorder.read`."""
-        about = {"manifest": manifest.hash()}
+        digest = manifest.hash()
         for name, log in sorted(manifest.logs.items()):
             before = since.logs.get(name) if since is not None else None
             first = before.rows["entries"] + 1 if before is not None else 0
             entries = (first, log.entries - 1) if log.entries > first else None
+            about = {"manifest": digest, "origin": log.origin}
             await self._access.read(caller, "backup", name, ip, about, entries)
 
     async def _send(self, made: Path, manifest: Manifest, standing: Standing, write: Write) -> None:

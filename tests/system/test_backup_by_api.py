@@ -20,6 +20,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_status import rpc_status
 
+from auditd.server import make_folder
 from auditd_client import (
     AdminClient,
     AsyncAdminClient,
@@ -421,10 +422,32 @@ def test_checkpoints_are_held_against_what_the_client_knows(filled, tmp_path, pa
         client.make_backup(tmp_path / "good")
     with sending(parts, key=filled.vkey, known=known) as client, pytest.raises(HistoryRewrittenError):
         client.make_backup(tmp_path / "older")
+    elsewhere = make_folder(tmp_path / "elsewhere", "other.example.com").verifier_keys["main"]
+    with sending(parts, key=elsewhere) as client, pytest.raises(ServerError, match="whose key is known, is not in it"):
+        client.make_backup(tmp_path / "of-others")
     other = make_server()
     with client_of(other, key=filled.vkey) as client, pytest.raises(VerificationError):
         client.make_backup(tmp_path / "of-another-key")
-    assert {path.name for path in tmp_path.iterdir()} == {"good", other.folder.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"good", "elsewhere", other.folder.name}
+
+
+def test_what_came_since_holds_a_log_that_was_begun_since(make_server, tmp_path):
+    server = make_server()
+    append(server, 3)
+    assert fetch(server, tmp_path / "before").returncode == 0
+    server.stop()
+    done = auditlog("log", "succeed", str(server.folder), "main", "--reason", "a new year")
+    assert done.returncode == 0, done.stderr
+    server.start()
+    append(server, 2)
+    done = fetch(server, tmp_path / "since", "--since", str(tmp_path / "before"))
+    assert done.returncode == 0, done.stderr
+    read = entries_of_access(server, 'action = "log.backup" AND attributes.origin = "audit.example.com/main~2"')
+    assert [(event["attributes"]["lowest_index"], event["attributes"]["highest_index"]) for event in read] == [(0, 2)]
+    done = auditlog("backup", "join", str(tmp_path / "before"), str(tmp_path / "since"), str(tmp_path / "whole"))
+    assert done.returncode == 0, done.stderr
+    assert "main~2: 3 entries" in done.stdout
+    assert auditlog("backup", "verify", str(tmp_path / "whole")).returncode == 0
 
 
 class _Replayed(AdminServiceServicer):

@@ -148,7 +148,7 @@ class AdminClient(Client):
         Raises ClientError as `auditd_client.errors` shows.
         """
         before = since_manifest(since)
-        with receiving(destination, before, self._histories, progress) as (folder, path):
+        with receiving(destination, before, self._histories.values(), progress) as (folder, path):
             metadata = bearer(self._token() if callable(self._token) else self._token)
             stream = self._admin_stub.MakeBackup(pb.MakeBackupRequest(since_manifest=before), metadata=metadata)
             with closing(received(stream, self._timeout(timeout_s))) as messages:

@@ -104,7 +104,7 @@ class AsyncAdminClient(AsyncClient):
     ) -> Backup:
         """See `AdminClient.make_backup`; files are written, and `progress` is called, in another thread."""
         before = await asyncio.to_thread(since_manifest, since)
-        with receiving(destination, before, self._histories, progress) as (folder, path):
+        with receiving(destination, before, self._histories.values(), progress) as (folder, path):
             metadata = await self._metadata()
             stream = self._administered().MakeBackup(pb.MakeBackupRequest(since_manifest=before), metadata=metadata)
             try:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,14 +60,14 @@ def since_manifest(since: str | Path | None) -> bytes:
 class BackupFolder:
     """Takes the parts of a backup as they come, and writes the files; for one thread at a time.
 
-    `since` are the bytes of the manifest that was sent along. `histories` are those of logs whose key is known, by
-    name: their checkpoint must be signed by that key and agree with what was verified before.
+    `since` are the bytes of the manifest that was sent along. `histories` are those of logs whose key is known: each
+    must be there, and its checkpoint be signed by that key and agree with what was verified before.
     """
 
-    def __init__(self, folder: Path, since: bytes, histories: Mapping[str, History], progress: BackupProgress) -> None:
+    def __init__(self, folder: Path, since: bytes, histories: Iterable[History], progress: BackupProgress) -> None:
         self._folder = folder
         self._since = hashlib.sha256(since).hexdigest() if since else ""
-        self._known = {name: (history, history.newest) for name, history in histories.items()}
+        self._known = [(history, history.newest) for history in histories]
         self._progress = progress
         self._manifest: BackupManifest | None = None
         self._coming = iter([(MANIFEST_NAME, FileInBackup(0, ""))])
@@ -130,9 +130,12 @@ class BackupFolder:
         manifest = self._manifest = read_manifest((self._folder / MANIFEST_NAME).read_bytes())
         if manifest.since != self._since:
             refuse("it does not go on from the backup that was named" if self._since else "it is only a part")
-        for name, (history, known) in self._known.items():
-            if name in manifest.logs:
-                history.check(known, manifest.logs[name].checkpoint)
+        notes = {log.origin: log.checkpoint for log in manifest.logs.values()}
+        for history, known in self._known:
+            origin = history.key.name
+            if origin not in notes:
+                refuse(f"the log {origin}, whose key is known, is not in it")
+            history.check(known, notes[origin])
         self._coming = iter(list(manifest.files.items()))
         self._total = sum(file.bytes for file in manifest.files.values())
 
@@ -175,7 +178,7 @@ class _File:
 
 @contextmanager
 def receiving(
-    destination: str | Path, since: bytes, histories: Mapping[str, History], progress: BackupProgress
+    destination: str | Path, since: bytes, histories: Iterable[History], progress: BackupProgress
 ) -> Iterator[tuple[BackupFolder, Path]]:
     """Yield what takes the parts of a backup; `destination` is there when the block ends well, and else nothing is.
 
