@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import stat
+import threading
 
 import grpc
 import pytest
@@ -545,3 +546,68 @@ def test_a_chain_is_backed_up_restored_and_resumed_by_its_newest_logs(auditlog, 
     answer = call(again, "Append", request("one", "three", "four"))
     assert [(receipt.index, receipt.earlier) for receipt in answer.receipts] == [(0, 1), (1, 0), (2, 0)]
     assert auditlog("check", str(again.folder), "--indexes").returncode == 0
+
+
+def test_a_log_is_rotated_while_callers_append_and_follow_and_nothing_is_lost_or_twice(make_server):
+    server = make_server(limits="max_event_age_s = 100000000")
+    key = listed(server)["main"]["verifier_key"]
+    done, failed = threading.Event(), []
+
+    def write(number):
+        try:
+            with Client(server.address, server.token("writer"), key=key, timeout_s=60) as client:
+                count = 0
+                while not done.is_set():
+                    client.append([{"action": "a.b", "actor": {"id": f"{number}-{count}"}}])
+                    count += 1
+                written[number] = count
+        except Exception as error:  # noqa: BLE001 -- asserted on below
+            failed.append(error)
+
+    written = {}
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    with Client(server.address, server.token("admin"), key=key, timeout_s=60) as client:
+        tail, seen = client.tail('action = "a.b"', from_index=0), []
+        for writer in writers:
+            writer.start()
+        for place in (2, 3):
+            seen += [next(tail) for _ in range(20)]
+            rotated = server.cli("rotate", "--reason", "while it runs", "--output", "json")
+            assert rotated.returncode == 0, rotated.stderr
+            said = json.loads(rotated.stdout)
+            assert said["successor"] == f"{MAIN}~{place}"
+            while not seen or seen[-1].origin != said["successor"]:
+                seen.append(next(tail))
+        done.set()
+        for writer in writers:
+            writer.join()
+        assert failed == []
+        while len(seen) < sum(written.values()):
+            seen.append(next(tail))
+        tail.close()
+    told = [json.loads(entry.leaf)["event"]["actor"]["id"] for entry in seen]
+    assert sorted(told) == sorted(f"{number}-{n}" for number, count in written.items() for n in range(count))
+    assert len(leaves(server, 'action = "a.b"', "--limit", "0")) == len(told)
+    closed = leaves(server, "--log", "control", "action = log.close")
+    assert [entry["caller"]["sub"] for entry in closed] == ["svc-test", "svc-test"]
+    logs = listed(server)
+    assert (logs["main~1"]["successor"], logs["main"]["origin"]) == (f"{MAIN}~2", f"{MAIN}~3")
+    server.kill()
+    server.start()
+    assert len(leaves(server, 'action = "a.b"', "--limit", "0")) == len(told)
+    server.stop()
+    assert server.check("--indexes").returncode == 0
+
+
+def test_what_is_not_rotated_while_the_server_runs(rotated):
+    for log, reason, status, said in (
+        ("control", "why", 2, "NEEDS_STOP"),
+        ("main~1", "why", 2, "LOG_SUCCEEDED"),
+        ("nothing", "why", 2, "LOG_NOT_FOUND"),
+        ("main", " ", 2, "reason: is empty"),
+        ("main", "a\nb", 2, "cannot be printed"),
+    ):
+        done = rotated.cli("rotate", "--log", log, "--reason", reason)
+        assert (done.returncode, said in done.stderr) == (status, True), done.stderr
+    assert rotated.cli("rotate", "--reason", "why", role="writer").returncode == 3
+    assert "main~3" not in listed(rotated)
