@@ -108,7 +108,7 @@ class Log:
         self.origin = signer.name
         self.successor: str | None = None
         self.closing = ""
-        self._paused: AuditdError | None = None
+        self._paused: Callable[[], AuditdError] | None = None
         self.predecessors = settings.predecessors
         self.verifier_key = str(signer.verifier_key)
         self._key = signer.verifier_key
@@ -198,8 +198,8 @@ class Log:
         """Record no more entries: the log of this origin goes on. What is queued already is still recorded."""
         self.successor = successor
 
-    def pause(self, why: AuditdError | None) -> None:
-        """Refuse what is submitted from now on, with this error; None ends that. What is queued is still recorded."""
+    def pause(self, why: Callable[[], AuditdError] | None) -> None:
+        """Refuse what is submitted from now on, as `why` says; None ends that. What is queued is still recorded."""
         self._paused = why
 
     def require_open(self) -> None:
@@ -272,7 +272,7 @@ class Log:
         """
         self.require_open()
         if self._paused is not None:
-            raise self._paused
+            raise self._paused()
         self._writer.submit(submission)
 
     def record(self, submission: Submission) -> Recorded:
@@ -487,7 +487,7 @@ class Log:
 
     def _chores(self) -> None:
         self._release_soon_if_due()
-        if self._trainer is not None:
+        if self._trainer is not None and self.successor is None:
             self._trainer.train_if_due(self.size, self._writer.codec, self.leaf)
 
 

@@ -54,11 +54,7 @@ class Rotation:
             before.require_open()
             if len(chain.logs) > 1 and before.size == 1:
                 return chain
-            before.pause(
-                UnavailableError(
-                    "LOG_ROTATING", f"log {chain.name!r} is being closed; try again", 0.2, {"recorded": "no"}
-                )
-            )
+            before.pause(lambda: _rotating(chain, "is being closed; try again", 0.2))
             try:
                 after = await asyncio.to_thread(self._succeed, chain, before, reason)
             except BaseException:
@@ -73,10 +69,17 @@ class Rotation:
         ends_at = time.monotonic() + DRAIN_S
         while any(before.waiting):
             if time.monotonic() > ends_at:
-                raise UnavailableError("LOG_ROTATING", f"log {chain.name!r} has too much to record; try later", 5.0)
+                raise _rotating(chain, "has too much to record; try later", 5.0)
             time.sleep(_POLL_S)
+        if before.problem:
+            # After a failed commit nobody knows what reached the disk, so nobody knows where the log would end.
+            raise _rotating(chain, f"cannot be closed now: {before.problem}; try later", 5.0)
         succeed(self._config, self._logs, chain, reason, (), self._clock)
         after = self._logs.open_successor(chain)
         self._indexes.open([after])
         after.start()
         return after
+
+
+def _rotating(chain: Chain, what: str, retry_after_s: float) -> UnavailableError:
+    return UnavailableError("LOG_ROTATING", f"log {chain.name!r} {what}", retry_after_s, {"recorded": "no"})
