@@ -37,6 +37,7 @@ from auditd_client._model import (
 from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
+from auditd_client._stream_connections import StreamConnections
 from auditd_client.errors import ClientError
 from auditd_client.verify import Credential
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -86,6 +87,7 @@ class AsyncClient(Connection):
         # Opened by the first call, because a channel belongs to the event loop that is running.
         self._channel: Any = None
         self._stub: AuditLogServiceStub | None = None
+        self._streams = StreamConnections(self._target.open_async)
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Self:  # noqa: ANN401 - as __init__
@@ -93,9 +95,10 @@ class AsyncClient(Connection):
         return cls(settings.required_address(), settings.token, **{**settings.client_options(), **options})
 
     async def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
-        if self._channel is not None:
-            await self._channel.close()
+        """Close all connections; calls under way are cancelled."""
+        for channel in (self._channel, *self._streams.take_channels()):
+            if channel is not None:
+                await channel.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -240,12 +243,10 @@ class AsyncClient(Connection):
         return AsyncExport(exporting, self._open_export, self._sleep)
 
     async def _open_export(self, request: pb.ExportRequest) -> Any:  # noqa: ANN401 - grpc has no types
-        metadata = await self._metadata()
-        return self._connected().Export(request, metadata=metadata)
+        return self._streams.begin("Export", request, await self._metadata())
 
     async def _open_tail(self, request: pb.TailRequest) -> Any:  # noqa: ANN401 - grpc has no types
-        metadata = await self._metadata()
-        return self._connected().Tail(request, metadata=metadata)
+        return self._streams.begin("Tail", request, await self._metadata())
 
     async def aggregate(
         self,

@@ -23,6 +23,8 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
+    # Clients of one process would share a connection, which has room for only so many calls at once.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 # A proxy would carry a plaintext token off this machine.
 _PLAINTEXT_OPTIONS = (*_OPTIONS, ("grpc.enable_http_proxy", 0))

@@ -37,6 +37,7 @@ from auditd_client._query import Query
 from auditd_client._settings import Settings
 from auditd_client._status import error_from_rpc
 from auditd_client._stream import Stream
+from auditd_client._stream_connections import StreamConnections
 from auditd_client._tail import Tail
 from auditd_client.errors import ClientError
 from auditd_client.verify import Credential
@@ -108,6 +109,7 @@ class Client(Connection):
         self._sleep = sleep
         self._channel = self._target.open()
         self._stub = AuditLogServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self._streams = StreamConnections(self._target.open)
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Self:  # noqa: ANN401 - as __init__
@@ -118,8 +120,10 @@ class Client(Connection):
         return cls(settings.required_address(), settings.token, **{**settings.client_options(), **options})
 
     def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
+        """Close all connections; calls under way are cancelled."""
         self._channel.close()
+        for channel in self._streams.take_channels():
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -314,7 +318,8 @@ class Client(Connection):
         return Tail(follower, self._open_tail, self._sleep)
 
     def _open_tail(self, request: pb.TailRequest) -> Any:  # noqa: ANN401 - grpc has no types
-        return self._stub.Tail(request, metadata=bearer(self._token() if callable(self._token) else self._token))
+        token = self._token() if callable(self._token) else self._token
+        return self._streams.begin("Tail", request, bearer(token))
 
     def export(
         self,
@@ -355,7 +360,8 @@ class Client(Connection):
         return Export(exporting, self._open_export, self._sleep)
 
     def _open_export(self, request: pb.ExportRequest) -> Any:  # noqa: ANN401 - grpc has no types
-        return self._stub.Export(request, metadata=bearer(self._token() if callable(self._token) else self._token))
+        token = self._token() if callable(self._token) else self._token
+        return self._streams.begin("Export", request, bearer(token))
 
     def aggregate(
         self,
