@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import zstandard
@@ -17,11 +17,13 @@ from auditd.log._frames import LEVEL, FrameCodec
 FIRST_BYTES = 16 * 1024
 FIRST_LEAVES = 200
 FIRST_SAMPLES = 400
+FIRST_SAMPLE_BYTES = 1024 * 1024
 """Enough to learn what leaves have in common, within some 40 ms."""
 
 DICTIONARY_BYTES = 64 * 1024
 MIN_LEAVES = 2_000
 SAMPLES = 4_000
+SAMPLE_BYTES = 8 * 1024 * 1024
 HELD_OUT = 400
 MIN_GAIN = 0.10
 INTERVAL_S = 24 * 3_600
@@ -62,8 +64,8 @@ class DictionaryTrainer:
         self._first_tried = True
         before = size - len(leaves)
         choice = random.SystemRandom().sample(range(size), min(size, FIRST_SAMPLES))
-        samples = [leaves[index - before] if index >= before else read_leaf(index) for index in choice]
-        return self._trained(FIRST_BYTES, samples, codec)
+        samples = (leaves[index - before] if index >= before else read_leaf(index) for index in choice)
+        return self._trained(FIRST_BYTES, _within(FIRST_SAMPLE_BYTES, samples), codec)
 
     def train_if_due(self, size: int, codec: FrameCodec, read_leaf: ReadLeaf) -> None:
         """Train and take a dictionary if it is time and it pays."""
@@ -71,7 +73,7 @@ class DictionaryTrainer:
             return
         self._next_at = self._monotonic() + INTERVAL_S
         choice = random.SystemRandom().sample(range(size), min(size, SAMPLES + HELD_OUT))
-        data = self._trained(DICTIONARY_BYTES, [read_leaf(index) for index in choice], codec)
+        data = self._trained(DICTIONARY_BYTES, _within(SAMPLE_BYTES, map(read_leaf, choice)), codec)
         if data is not None:
             self._use(data)
 
@@ -99,6 +101,17 @@ class DictionaryTrainer:
         sync_folder(self._folder)
         sync_folder(self._folder.parent)
         self._announce(digest)
+
+
+def _within(max_bytes: int, leaves: Iterable[bytes]) -> list[bytes]:
+    """Return the first leaves, as many as do not pass `max_bytes`: of the largest, few say as much."""
+    taken: list[bytes] = []
+    for leaf in leaves:
+        max_bytes -= len(leaf)
+        if max_bytes < 0:
+            break
+        taken.append(leaf)
+    return taken
 
 
 def _size(codec: FrameCodec, leaves: list[bytes]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from auditd._native import native
 from auditd.query._leaf import parse_leaf
@@ -69,15 +70,15 @@ def spread_of(gram: bytes) -> int:
     return int.from_bytes(gram, "little") * _FACTOR & 0xFFFFFFFF
 
 
-def sign_leaves(leaves: Sequence[bytes]) -> tuple[int, bytes]:
-    """Return the signature of a block's leaves; see `sign_block`."""
+def sign_leaves(leaves: Iterable[bytes]) -> tuple[int, bytes]:
+    """Return the signature of a block's leaves, which are asked for one tile after the other; see `sign_block`."""
     if native is not None:
         return native.sign_leaves(leaves, searched_text)
-    texts = [searched_text(leaf) for leaf in leaves]
-    return sign_block([texts[start : start + TILE_ENTRIES] for start in range(0, len(texts), TILE_ENTRIES)])
+    texts = map(searched_text, leaves)
+    return sign_block(iter(lambda: list(islice(texts, TILE_ENTRIES)), []))
 
 
-def sign_block(tiles: Sequence[Sequence[bytes]]) -> tuple[int, bytes]:
+def sign_block(tiles: Iterable[Sequence[bytes]]) -> tuple[int, bytes]:
     """Return the signature of a block: the number of its bits, and for each place two bytes, a bit for each tile.
 
     Bit `n` (of a little-endian number) is set where the `n`th tile may have a gram of that place. A sparse signature

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
@@ -18,18 +18,30 @@ from auditd.query._source import Source
 from auditd.query._terms import terms_of
 
 _MAX_WAITING = 100_000
+_MAX_WAITING_BYTES = 32 * 1024 * 1024
 _BATCH = 20_000
 _GATHER_S = 0.25
 _LEAVES_PER_READ = 256
 
-Entry = str | Callable[[], Mapping[str, Any]]
-"""The terms of an entry, or what returns its members `event` and `caller` for them to be made of."""
+
+class Members(Protocol):
+    """What returns the members `event` and `caller` of an entry, for terms to be made of them."""
+
+    def __call__(self) -> Mapping[str, Any]: ...
+
+    def __len__(self) -> int:
+        """How many bytes it takes."""
+
+
+Entry = str | Members
+"""The terms of an entry, or what they are made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
     first: int
     entries: Sequence[Entry]
+    size: int
 
     @property
     def end(self) -> int:
@@ -44,6 +56,7 @@ class Index(Derived[IndexSnapshot]):
         # Guarded by `_condition`.
         self._offers: deque[_Offer] = deque()
         self._waiting = 0
+        self._waiting_bytes = 0
         self._behind = True
         self._thread.start()
 
@@ -61,12 +74,14 @@ class Index(Derived[IndexSnapshot]):
                 attributes.
 
         """
+        size = sum(map(len, entries))
         with self._condition:
-            if self._waiting + len(entries) > _MAX_WAITING:
+            if self._waiting + len(entries) > _MAX_WAITING or self._waiting_bytes + size > _MAX_WAITING_BYTES:
                 self._behind = True
             else:
-                self._offers.append(_Offer(first, entries))
+                self._offers.append(_Offer(first, entries, size))
                 self._waiting += len(entries)
+                self._waiting_bytes += size
             if len(self._offers) <= 1 or self._waiting >= _BATCH:
                 self._condition.notify_all()
 
@@ -117,6 +132,7 @@ class Index(Derived[IndexSnapshot]):
                     return offer
                 self._offers.popleft()
                 self._waiting -= len(offer.entries)
+                self._waiting_bytes -= offer.size
                 if offer.end <= self._source.size:
                     return offer
                 self._behind = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -99,14 +99,18 @@ class Tiles(Derived[TilesSnapshot]):
         # Signatures are bound to the evidence by what `covered` records, so they never run ahead of it.
         if not self._text or end > covered:
             return False
-        leaves: list[bytes] = []
-        for start in range(text_covered, end, TILE_ENTRIES):
-            leaves += self._source.leaves(start, start + TILE_ENTRIES)
-            if self._stopping_now():
-                return True
-        write_text(connection, text_covered // BLOCK_ENTRIES, *sign_leaves(leaves))
-        self._set_covered(covered, end)
+        bits, places = sign_leaves(self._leaves(text_covered, end))
+        if not self._stopping_now():
+            write_text(connection, text_covered // BLOCK_ENTRIES, bits, places)
+            self._set_covered(covered, end)
         return True
+
+    def _leaves(self, start: int, end: int) -> Iterator[bytes]:
+        """Give leaves, read a tile at a time: the largest of a block would take 256 MB. Ends early where it must."""
+        for first in range(start, end, TILE_ENTRIES):
+            if self._stopping_now():
+                return
+            yield from self._source.leaves(first, first + TILE_ENTRIES)
 
     def _set_covered(self, covered: int, text_covered: int) -> None:
         with self._condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,18 +122,30 @@ def verify_tiles(path: Path, leaves: Leaves, roots: Roots, progress: Progress) -
     with _opened(path, TILES_FORM, roots) as (db, size):
         for start in range(0, size, BLOCK_ENTRIES):
             end = min(size, start + BLOCK_ENTRIES)
-            block = list(leaves(start, end))
-            for first in range(start, end - TILE_ENTRIES + 1, TILE_ENTRIES):
-                tile = block[first - start : first - start + TILE_ENTRIES]
-                if not _has_times(db, first // TILE_ENTRIES, [event_time_ns(leaf) for leaf in tile]):
-                    found.append(FalseEntries(first, first + TILE_ENTRIES, "tiles.db has other event times"))
+            times: list[int] = []
+            block = _noting_times(leaves, start, end, times)
             stored = stored_text(db, start // BLOCK_ENTRIES)
-            if stored is not None and (len(block) < BLOCK_ENTRIES or stored != sign_leaves(block)):
+            signed = None if stored is None else sign_leaves(block)
+            deque(block, maxlen=0)
+            found += [
+                FalseEntries(first, first + TILE_ENTRIES, "tiles.db has other event times")
+                for first in range(start, end - TILE_ENTRIES + 1, TILE_ENTRIES)
+                if not _has_times(db, first // TILE_ENTRIES, times[first - start : first - start + TILE_ENTRIES])
+            ]
+            if stored is not None and (len(times) < BLOCK_ENTRIES or stored != signed):
                 found.append(FalseEntries(start, end, "tiles.db has another signature of their text"))
             progress(end, size)
             if len(found) > _MAX_FALSE:
                 break
     return found[:_MAX_FALSE]
+
+
+def _noting_times(leaves: Leaves, start: int, end: int, times: list[int]) -> Iterator[bytes]:
+    """Give the leaves of the entries [start, end), read a tile at a time, and add the time of each to `times`."""
+    for first in range(start, end, TILE_ENTRIES):
+        for leaf in leaves(first, min(first + TILE_ENTRIES, end)):
+            times.append(event_time_ns(leaf))
+            yield leaf
 
 
 def _has_times(db: apsw.Connection, tile: int, times: Sequence[int]) -> bool:

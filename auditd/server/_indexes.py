@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import orjson
 
 from auditd._native import available
-from auditd.entry import EncodedEvent
 from auditd.errors import AuditdError, DamagedError
 from auditd.log import CommitPlan, Log, Observer, Part
 from auditd.query import Entry, Index, Search, Tiles
@@ -39,11 +39,21 @@ def _entries(part: Part) -> Sequence[Entry]:
     terms = submission.events.terms(part.positions)
     if terms is not None:
         return terms
-    return [partial(_entry, submission.events[position], submission.caller_json) for position in part.positions]
+    return [_Members(submission.events[position].fields_json, submission.caller_json) for position in part.positions]
 
 
-def _entry(event: EncodedEvent, caller_json: bytes) -> Mapping[str, Any]:
-    return {"event": event.fields, "caller": _caller(caller_json)}
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """The members of an entry that have terms, as text."""
+
+    event_json: bytes
+    caller_json: bytes
+
+    def __len__(self) -> int:
+        return len(self.event_json)
+
+    def __call__(self) -> Mapping[str, Any]:
+        return {"event": orjson.loads(self.event_json), "caller": _caller(self.caller_json)}
 
 
 @lru_cache(maxsize=1_024)

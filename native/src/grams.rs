@@ -17,27 +17,37 @@ const EVENT: &[u8] = b",\"event\":";
 
 /// Return the number of bits of a block's signature, and for each of its places two bytes, a bit for each tile.
 ///
-/// `searched_text(leaf)` is asked where the bytes of a leaf do not say plainly what its text is.
+/// `leaves` is asked for one tile after the other, none of which is kept. `searched_text(leaf)` is asked where the bytes
+/// of a leaf do not say plainly what its text is.
 #[pyfunction]
 pub fn sign_leaves<'py>(
     py: Python<'py>,
-    leaves: Vec<PyBackedBytes>,
+    leaves: &Bound<'py, PyAny>,
     searched_text: &Bound<'py, PyAny>,
 ) -> PyResult<(u32, Bound<'py, PyBytes>)> {
-    if leaves.len() > TILE_ENTRIES * BLOCK_TILES {
-        return Err(PyValueError::new_err(format!("{} leaves are more than a block", leaves.len())));
-    }
-    let mut texts = Vec::with_capacity(leaves.len());
-    for leaf in leaves {
-        let start = event_start(&leaf);
-        if is_plain(&leaf[start..]) {
-            texts.push((leaf, start));
-        } else {
-            let text = searched_text.call1((PyBytes::new(py, &leaf),))?.extract::<PyBackedBytes>()?;
-            texts.push((text, 0));
+    let mut places = vec![0u16; 1 << MAX_BITS];
+    let mut leaves = leaves.try_iter()?;
+    for tile in 0..=BLOCK_TILES {
+        let mut texts = Vec::with_capacity(TILE_ENTRIES);
+        for leaf in leaves.by_ref().take(TILE_ENTRIES) {
+            let leaf: PyBackedBytes = leaf?.extract()?;
+            let start = event_start(&leaf);
+            if is_plain(&leaf[start..]) {
+                texts.push((leaf, start));
+            } else {
+                let text = searched_text.call1((PyBytes::new(py, &leaf),))?.extract::<PyBackedBytes>()?;
+                texts.push((text, 0));
+            }
         }
+        if texts.is_empty() {
+            break;
+        }
+        if tile == BLOCK_TILES {
+            return Err(PyValueError::new_err("these leaves are more than a block"));
+        }
+        py.detach(|| sign(&texts, 1 << tile, &mut places));
     }
-    let (bits, places) = py.detach(|| sign(&texts));
+    let (bits, places) = py.detach(|| folded(places));
     Ok((bits, PyBytes::new(py, &places)))
 }
 
@@ -50,11 +60,9 @@ fn is_plain(event: &[u8]) -> bool {
     event.is_ascii() && !event.windows(2).any(|pair| pair == b"\\u")
 }
 
-fn sign(texts: &[(PyBackedBytes, usize)]) -> (u32, Vec<u8>) {
-    let mut bits = MAX_BITS;
-    let mut places = vec![0u16; 1 << bits];
-    for (number, (text, start)) in texts.iter().enumerate() {
-        let tile = 1u16 << (number / TILE_ENTRIES);
+/// Set the bit `tile` in the places of all grams of the texts.
+fn sign(texts: &[(PyBackedBytes, usize)], tile: u16, places: &mut [u16]) {
+    for (text, start) in texts {
         let mut gram = 0u32;
         let mut length = 0;
         for &byte in &text[*start..] {
@@ -66,10 +74,14 @@ fn sign(texts: &[(PyBackedBytes, usize)]) -> (u32, Vec<u8>) {
             gram = gram >> 8 | u32::from(letter) << 24;
             length += 1;
             if length >= GRAM_BYTES {
-                places[(gram.wrapping_mul(FACTOR) >> (32 - bits)) as usize] |= tile;
+                places[(gram.wrapping_mul(FACTOR) >> (32 - MAX_BITS)) as usize] |= tile;
             }
         }
     }
+}
+
+fn folded(mut places: Vec<u16>) -> (u32, Vec<u8>) {
+    let mut bits = MAX_BITS;
     while bits > MIN_BITS && set_bits(&places) * SPARSE < BLOCK_TILES << bits {
         places = places.chunks_exact(2).map(|pair| pair[0] | pair[1]).collect();
         bits -= 1;

@@ -4,7 +4,6 @@ import hashlib
 import json
 import random
 import threading
-from functools import partial
 
 import pytest
 
@@ -35,6 +34,13 @@ ADDRESSES = [
     "2001:0DB8::1",
     "::ffff:10.0.0.1",
 ]
+
+
+class _Members(dict):
+    """An entry's members, as an index is offered them."""
+
+    def __call__(self):
+        return self
 
 
 class MemoryLog:
@@ -80,7 +86,7 @@ class MemoryLog:
             # In this order: the index's thread asks for the root of whatever size it sees.
             self._roots.append(hashlib.sha256(self._roots[-1] + leaf).digest())
             self._leaves.append(leaf)
-        return first, [partial(dict, entry) for entry in entries]
+        return first, [_Members(entry) for entry in entries]
 
     def view(self, size):
         """Return this log as it was when it held `size` entries."""

@@ -169,8 +169,9 @@ def test_entries_never_offered_are_read_once_a_later_one_is(log, open_index, mak
     assert narrows(log, index)
 
 
-def test_offers_beyond_what_may_wait_are_read_later(log, open_index, make_event, monkeypatch):
-    monkeypatch.setattr(index_module, "_MAX_WAITING", 30)
+@pytest.mark.parametrize("limit", ["_MAX_WAITING", "_MAX_WAITING_BYTES"])
+def test_offers_beyond_what_may_wait_are_read_later(log, open_index, make_event, monkeypatch, limit):
+    monkeypatch.setattr(index_module, limit, 30)
     index = open_index(log)
     choose = random.Random(6).choice
     for batch in range(50):
