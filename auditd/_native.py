@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 _NAMES = frozenset(
     {
-        *("AppendBatch", "Dictionaries", "LIMITS", "Sieve", "append_response", "check_leaves", "encode_append"),
-        *("entry_fields", "leaf_hashes", "make_run", "merge_runs", "parent_row", "read_leaves", "sift_leaves"),
-        "sign_leaves",
+        *("AppendBatch", "Dictionaries", "LIMITS", "Sieve", "append_response", "are_attributes", "check_leaves"),
+        *("encode_append", "entry_fields", "leaf_hashes", "make_run", "merge_runs", "parent_row", "read_leaves"),
+        *("sift_leaves", "sign_leaves"),
     }
 )
 """What is used of it: a build that lacks some of these is of another release."""

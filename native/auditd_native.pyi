@@ -3,7 +3,7 @@
 Each function says which Python one it stands in for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 LIMITS: Mapping[str, int]
@@ -35,6 +35,9 @@ class AppendBatch:
         salts: bytes,
     ) -> list[bytes]: ...
 
+def are_attributes(text: str) -> bool:
+    """Tell whether `auditd.entry.encode_attributes` takes a text. Raises UnicodeEncodeError for lone surrogates."""
+
 def encode_append(request: bytes, issuer: str, subject: str, caller_terms: str, max_events: int) -> AppendBatch | None:
     """Read and encode an append request (`auditd.entry.encode_events`); None for what Python must judge."""
 
@@ -52,7 +55,7 @@ def append_response(
 def entry_fields(number: int, entries: Sequence[tuple[int, bytes]]) -> bytes:
     """Return the bytes of a repeated field of a message: an `auditd.v1.Entry` for each (index, leaf)."""
 
-def sign_leaves(leaves: Sequence[bytes], searched_text: Callable[[bytes], bytes]) -> tuple[int, bytes]:
+def sign_leaves(leaves: Iterable[bytes], searched_text: Callable[[bytes], bytes]) -> tuple[int, bytes]:
     """Return the signature of the leaves of a block (`auditd.query._grams.sign_leaves`)."""
 
 def make_run(rows: Sequence[str]) -> list[tuple[bytes, bytes]]:

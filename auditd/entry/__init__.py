@@ -6,7 +6,7 @@ from ._batch import Act, ActorEdit, EncodedBatch, EventBatch, NativeBatch
 from ._bounds import time_violations
 from ._caller import CallerKind, encode_caller
 from ._duplicate import difference, difference_of
-from ._encode import EncodedEvent, encode_event, encode_events
+from ._encode import EncodedEvent, encode_event, encode_events, judge_events, require_count, require_none
 from ._key import KEY_BYTES, KeyMaker, event_key
 from ._leaf import LeafTemplate, attributes_text, event_text, parse_leaf
 from ._limits import MAX_LEAF_BYTES, SALT_BYTES, Limits
@@ -47,10 +47,13 @@ __all__ = [
     "encode_events",
     "event_key",
     "event_text",
+    "judge_events",
     "leaf_schema",
     "parse_leaf",
     "parse_time",
     "recorded_at_text",
+    "require_count",
+    "require_none",
     "splice_unjudged",
     "time_text",
     "time_violations",

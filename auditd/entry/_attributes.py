@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from auditd._native import native
+
 from ._limits import MAX_ATTRIBUTES_BYTES, MAX_ATTRIBUTES_DEPTH
 
 _BREAKS_TO_SPACES = bytes.maketrans(b"\n\r\t", b"   ")
@@ -28,32 +30,37 @@ def encode_attributes(text: str) -> bytes:
     60,000 bytes and depth 16, with numbers in the range of a double, without a member name used twice in
     one object, a lone surrogate, or an object that looks like a sealed value.
     """
+    raw = _require_size(text)
+    if native is not None:
+        return raw.translate(_BREAKS_TO_SPACES) if native.are_attributes(text) else _encode_carefully(text, raw)
     try:
-        raw = text.encode()
         value = orjson.loads(raw)
         written = orjson.dumps(value)
-    except (UnicodeEncodeError, orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return _encode_carefully(text)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return _encode_carefully(text, raw)
     # What orjson writes has no duplicate name and no raw line break, so a text that is what orjson writes
     # has none either. Each level is opened by a bracket, so 16 of them cannot nest deeper than 16.
     if (
         raw == written
         and type(value) is dict
-        and len(raw) <= MAX_ATTRIBUTES_BYTES
         and raw.count(b"{") + raw.count(b"[") <= MAX_ATTRIBUTES_DEPTH
         and (len(raw) < _MIN_SEALED_BYTES or '"sealed"' not in text)
     ):
         return raw
-    return _encode_carefully(text)
+    return _encode_carefully(text, raw)
 
 
-def _encode_carefully(text: str) -> bytes:
+def _require_size(text: str) -> bytes:
     try:
         raw = text.encode()
     except UnicodeEncodeError as error:
         raise AttributesError("holds a lone surrogate, so it is no UTF-8") from error
     if len(raw) > MAX_ATTRIBUTES_BYTES:
         raise AttributesError(f"{len(raw)} bytes, limit {MAX_ATTRIBUTES_BYTES}")
+    return raw
+
+
+def _encode_carefully(text: str, raw: bytes) -> bytes:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

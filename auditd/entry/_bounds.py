@@ -41,4 +41,6 @@ def _refusal(position: int, event: EncodedEvent, limits: Limits, *, future: bool
             "recording older events needs the permission import"
         )
     reason = "EVENT_IN_FUTURE" if future else "EVENT_TOO_OLD"
-    return InvalidRequestError(reason, f"{field}: {rule}", (Violation(field, rule),))
+    limit = "max_ahead_s" if future else "max_event_age_s"
+    facts = {"limit": limit, "value": str(getattr(limits, limit))}
+    return InvalidRequestError(reason, f"{field}: {rule}", (Violation(field, rule),), facts)

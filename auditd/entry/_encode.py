@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -39,9 +38,14 @@ class EncodedEvent(NamedTuple):
     """That part as it was sent, where a token came along, for then the server adds to it; else empty."""
 
     @property
+    def fields_json(self) -> bytes:
+        """The leaf's `event` object but for `attributes`."""
+        return self.json[: self.fields_end] + b"}"
+
+    @property
     def fields(self) -> dict[str, Any]:
-        """The members of the leaf's `event` object but for `attributes`, parsed anew at each call."""
-        return orjson.loads(self.json[: self.fields_end] + b"}")  # type: ignore[no-any-return]
+        """Its members, parsed anew at each call."""
+        return orjson.loads(self.fields_json)  # type: ignore[no-any-return]
 
     @property
     def sent_fields(self) -> dict[str, Any]:
@@ -57,33 +61,50 @@ class EncodedEvent(NamedTuple):
 def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> list[EncodedEvent]:
     """Check the shape of a batch and encode it; one bad event refuses all.
 
-    Raises InvalidRequestError `INVALID_BATCH` for no event or too many, and `INVALID_EVENT` with the first
-    20 violations, whose paths are such as `events[3].actor.id`.
+    Raises InvalidRequestError as `require_count` and `require_none` do.
     """
-    limits = limits or Limits()
-    if not 1 <= len(events) <= limits.max_batch_events:
-        rule = f"{len(events)} events, must be 1 to {limits.max_batch_events}"
-        facts = {"limit": "max_batch_events", "value": str(limits.max_batch_events)} if events else {}
+    require_count(len(events), limits or Limits())
+    encoded, violations = judge_events(events)
+    require_none(violations)
+    return encoded
+
+
+def require_count(count: int, limits: Limits) -> None:
+    """Raise InvalidRequestError `INVALID_BATCH` for no event or too many."""
+    if not 1 <= count <= limits.max_batch_events:
+        rule = f"{count} events, must be 1 to {limits.max_batch_events}"
+        facts = {"limit": "max_batch_events", "value": str(limits.max_batch_events)} if count else {}
         raise InvalidRequestError("INVALID_BATCH", f"events: {rule}", (Violation("events", rule),), facts)
-    try:
-        return [_encode(event) for event in events]
-    except RefusedError:
-        violations = tuple(islice(_violations(events), MAX_VIOLATIONS))
-    first = violations[0]
-    raise InvalidRequestError("INVALID_EVENT", f"{first.field}: {first.description}", violations)
+
+
+def require_none(violations: Sequence[Violation]) -> None:
+    """Raise InvalidRequestError `INVALID_EVENT` with the first 20 violations, if there are any."""
+    if violations:
+        first = violations[0]
+        problem = f"{first.field}: {first.description}"
+        raise InvalidRequestError("INVALID_EVENT", problem, violations[:MAX_VIOLATIONS])
+
+
+def judge_events(events: Sequence[EventLike], first: int = 0) -> tuple[list[EncodedEvent], list[Violation]]:
+    """Return events encoded, or else the violations of those that are bad, of as many as it takes to have 20.
+
+    The paths are such as `events[3].actor.id`, counted from `first`.
+    """
+    encoded: list[EncodedEvent] = []
+    violations: list[Violation] = []
+    for position, event in enumerate(events, first):
+        try:
+            encoded.append(_encode(event))
+        except RefusedError:
+            violations += violations_of(event, f"events[{position}]")
+            if len(violations) >= MAX_VIOLATIONS:
+                break
+    return encoded, violations
 
 
 def encode_event(event: EventLike) -> EncodedEvent:
     """Check the shape of one event and encode it. Raises InvalidRequestError as `encode_events` does."""
     return encode_events((event,))[0]
-
-
-def _violations(events: Sequence[EventLike]) -> Iterator[Violation]:
-    for position, event in enumerate(events):
-        try:
-            _encode(event)
-        except RefusedError:
-            yield from violations_of(event, f"events[{position}]")
 
 
 def _encode(event: EventLike) -> EncodedEvent:

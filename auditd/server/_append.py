@@ -11,41 +11,36 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from auditd._native import native
 from auditd.entry import (
     EncodedBatch,
-    EncodedEvent,
     EventBatch,
     LeafTemplate,
     Limits,
     NativeBatch,
-    encode_events,
     time_violations,
 )
-from auditd.errors import InvalidRequestError
 from auditd.identity import Permission
 from auditd.log import Log, Recorded, Submission
 from auditd.merkle import split_hashes
 from auditd.server._actors import NO_ACTORS, ActedEvents, ActorTokens
 from auditd.server._caller import CallContext
+from auditd.server._judging import EventJudge, read_envelope
 from auditd.server._limits import require_response_fits, require_size
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from auditd_proto.v1.event_pb2 import Event
 
 SLICE = 100
-"""Events handled before other calls have their turn: about a millisecond."""
-SLICE_BYTES = 64 * 1024
-"""Their attributes, likewise."""
+"""Receipts made before other calls have their turn: about a millisecond."""
 Record = Callable[[Log, Submission], Awaitable[Recorded]]
 
 
 @dataclass(frozen=True, slots=True)
 class AppendCall:
-    """A request to append: well-formed and encoded already, or as parsed and yet to be judged."""
+    """A request to append: well-formed and encoded already, or as it came and yet to be judged."""
 
     log: str
     return_leaves: bool
     include_proofs: bool
     known_size: int | None
-    content: tuple[NativeBatch, Sequence[bytes]] | pb.AppendRequest
-    """The events encoded, and their keys; or the message."""
+    content: tuple[NativeBatch, Sequence[bytes]] | Sequence[bytes]
+    """The events encoded, and their keys; or each as it came."""
 
 
 class Appender:
@@ -65,19 +60,19 @@ class Appender:
         self._actors = actors
         self._now_ns = now_ns
         self._templates: dict[str, LeafTemplate] = {}
-        self._encoding = asyncio.Lock()
+        self._judge = EventJudge(limits)
 
-    def read(self, caller: CallContext, data: bytes, parse: Callable[[bytes], pb.AppendRequest]) -> AppendCall:
-        """Return what `data` asks for; `parse` judges what native code leaves to it."""
+    def read(self, caller: CallContext, data: bytes) -> AppendCall:
+        """Return what `data` asks for. Raises InvalidRequestError `MALFORMED_REQUEST`."""
         if native is not None:
             known = caller.caller
             batch = native.encode_append(data, known.issuer, known.subject, caller.terms, self._limits.max_batch_events)
             if batch is not None:
                 encoded = NativeBatch(batch), batch.keys()
                 return AppendCall(batch.log, batch.return_leaves, batch.include_proofs, batch.known_size, encoded)
-        request = parse(data)
+        request = read_envelope(data)
         known_size = request.known_size if request.HasField("known_size") else None
-        return AppendCall(request.log, request.return_leaves, request.include_proofs, known_size, request)
+        return AppendCall(request.log, request.return_leaves, request.include_proofs, known_size, request.events)
 
     async def append(self, log: Log, caller: CallContext, call: AppendCall) -> bytes:
         """Record the events of a call that is allowed; return the response."""
@@ -91,8 +86,8 @@ class Appender:
             if batch.actor_tokens:
                 events, acted = await self._act(batch)
         else:
-            tokens = {position: event.actor_token for position, event in enumerate(content.events) if event.actor_token}
-            acted = await self._actors.take(tokens, await self._encode(content.events))
+            judged = await self._judge.judge(content)
+            acted = await self._actors.take(judged.tokens, judged.events)
             events, keys = EncodedBatch(acted.events), [caller.keys(e.id, e.time, e.time_ns) for e in acted.events]
         template = self._templates.get(log.origin)
         if template is None:
@@ -135,25 +130,6 @@ class Appender:
             return known
         acted = await self._actors.take(dict(batch.actor_tokens), [batch[position] for position in range(len(batch))])
         return EncodedBatch(acted.events), acted
-
-    async def _encode(self, events: Sequence[Event]) -> list[EncodedEvent]:
-        attribute_bytes = sum(len(event.attributes_json) for event in events)
-        # As many as take no longer than that, where their attributes are long.
-        step = max(1, min(SLICE, SLICE_BYTES * len(events) // max(attribute_bytes, 1)))
-        if len(events) <= step or len(events) > self._limits.max_batch_events:
-            return encode_events(events, self._limits)
-        encoded: list[EncodedEvent] = []
-        # One after the other: several would each take their slice before anyone else has a turn.
-        async with self._encoding:
-            for start in range(0, len(events), step):
-                try:
-                    encoded += encode_events(events[start : start + step], self._limits)
-                except InvalidRequestError:
-                    # Told again of the whole batch, so that the paths are those of the request.
-                    encode_events(events, self._limits)
-                    raise
-                await asyncio.sleep(0)
-        return encoded
 
 
 async def _response(log: Log, call: AppendCall, recorded: Recorded) -> bytes:

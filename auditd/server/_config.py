@@ -83,6 +83,7 @@ class LimitSettings:
     max_calls_per_connection: int = setting(128, whole(1, 2**31 - 1))
     max_connections: int = setting(10_000, whole(1, 2**31 - 1))
     max_queued_large_requests: int = setting(32, whole(1))
+    max_queued_large_bytes: int = setting(32 * 1024 * 1024, whole(1))
     drain_s: int = setting(10, whole(1))
 
 

@@ -7,7 +7,8 @@ import ipaddress
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from auditd.errors import ExhaustedError
 from auditd.server._config import LimitSettings
@@ -15,6 +16,8 @@ from auditd.server._config import LimitSettings
 HOLD_S = 4.0
 MAX_HELD = 8_192
 STRANGERS_BURST_S = 5.0
+_READ_AT_ONCE = 4
+_MUCH_BYTES = 8 * 1024 * 1024
 _MAX_PEERS = 10_000
 _IPV6_NETWORK = 64
 
@@ -56,13 +59,29 @@ class Pace:
     So that a caller who asks for much waits for itself, and not the others for it. Belongs to the event loop's thread.
     """
 
-    __slots__ = ("__weakref__", "_limits", "_rate", "_under_way", "_waiting")
+    __slots__ = ("__weakref__", "_held_bytes", "_limits", "_rate", "_reading", "_under_way", "_waiting")
 
     def __init__(self, limits: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._rate = Rate(limits.max_calls_per_s_per_caller, clock)
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
+        self._held_bytes = 0
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Count the bytes of a large request of this caller, as long as the server has it."""
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_bytes -= size
+
+    @property
+    def reading(self) -> asyncio.Semaphore | None:
+        """What to hold while a request is read, where much of this caller's is held already."""
+        return self._reading if self._held_bytes > _MUCH_BYTES else None
 
     def enter(self) -> bool:
         """Count a call that begins, and MUST `leave`; False where it must `wait` for its turn before that.
@@ -94,6 +113,8 @@ class Pace:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()
+            else:
+                self._waiting.remove(turn)
             raise
 
     def leave(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from typing import NoReturn, TypeAlias, TypeVar
 
 import grpc
@@ -15,9 +14,9 @@ from auditd.errors import (
     AuditdError,
     CallerError,
     DamagedError,
+    ExhaustedError,
     InvalidRequestError,
     NotFoundError,
-    PreconditionError,
     Violation,
 )
 from auditd.identity import Permission, TokenError
@@ -30,6 +29,9 @@ from auditd.server._chain import Extent, place_of, told_apart
 from auditd.server._config import LimitSettings
 from auditd.server._damage import DamageRegister
 from auditd.server._export import Exporter
+from auditd.server._judging import malformed
+from auditd.server._large import LARGE_REQUEST_BYTES, LargeRequests
+from auditd.server._large import REASON as TOO_MANY_LARGE
 from auditd.server._limits import require_size
 from auditd.server._logs import Logs
 from auditd.server._meters import CallMeter, Meters
@@ -39,14 +41,10 @@ from auditd.server._standing import Standing
 from auditd.server._status import status_of
 from auditd.server._tail import Tailer
 from auditd.server._tokens import EntryTokens, credential_message
-from auditd.server._turns import Turns
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
 SERVICE = "auditd.v1.AuditLogService"
 DEFAULT_LOG = "main"
-LARGE_REQUEST_BYTES = 64 * 1024
-LARGE_AT_ONCE = 8
-_NO_TURN = nullcontext()
 _RECORDED_REASONS = frozenset({"LOG_BEHIND_CALLER", "PEER_TOO_FAST", *ACTOR_REASONS})
 """Reasons of refusals that are seen, beside those for want of a good token or a permission."""
 
@@ -88,7 +86,11 @@ class AuditLogService:
         self._meters = meters
         self._damage = damage
         self._max_request_bytes = limits.max_request_bytes
-        self._large = Turns(LARGE_AT_ONCE, limits.max_queued_large_requests)
+        self._large = LargeRequests(limits)
+
+    def close(self) -> None:
+        """End what calls were worked on with."""
+        self._large.close()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register: it takes raw bytes, so that malformed ones get a proper answer."""
@@ -148,15 +150,26 @@ class AuditLogService:
             try:
                 caller = await self._callers.of(context)
                 meter.authenticated(caller)
-                data = await _received(context)
-                async with self._large if len(data) > LARGE_REQUEST_BYTES else _NO_TURN:
+                data = await _received(context, caller)
+                if len(data) > LARGE_REQUEST_BYTES:
+                    with caller.pace.holding(len(data)):
+                        async with self._large.turn(caller.pace, len(data)):
+                            request = await self._large.work(read, caller, data)
+                            data = b""
+                            meter.decoded()
+                            response = await call(caller, request, context)
+                else:
                     request = read(caller, data)
                     meter.decoded()
                     response = await call(caller, request, context)
                 meter.answered()
                 return response
             except AuditdError as error:
-                await self._refuse(meter, caller, request, context, error)
+                log, data, request = _named(request), b"", None
+                if isinstance(error, ExhaustedError) and error.reason == TOO_MANY_LARGE:
+                    # Told at once, it would only send as much again.
+                    await asyncio.sleep(error.retry_after_s)
+                await self._refuse(meter, caller, log, context, error)
             finally:
                 if caller is not None:
                     caller.pace.leave()
@@ -181,7 +194,7 @@ class AuditLogService:
                 caller = await self._callers.of(context)
                 try:
                     meter.authenticated(caller)
-                    request = self._parse(kind, await _received(context))
+                    request = self._parse(kind, await _received(context, caller))
                     meter.decoded()
                 finally:
                     # What a stream does from here on has limits of its own.
@@ -189,50 +202,49 @@ class AuditLogService:
                 await method(caller, request, context)
                 meter.answered()
             except AuditdError as error:
-                await self._refuse(meter, caller, request, context, error)
+                await self._refuse(meter, caller, _named(request), context, error)
             finally:
                 meter.end()
 
         return answer
 
     def _read_append(self, caller: CallContext, data: bytes) -> AppendCall:
-        self._require_size(pb.AppendRequest, data)
-        return self._appender.read(caller, data, lambda data: self._parse(pb.AppendRequest, data))
+        size = len(data)
+        if size > self._max_request_bytes:
+            rule = f"{size} bytes, limit {self._max_request_bytes}"
+            raise _too_large(f"{rule}; send fewer events at a time", self._max_request_bytes, Violation("events", rule))
+        return self._appender.read(caller, data)
 
     def _parse(self, kind: type[Parsed], data: bytes) -> Parsed:
-        self._require_size(kind, data)
+        limit = self._max_request_bytes
+        if any(field.is_repeated for field in kind.DESCRIPTOR.fields):
+            # It could otherwise be made of a million parts.
+            limit = min(LARGE_REQUEST_BYTES, limit)
+        if len(data) > limit:
+            raise _too_large(f"{len(data)} bytes, limit {limit}", limit)
         try:
             return kind.FromString(data)
         except DecodeError as error:
-            raise InvalidRequestError(
-                "MALFORMED_REQUEST", f"the request is no {kind.DESCRIPTOR.full_name} message"
-            ) from error
-
-    def _require_size(self, kind: type[Message], data: bytes) -> None:
-        if len(data) > self._max_request_bytes:
-            raise InvalidRequestError(
-                "REQUEST_TOO_LARGE",
-                f"the request has {len(data)} bytes, limit {self._max_request_bytes}; send fewer events at a time",
-                [Violation("events", f"{len(data)} bytes, limit {self._max_request_bytes}")]
-                if kind is pb.AppendRequest
-                else (),
-                {"limit": "max_request_bytes", "value": str(self._max_request_bytes)},
-            )
+            raise malformed(kind) from error
 
     async def _refuse(
         self,
         meter: CallMeter,
         caller: CallContext | None,
-        request: object,
+        log: str | None,
         context: Context,
         error: AuditdError,
     ) -> NoReturn:
-        refusal = await self._note_refusal(meter.method.name, caller, request, context, error)
+        """Record a refusal, and end the call with it; `log` is what the request named, None if it was never read."""
+        log = "" if log is None else log or DEFAULT_LOG
+        known = log if log in self._logs else ""
+        refusal = await self._note_refusal(meter.method.name, caller, known, context, error)
         meter.refused(refusal)
         if isinstance(refusal, DamagedError):
-            named = str(getattr(request, "log", "")) or DEFAULT_LOG
-            self._damage.found(refusal, named if named in self._logs else "")
+            damaged = log or DEFAULT_LOG
+            self._damage.found(refusal, damaged if damaged in self._logs else "")
         code, message, trailer = status_of(refusal)
+        _forget_frames(refusal)
         await context.abort(code, message, trailer)
         raise refusal  # not reached: abort raises
 
@@ -240,7 +252,7 @@ class AuditLogService:
         self,
         method: str,
         caller: CallContext | None,
-        request: object,
+        log: str,
         context: Context,
         error: AuditdError,
     ) -> AuditdError:
@@ -248,13 +260,8 @@ class AuditLogService:
         if not isinstance(error, CallerError) and error.reason not in _RECORDED_REASONS:
             return error
         claimed = error.unverified_subject if isinstance(error, TokenError) else ""
-        # A request that was never parsed, for want of a good token, names no log; nor do some that were.
-        named = getattr(request, "log", None)
-        log = "" if named is None else named or DEFAULT_LOG
         try:
-            await self._access.refused(
-                caller, method, log if log in self._logs else "", peer_ip(context), error, claimed
-            )
+            await self._access.refused(caller, method, log, peer_ip(context), error, claimed)
         except AuditdError as unrecordable:
             return unrecordable
         return error
@@ -296,14 +303,7 @@ class AuditLogService:
 
     async def _append(self, caller: CallContext, call: AppendCall, _context: Context) -> bytes:
         log = self._log(caller, call.log, Permission.APPEND)
-        try:
-            return await self._appender.append(log, caller, call)
-        except PreconditionError:
-            newest = self._logs.get(call.log or DEFAULT_LOG, log)
-            if newest is log:
-                raise
-            # It was closed since it was asked for by the name of its chain.
-            return await self._appender.append(newest, caller, call)
+        return await self._appender.append(log, caller, call)
 
     async def _get(self, caller: CallContext, request: pb.GetRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.GET)
@@ -398,12 +398,34 @@ def _told_apart(extent: Extent) -> dict[str, str]:
     return told_apart(extent.logs[0]) if len(extent.logs) == 1 else {}
 
 
+def _named(request: object) -> str | None:
+    """Return the log that a request names, empty for the default one; None where it was not read, or names none."""
+    named = getattr(request, "log", None)
+    return None if named is None else str(named)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of the frames that an error came through: gRPC keeps what ends a call until the collector finds it."""
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _too_large(rule: str, limit: int, *violations: Violation) -> InvalidRequestError:
+    facts = {"limit": "max_request_bytes", "value": str(limit)}
+    return InvalidRequestError("REQUEST_TOO_LARGE", f"the request has {rule}", violations, facts)
+
+
 def _deadline(context: Context) -> float:
     return time.monotonic() + (context.time_remaining() or float("inf"))
 
 
-async def _received(context: Context) -> bytes:
-    data = await context.read()
+async def _received(context: Context, caller: CallContext) -> bytes:
+    if caller.pace.reading is None:
+        data = await context.read()
+    else:
+        async with caller.pace.reading:
+            data = await context.read()
     if not isinstance(data, bytes):
         raise InvalidRequestError("MALFORMED_REQUEST", "the call ended without a request")
     return data

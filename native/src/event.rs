@@ -100,9 +100,8 @@ pub fn encode(message: &[u8], caller: &Sha256, caller_terms: &str, texts: &mut T
     let places = event.write(&mut texts.json);
     let fields_end = texts.json.len() - json_start;
     if !event.attributes.is_empty() {
-        attributes::check(event.attributes)?;
         texts.json.extend_from_slice(b",\"attributes\":");
-        texts.json.extend_from_slice(event.attributes.as_bytes());
+        attributes::put(&mut texts.json, event.attributes)?;
     }
     texts.json.push(b'}');
     let actor_terms = event.put_terms(&mut texts.terms, caller_terms);
@@ -170,6 +169,7 @@ impl<'a> Event<'a> {
                 5 => event.outcome = outcome(value.varint()?)?,
                 6 => event.reason = prose(value.text()?, REASON)?,
                 7 => event.actor = Actor::read(value.bytes()?)?,
+                8 if event.resources.len() == RESOURCES => return Err(Declined),
                 8 => event.resources.push(Resource::read(value.bytes()?)?),
                 9 => event.origin = Origin::read(value.bytes()?)?,
                 10 => event.producer = read_producer(value.bytes()?)?,
@@ -179,7 +179,7 @@ impl<'a> Event<'a> {
             }
         }
         let timeless = event.seconds == 0 && event.nanos == 0;
-        if event.id.is_empty() || event.action.is_empty() || timeless || event.resources.len() > RESOURCES {
+        if event.id.is_empty() || event.action.is_empty() || timeless {
             return Err(Declined);
         }
         Ok(event)
@@ -292,14 +292,14 @@ impl<'a> Actor<'a> {
                 1 => actor.kind = line(text, ACTOR_TYPE)?,
                 2 => actor.id = line(text, ACTOR_ID)?,
                 3 => actor.name = prose(text, NAME)?,
-                4 if text.is_empty() => return Err(Declined),
+                4 if text.is_empty() || actor.roles.len() == ROLES => return Err(Declined),
                 4 => actor.roles.push(line(text, ROLE)?),
                 5 => actor.session_id = line(text, SESSION_ID)?,
                 6 => actor.auth_method = line(text, AUTH_METHOD)?,
                 _ => return Err(Declined),
             }
         }
-        if actor.roles.len() > ROLES { Err(Declined) } else { Ok(actor) }
+        Ok(actor)
     }
 
     fn write(&self, object: &mut Object) {

@@ -1,6 +1,7 @@
 """The native code against its Python reference: whatever it takes, it makes the same bytes of."""
 
 import json
+import resource
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
@@ -10,11 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditd.entry import (
+    AttributesError,
     ContradictionError,
     KeyMaker,
     LeafTemplate,
     NativeBatch,
     TokenActor,
+    encode_attributes,
     encode_events,
     recorded_at_text,
 )
@@ -28,6 +31,14 @@ from auditd_proto.v1.event_pb2 import Event
 
 CALLER = {"kind": "token", "sub": "svc-\u00fc", "jti": "0123456789"}
 TEMPLATE = LeafTemplate("audit.example.com/main")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _python_is_the_reference():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auditd.entry._attributes.native", None)
+        yield
+
 
 texts = st.one_of(
     st.text(max_size=12),
@@ -78,10 +89,22 @@ json_texts = st.one_of(
             '{"a":"\\ud83d"}',
             '{"a":1e400}',
             '{"a":1e99,"b":-0,"c":1.10,"d":00}',
+            '{"a":1e308,"b":1e-400,"c":-1E+0002}',
+            '{"a":' + "9" * 300 + "}",
+            '{"a":' + "9" * 400 + "}",
+            '{"a":"\\uD83D\\ude00","\\ud83d\\ude00":1,"😀":2}',
+            '{"a":"\\udc00\\ud800"}',
+            '{"\\n":1,"\\u000A":2}',
+            '{"\\/\\b\\f\\r\\t":1,"/\\u0008\\u000c\\u000d\\u0009":2}',
+            '\n{\r"a"\t: [ 1 , {} ]\n}\t ',
             '{"a":01}',
             '{"a":NaN}',
             '{"sealed":"' + "0" * 64 + '"}',
             '{"a":{"sealed":"' + "0" * 64 + '"}}',
+            '{"a":{"\\u0073ealed":"\\u0030' + "0" * 63 + '"}}',
+            '{"sealed":"' + "0" * 64 + '","b":1}',
+            '{"sealed":"' + "A" * 64 + '"}',
+            '{"sealed":{"sealed":1}}',
             '{"a":' * 16 + "1" + "}" * 16,
             '{"a":' * 17 + "1" + "}" * 17,
             '{"a":' * 15 + "[[]]" + "}" * 15,
@@ -342,6 +365,44 @@ def test_writes_the_same_entries(native):
     expected = pb.ExportResponse(entries=[pb.Entry(index=index, leaf=leaf) for index, leaf in entries])
     assert native.entry_fields(2, entries) == expected.SerializeToString(deterministic=True)
     assert native.entry_fields(2, []) == b""
+
+
+pieces = st.sampled_from(
+    ['"a"', '"\\u0061"', '"sealed"', f'"{"ab" * 32}"', "1e308", "1e309", "-0", "1.", "nul", "null", "\n", '"\\ud83d"']
+)
+odd_json_texts = st.recursive(
+    pieces,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: "[" + ",".join(items) + "]"),
+        st.lists(st.tuples(pieces, inner), max_size=3).map(
+            lambda items: "{" + ",".join(f"{name}:{value}" for name, value in items) + "}"
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@given(json_texts | odd_json_texts | odd_json_texts.map(lambda value: f'{{"a":{value}}}'))
+def test_takes_exactly_the_attributes_that_are_lawful(native, text):
+    try:
+        encode_attributes(text)
+    except AttributesError:
+        assert not native.are_attributes(text)
+    else:
+        assert native.are_attributes(text)
+
+
+def test_an_event_of_too_many_parts_is_not_read_to_its_end(native):
+    """2,000,000 resources of two bytes each would take 96 MB."""
+    event = b"\x42\0" * 2_000_000
+    request = (
+        b"\x12"
+        + bytes([0x80 | len(event) & 0x7F, 0x80 | len(event) >> 7 & 0x7F])
+        + bytes([0x80 | len(event) >> 14 & 0x7F, len(event) >> 21])
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert taken(native, request + event) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
 
 
 def test_python_refuses_what_native_code_left_to_it(native):

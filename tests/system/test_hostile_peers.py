@@ -118,21 +118,30 @@ class TestALimitNamesItselfItsValueAndWhetherWaitingHelps:
         """Another holds the write lock, so that two appends are under way and three wait; the sixth is refused."""
         token = (("authorization", f"Bearer {limited.token('writer', subject='svc-busy')}"),)
         limited.stub().Append(append_of(), metadata=token)
-        stub = limited.stub()
+        stub, refused, stop = limited.stub(), [], threading.Event()
+
+        def call_again():
+            while not stop.is_set():
+                problem = stub.Append.future(append_of(), metadata=token, timeout=12).exception()
+                if problem is not None and problem.code() is EXHAUSTED:
+                    refused.append(problem)
+                    stop.set()
+
         with (
-            concurrent.futures.ThreadPoolExecutor(5) as threads,
+            concurrent.futures.ThreadPoolExecutor(7) as threads,
             closing(apsw.Connection(str(limited.folder / "logs/main/evidence.db"))) as db,
         ):
             db.execute("BEGIN IMMEDIATE")
-            waiting = [threads.submit(stub.Append, append_of(), metadata=token, timeout=30) for _ in range(5)]
-            code, reason, facts, again = first_refusal(stub, token)
+            calls = [threads.submit(call_again) for _ in range(7)]
+            assert stop.wait(60)
             other = (("authorization", f"Bearer {limited.token('reader', subject='svc-other')}"),)
             assert stub.Query(pb.QueryRequest(), metadata=other, timeout=20).tree_size
-        # Those under way were recorded, or told that the lock was held for too long.
-        assert {call.exception() is None or call.exception().code() for call in waiting} <= {
-            True,
-            grpc.StatusCode.UNAVAILABLE,
-        }
+        assert [call.result() for call in calls] == [None] * 7
+
+        def raise_first():
+            raise refused[0]
+
+        code, reason, facts, again = refusal(raise_first)
         assert (code, reason, again) == (EXHAUSTED, "CALLER_BUSY", True)
         assert (facts["limit"], facts["value"]) == ("max_queued_calls_per_caller", "3")
 
@@ -162,14 +171,6 @@ def test_streams_that_ended_leave_their_caller_no_more_room_than_it_had(limited)
 def refusal_reason(error: grpc.RpcError) -> str:
     status, info = rpc_status.from_call(error), details.ErrorInfo()
     return info.reason if status is not None and any(one.Unpack(info) for one in status.details) else ""
-
-
-def first_refusal(stub, metadata):
-    """Call without waiting for long until the caller has too many calls; those that wait give up by themselves."""
-    while True:
-        found = refusal(lambda: stub.Append(append_of(), metadata=metadata, timeout=12))
-        if found[0] is EXHAUSTED:
-            return found
 
 
 def raw(server, data: bytes) -> socket.socket:
@@ -265,6 +266,79 @@ def test_a_compressed_bomb_is_refused_unopened(limited, metadata):
         connection.recv(65_536)
         assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
     assert most() - before < 50_000
+
+
+NESTED = '{"k\\u0061":[' * 7 + "1.10" + "]}" * 7
+
+
+@pytest.fixture(scope="module")
+def ample(serve_folder):
+    return serve_folder('format = 1\norigin = "audit.example.com"\n')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        pytest.param(lambda event: None, "", id="nothing wrong"),
+        pytest.param(
+            lambda event: setattr(event, "attributes_json", event.attributes_json[:-1] + ',"n0":1}'),
+            "events[59].attributes_json: member name 'n0' is used twice in one object",
+            id="a name twice in the last event",
+        ),
+        pytest.param(
+            lambda event: event.MergeFromString(b"\x42\0" * 200_000),
+            "events[59]: 4",
+            id="an event of 200,000 parts",
+        ),
+        pytest.param(
+            lambda event: event.MergeFromString(b"\x42\0" * 90_000),
+            "events[59].resources: 90000 resources, limit 64",
+            id="an event of 90,000 parts",
+        ),
+    ],
+)
+def test_the_largest_batches_of_what_is_hard_to_read_leave_nothing_behind(ample, spoil, said):
+    """Whatever is refused goes at once: 40 requests of 4 MiB would take 160 MB at the least."""
+    metadata = (("authorization", f"Bearer {ample.token('writer', subject='svc-nested')}"),)
+    text = "{" + ",".join(f'"n{number}":{NESTED}' for number in range(540)) + "}"
+    request = append_of(60, text)
+    spoil(request.events[59])
+    status, stub = Path(f"/proc/{ample.process.pid}/status"), ample.stub()
+
+    def most() -> int:
+        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+
+    before = most()
+    for _ in range(40 if said else 2):
+        call = stub.Append.future(request, metadata=metadata, timeout=30)
+        problem = call.exception()
+        assert (problem.details() if problem else "").startswith(said)
+        assert bool(problem) == bool(said)
+    assert most() - before < 120_000
+
+
+def test_mistakes_are_told_of_the_first_events_that_have_some(ample):
+    metadata = (("authorization", f"Bearer {ample.token('writer')}"),)
+    request = append_of(1_000)
+    for at in (3, 5, 150, 999):
+        request.events[at].action = ""
+        request.events[at].attributes_json = "[]"
+    with pytest.raises(grpc.RpcError) as caught:
+        ample.stub().Append(request, metadata=metadata, timeout=20)
+    bad = details.BadRequest()
+    assert any(one.Unpack(bad) for one in rpc_status.from_call(caught.value).details)
+    fields = [violation.field for violation in bad.field_violations]
+    assert fields == [f"events[{at}].{name}" for at in (3, 5, 150, 999) for name in ("action", "attributes_json")]
+
+
+def test_lists_in_requests_are_no_longer_than_what_is_read_at_once(ample):
+    metadata = (("authorization", f"Bearer {ample.token('admin')}"),)
+    request = pb.AggregateRequest()
+    request.MergeFromString(b"\x1a\0" * 40_000)
+    assert len(request.by) == 40_000
+    with pytest.raises(grpc.RpcError) as caught:
+        ample.stub().Aggregate(request, metadata=metadata, timeout=20)
+    assert (caught.value.code(), caught.value.details()) == (INVALID, "the request has 80000 bytes, limit 65536")
 
 
 def test_a_port_that_is_spoken_to_in_another_language_goes_on(limited, metadata):
