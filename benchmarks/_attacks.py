@@ -49,6 +49,18 @@ def nested() -> tuple[str, Iterator[bytes]]:
     return "Append", _for_ever(lambda: _batch(_BATCH, text))
 
 
+def mistaken() -> tuple[str, Iterator[bytes]]:
+    """The same, but for a name in the last event that stands twice in one object."""
+    text = _nested(_NESTED_BYTES)
+    return "Append", _for_ever(lambda: _batch(_BATCH - 1, text) + _batch(1, text[:-1] + ',"n0":0}'))
+
+
+def parts() -> tuple[str, Iterator[bytes]]:
+    """Append events that consist of as many parts as go into 4 MiB, which is far too many."""
+    event = b"\x42\0" * (2 * 1024 * 1024 - 4)
+    return "Append", _for_ever(lambda: b"\x12" + _varint(len(event)) + event)
+
+
 def compressed() -> tuple[str, Iterator[bytes]]:
     """Append what is small compressed and large when it is not."""
     bomb = gzip.compress(bytes(256 * 1024 * 1024), 9)
@@ -61,7 +73,7 @@ def slow() -> tuple[str, Iterator[bytes]]:
 
 
 ATTACKS: dict[str, Callable[[], tuple[str, Iterator[bytes]]]] = {
-    attack.__name__: attack for attack in (no_token, flood, queries, nested, compressed, slow)
+    attack.__name__: attack for attack in (no_token, flood, queries, nested, mistaken, parts, compressed, slow)
 }
 
 
@@ -79,13 +91,20 @@ def _batch(count: int, attributes_json: str) -> bytes:
 
 
 def _nested(size: int) -> str:
-    """Return an object of about `size` bytes whose values are nested to the depth that is allowed."""
+    """Return an object of at most `size` bytes whose values are nested to the depth that is allowed."""
     deep = '{"k\\u0061":[' * 7 + "1.10" + "]}" * 7
-    parts: list[str] = []
-    while size > 0:
-        parts.append(f'"n{len(parts)}":{deep}')
-        size -= len(parts[-1]) + 1
-    return "{" + ",".join(parts) + "}"
+    members: list[str] = []
+    while (size := size - len(deep) - len(f'"n{len(members)}":,')) > 2:
+        members.append(f'"n{len(members)}":{deep}')
+    return "{" + ",".join(members) + "}"
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
 
 
 class _Attacker:

@@ -141,7 +141,7 @@ class Stages:
         recorded = Recorded(indexes, [time.time_ns() // 1_000] * len(hashes), hashes, frozenset(), (), head)
         log = cast("Any", SimpleNamespace(inclusion_paths=lambda some, at: inclusion_paths(some, at, self._nodes)))
         for include_proofs, stage in ((True, "receipts with inclusion proofs"), (False, "receipts")):
-            call = AppendCall("", False, include_proofs, None, pb.AppendRequest())
+            call = AppendCall("", False, include_proofs, None, ())
             with self._timed(stage):
                 _run(_response(log, call, recorded))
 
