@@ -108,6 +108,7 @@ class Log:
         self.origin = signer.name
         self.successor: str | None = None
         self.closing = ""
+        self._paused: Callable[[], AuditdError] | None = None
         self.predecessors = settings.predecessors
         self.verifier_key = str(signer.verifier_key)
         self._key = signer.verifier_key
@@ -197,6 +198,10 @@ class Log:
         """Record no more entries: the log of this origin goes on. What is queued already is still recorded."""
         self.successor = successor
 
+    def pause(self, why: Callable[[], AuditdError] | None) -> None:
+        """Refuse what is submitted from now on, as `why` says; None ends that. What is queued is still recorded."""
+        self._paused = why
+
     def require_open(self) -> None:
         """Raise PreconditionError if this log is closed, or was restored and not resumed."""
         if self.successor is not None:
@@ -266,6 +271,8 @@ class Log:
         the log is closed for a successor, or restored.
         """
         self.require_open()
+        if self._paused is not None:
+            raise self._paused()
         self._writer.submit(submission)
 
     def record(self, submission: Submission) -> Recorded:
@@ -480,7 +487,7 @@ class Log:
 
     def _chores(self) -> None:
         self._release_soon_if_due()
-        if self._trainer is not None:
+        if self._trainer is not None and self.successor is None:
             self._trainer.train_if_due(self.size, self._writer.codec, self.leaf)
 
 

@@ -14,11 +14,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from auditd.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
 from auditd.identity import LocalIssuer, Permission, Revocation, Revoked, RevokedKind
 from auditd.log import Recorded, Submission
+from auditd.note import VerifierKey
 from auditd.server._backup_stream import Backups
 from auditd.server._caller import CallContext, peer_ip
+from auditd.server._chain import CLOSE, closure
 from auditd.server._limits import require_size, violation
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
+from auditd.server._rotation import Rotation
 from auditd.server._snapshot import Snapshots
 from auditd.server._standing import Standing
 from auditd.server._status_message import status_message
@@ -60,6 +63,7 @@ class AdminService:
         clock: Callable[[], float],
         backups: Backups,
         standing: Callable[[Context, str, Permission], Standing],
+        rotation: Rotation,
     ) -> None:
         self._unary = unary
         self._stream = stream
@@ -74,6 +78,7 @@ class AdminService:
         self._clock = clock
         self._backups = backups
         self._standing = standing
+        self._rotation = rotation
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register."""
@@ -82,6 +87,7 @@ class AdminService:
             "WithdrawRevocation": (pb.WithdrawRevocationRequest, self._withdraw_revocation),
             "ListRevocations": (pb.ListRevocationsRequest, self._list_revocations),
             "IssueToken": (pb.IssueTokenRequest, self._issue_token),
+            "RotateLog": (pb.RotateLogRequest, self._rotate_log),
             "GetStatus": (pb.GetStatusRequest, self._get_status),
         }
         return grpc.method_handlers_generic_handler(
@@ -178,6 +184,22 @@ class AdminService:
             attributes["certificate_sha256"] = certificate.hex()
         await self._by_caller(caller, "token.issue", attributes, peer_ip(context))
         return pb.IssueTokenResponse(token=token, jti=jti, expires_at=Timestamp(seconds=expires_at))
+
+    async def _rotate_log(self, caller: CallContext, request: pb.RotateLogRequest, context: Context) -> Message:
+        caller.caller.require(Permission.ADMINISTER, CONTROL)
+        chain = await self._rotation.rotate(request.log, request.reason)
+        before, newest = chain.logs[-2:]
+        if self._logs.unrecorded(chain):
+            attributes = closure(chain.links[-1], VerifierKey.parse(newest.verifier_key))
+            await self._by_caller(caller, CLOSE, attributes, peer_ip(context), request.reason)
+            self._logs.closure_recorded(chain)
+        return pb.RotateLogResponse(
+            closed=before.origin,
+            size=before.size,
+            successor=newest.origin,
+            verifier_key=newest.verifier_key,
+            closing=before.closing,
+        )
 
     async def _get_status(self, caller: CallContext, _request: pb.GetStatusRequest, _context: Context) -> Message:
         caller.caller.require(Permission.ADMINISTER, CONTROL)

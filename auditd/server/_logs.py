@@ -60,7 +60,7 @@ class Logs:
             for chain_name, names in chains_of(log_names(config.folder)).items():
                 chain = self.chains[chain_name] = Chain(chain_name, [])
                 for name in names:
-                    self._append(chain, name)
+                    self._add(chain, self._open(chain, name))
             for chain in self.chains.values():
                 for before, after in pairwise(chain.logs):
                     chain.links.append(_link(before, after))
@@ -117,19 +117,37 @@ class Logs:
                 self._by_name["control"].record(self._own_events.by_server(CLOSE, attributes, reason=link.reason))
                 self._recorded.closed[link.predecessor] = successor.origin
 
-    def add_successor(self, chain: Chain) -> None:
-        """Open the successor of a chain's newest log, whose folder is there, and have it go on in that log's place."""
+    def has_successor_folder(self, chain: Chain) -> bool:
+        """Whether a chain's newest log has a successor on disk, so that it is closed."""
+        return self._config.log_folder(own_name(chain.name, len(chain.logs) + 1)).exists()
+
+    def open_successor(self, chain: Chain) -> Log:
+        """Open the successor of a chain's newest log, whose folder is there, and find that it goes on from that."""
+        after = self._open(chain, own_name(chain.name, len(chain.logs) + 1))
+        try:
+            _link(chain.newest, after)
+        except BaseException:
+            after.close()
+            raise
+        return after
+
+    def publish(self, chain: Chain, after: Log) -> None:
+        """Have a log that `open_successor` opened go on under the name of its chain."""
         before = chain.newest
-        self._append(chain, own_name(chain.name, len(chain.logs) + 1))
-        chain.links.append(_link(before, chain.newest))
+        chain.links.append(_link(before, after))
+        self._add(chain, after)
         if chain.name == "control":
             # Its first entry says so itself.
-            self._recorded.closed[before.origin] = chain.newest.origin
+            self._recorded.closed[before.origin] = after.origin
+
+    def closure_recorded(self, chain: Chain) -> None:
+        """Learn that `control` has recorded the closure of the log before a chain's newest."""
+        self._recorded.closed[chain.logs[-2].origin] = chain.newest.origin
 
     def ahead_of_clock(self) -> dict[str, str]:
         """Return the logs whose newest entry is later than the clock, with its time."""
         now_us = time.time_ns() // 1_000
-        newest = {log.folder.name: log.newest_recorded_at_us for log in self._by_name.values()}
+        newest = {log.folder.name: log.newest_recorded_at_us for log in list(self._by_name.values())}
         return {name: recorded_at_text(time_us) for name, time_us in newest.items() if time_us > now_us}
 
     def key_register(self) -> KeyRegister:
@@ -149,9 +167,8 @@ class Logs:
         for name in sorted(self._by_name, key=lambda name: (is_system(name), name)):
             self._by_name[name].close()
 
-    def _append(self, chain: Chain, name: str) -> None:
-        """Open the log made with this name as the newest of a chain; what was that is closed."""
-        log = self._open(chain, name)
+    def _add(self, chain: Chain, log: Log) -> None:
+        """Make a log the newest of a chain; what was that is closed."""
         if chain.logs:
             chain.newest.name = f"{chain.name}~{len(chain.logs)}"
             chain.newest.close_for(log.origin)
@@ -191,7 +208,7 @@ class Logs:
 
     def peers_note(self, signer: LogSigner) -> str:
         """Return a note signed by a log's key about the newest trees of all others."""
-        heads = [(log.origin, log.tree_head) for log in self._by_name.values() if log.origin != signer.name]
+        heads = [(log.origin, log.tree_head) for log in list(self._by_name.values()) if log.origin != signer.name]
         return sign_peers(signer, heads)
 
     def _announce(self, name: str, sha256: str) -> None:

@@ -45,6 +45,7 @@ from auditd.server._meters import Meters
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
+from auditd.server._rotation import Rotation
 from auditd.server._service import SERVICE, AuditLogService
 from auditd.server._snapshot import Snapshots
 from auditd.server._tail import Tailer
@@ -221,6 +222,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         parts.clock.latest_s,
         backups,
         service.standing,
+        Rotation(config, logs, indexes, parts.clock),
     )
     server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     clock_watch = ClockWatch(parts.clock, config.folder, logs.ahead_of_clock, own_events, record_in_control)
@@ -229,8 +231,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     stop = _stop_event()
     background = [asyncio.create_task(work) for work in (access.run(), tailer.watch(), trim(), clock_watch.run())]
     await server.start()
-    await checks.set("", health_pb2.HealthCheckResponse.SERVING)
-    for name in (SERVICE, ADMIN_SERVICE):
+    for name in ("", SERVICE, ADMIN_SERVICE):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     calm_the_collector()
     parts.watching.begin(snapshots)

@@ -17,6 +17,7 @@ from auditd.errors import (
     ExhaustedError,
     InvalidRequestError,
     NotFoundError,
+    PreconditionError,
     Violation,
 )
 from auditd.identity import Permission, TokenError
@@ -303,7 +304,14 @@ class AuditLogService:
 
     async def _append(self, caller: CallContext, call: AppendCall, _context: Context) -> bytes:
         log = self._log(caller, call.log, Permission.APPEND)
-        return await self._appender.append(log, caller, call)
+        try:
+            return await self._appender.append(log, caller, call)
+        except PreconditionError:
+            newest = self._logs.get(call.log or DEFAULT_LOG, log)
+            if newest is log:
+                raise
+            # It was closed since it was asked for by the name of its chain.
+            return await self._appender.append(newest, caller, call)
 
     async def _get(self, caller: CallContext, request: pb.GetRequest, context: Context) -> Message:
         log = self._log(caller, request.log, Permission.GET)

@@ -80,6 +80,7 @@ def succeed_log(config: Config, name: str, reason: str, against: Mapping[str, st
             return _told(chain, chain.links[-1].lost, completed=True)
         _require_proven(logs, chain, claims)
         lost = succeed(config, logs, chain, reason, claims.get(chain.newest.origin, []), clock)
+        logs.publish(chain, logs.open_successor(chain))
         logs.by_name["control"].start()
         logs.record_closures()
         return _told(chain, lost)
@@ -90,10 +91,10 @@ def succeed_log(config: Config, name: str, reason: str, against: Mapping[str, st
 def succeed(
     config: Config, logs: Logs, chain: Chain, reason: str, claims: Sequence[Checkpoint], clock: Clock
 ) -> tuple[int, int] | None:
-    """Start a successor of a chain's newest log, to which nothing is appended meanwhile; return what was lost.
+    """Make the successor of a chain's newest log, to which nothing is appended meanwhile; return what was lost.
 
-    The log is closed when this returns; what is left is `Logs.record_closures`. Raises DamagedError where the log
-    contradicts one of `claims`, FolderError where keys or folders cannot be written.
+    The log is closed when this returns; what is left is to open the successor, and to record it. Raises DamagedError
+    where the log contradicts one of `claims`, FolderError where keys or folders cannot be written.
     """
     before = chain.newest
     _require_same_history(before, claims)
@@ -107,7 +108,6 @@ def succeed(
         _make(config, logs, name, signer, _first_entry(before, attributes, reason, clock))
     except OSError as error:
         raise FolderError("FOLDER_UNWRITABLE", f"{error.filename or config.folder}: {error.strerror}") from error
-    logs.add_successor(chain)
     return (head.size, lost_last) if lost_last > head.size else None
 
 

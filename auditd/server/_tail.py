@@ -72,7 +72,7 @@ class _Watched:
             self.standing.require()
         except AuditdError as error:
             self.tail.end(error)
-        if self.messages.heartbeat_due(now):
+        if self.messages.heartbeat_due(now) or self.messages.log.successor is not None:
             self.tail.wake()
 
 
@@ -81,7 +81,7 @@ class _Messages:
 
     def __init__(self, prepared: PreparedTail, reading: Reading, write: Write, threads: ThreadPoolExecutor) -> None:
         self._prepared = prepared
-        self._log = prepared.log
+        self.log = prepared.log
         self._reading = reading
         self._write = write
         self._threads = threads
@@ -111,24 +111,24 @@ class _Messages:
         self._sent_at = time.monotonic()
 
     def _message(self, entries: Entries, next_index: int, *, last: bool) -> bytes:
-        head = self._log.tree_head
+        head = self.log.tree_head
         message = pb.TailResponse(first_index=self._next_index, next_index=next_index, checkpoint=head.note)
         if last:
-            message.successor, message.closing = self._log.successor or "", self._log.closing
+            message.successor, message.closing = self.log.successor or "", self.log.closing
         add = message.entries.add
         for index, leaf in entries:
             add(index=index, leaf=leaf)
         if self._prepared.include_proofs and entries:
-            proofs = self._log.inclusion_proofs([index for index, _ in entries], head.size)
+            proofs = self.log.inclusion_proofs([index for index, _ in entries], head.size)
             for entry, proof in zip(message.entries, proofs, strict=True):
                 entry.inclusion_proof.extend(proof)
         if self._proven_size is not None:
-            message.consistency_proof.extend(self._log.consistency_proof(self._proven_size, head.size))
+            message.consistency_proof.extend(self.log.consistency_proof(self._proven_size, head.size))
             self._proven_size = head.size
         return message.SerializeToString()
 
     def _count(self, entries: Entries) -> None:
-        if self._log.name == "access":
+        if self.log.name == "access":
             entries = [entry for entry in entries if not (_TAIL_ACTION in entry[1] and _COUNT in entry[1])]
         self._reading.add([index for index, _ in entries])
 
@@ -247,11 +247,11 @@ class Tailer:
             feed = self._feeds[prepared.log.origin] = Feed(prepared.log, self._feeding)
         try:
             await messages.send((), prepared.start)
-            while tail.has_waiting or tail.position < prepared.log.size or prepared.log.successor is None:
+            while prepared.log.successor is None or tail.has_waiting or tail.covered() < prepared.log.size:
                 if tail.error is not None:
                     raise tail.error
                 await self._step(prepared, tail, feed, messages)
-            await messages.send((), tail.position, last=True)
+            await messages.send((), tail.covered(), last=True)
         finally:
             feed.leave(tail)
             self._watched.discard(watched)

@@ -1,5 +1,7 @@
 """A log is closed and its successor goes on: on purpose, or where a restored log has lost entries."""
 
+# ruff: noqa: F811 -- fixtures are imported, and then arguments
+
 from __future__ import annotations
 
 import json
@@ -14,49 +16,22 @@ from auditd.errors import RequestError
 from auditd.log import open_closing
 from auditd.note import VerifierKey
 from auditd.server import load_config, succeed_log
-from auditd_client import Client
 from auditd_client.verify import VerificationError, open_checkpoint, verify_entry
 from auditd_client.verify import VerifierKey as ClientKey
 from auditd_proto.v1 import audit_log_service_pb2 as pb
+from tests.system.succession import (  # noqa: F401 -- fixtures
+    MAIN,
+    call,
+    copied,
+    leaves,
+    listed,
+    request,
+    rotated,
+    succeed,
+    two_entries,
+    whole,
+)
 from tests.system.test_restore import append, checkpoint, lost, restored, resume  # noqa: F401 -- fixtures
-
-MAIN = "audit.example.com/main"
-
-
-def succeed(auditlog, server, name="main", *flags, reason="a new year"):
-    return auditlog("log", "succeed", str(server.folder), name, "--reason", reason, *flags)
-
-
-def request(*names, log="main", action="user.read", **options):
-    message = pb.AppendRequest(log=log, **options)
-    for name in names:
-        event = message.events.add(id=name, action=action, outcome=1)
-        event.time.FromSeconds(1_795_000_000)
-        event.actor.id = "alice"
-    return message
-
-
-def call(server, method, message):
-    return getattr(server.stub(), method)(message, metadata=(("authorization", f"Bearer {server.token('admin')}"),))
-
-
-def leaves(server, *arguments):
-    done = server.cli("query", "--output", "jsonl", "--order", "asc", *arguments)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def rotated(auditlog, serve_folder, tmp_path_factory):
-    """A server whose `main` was closed with three entries, and a checkpoint of it; its successor has one."""
-    server = serve_folder('format = 1\norigin = "audit.example.com"\n[limits]\nmax_event_age_s = 100000000\n')
-    call(server, "Append", request("one", "two", "three"))
-    server.stop()
-    done = succeed(auditlog, server)
-    assert done.returncode == 0, done.stderr
-    assert "audit.example.com/main is closed, after 3 entries; audit.example.com/main~2 goes on as main" in done.stdout
-    server.start()
-    return server
 
 
 def test_the_first_entry_of_the_successor_ties_both_logs_together(rotated):
@@ -162,27 +137,6 @@ def test_check_finds_the_chain_sound_also_against_a_checkpoint_of_each_log(rotat
     assert "log main: a history rewritten" not in alone.stdout
 
 
-@pytest.fixture(scope="module")
-def two_entries(serve_folder):
-    server = serve_folder('format = 1\norigin = "audit.example.com"\n[limits]\nmax_event_age_s = 100000000\n')
-    call(server, "Append", request("one", "two"))
-    server.stop()
-    return server.folder
-
-
-@pytest.fixture
-def whole(two_entries, make_server):
-    """A folder with two entries in `main`; not served."""
-    return copied(two_entries, make_server)
-
-
-def copied(folder, make_server):
-    server = make_server(start=False)
-    shutil.rmtree(server.folder)
-    shutil.copytree(folder, server.folder)
-    return server
-
-
 def test_a_chain_grows_and_names_are_looked_up_through_all_of_it(auditlog, whole):
     assert succeed(auditlog, whole).returncode == 0
     whole.start()
@@ -265,7 +219,7 @@ def test_nothing_is_closed_under_a_running_server(auditlog, rotated):
     assert (done.returncode, "is in use by process" in done.stderr) == (2, True)
 
 
-def test_a_checkpoint_of_another_log_says_nothing(auditlog, lost, restored):  # noqa: F811
+def test_a_checkpoint_of_another_log_says_nothing(auditlog, lost, restored):
     assert resume(auditlog, restored, lost / "control", lost / "access").returncode == 0
     done = succeed(auditlog, restored, "main", "--against", str(lost / "access"))
     assert (done.returncode, "says nothing of audit.example.com/main" in done.stderr) == (2, True)
@@ -273,7 +227,7 @@ def test_a_checkpoint_of_another_log_says_nothing(auditlog, lost, restored):  # 
     assert (done.returncode, "give the newest checkpoint known" in done.stderr) == (2, True)
 
 
-def test_a_restored_log_that_is_short_goes_on_and_says_what_is_lost(auditlog, lost, restored, tmp_path):  # noqa: F811
+def test_a_restored_log_that_is_short_goes_on_and_says_what_is_lost(auditlog, lost, restored, tmp_path):
     done = succeed(auditlog, restored, "main", "--against", str(lost / "newer-main"))
     assert (done.returncode, "have it go on first" in done.stderr) == (2, True)
     assert resume(auditlog, restored, lost / "control").returncode == 0
@@ -294,7 +248,7 @@ def test_a_restored_log_that_is_short_goes_on_and_says_what_is_lost(auditlog, lo
     assert "no log of it waits to be resumed" in done.stderr
 
 
-def test_a_log_that_contradicts_a_checkpoint_is_a_fork_and_is_not_closed(auditlog, lost, restored, tmp_path):  # noqa: F811
+def test_a_log_that_contradicts_a_checkpoint_is_a_fork_and_is_not_closed(auditlog, lost, restored, tmp_path):
     (restored.folder / "logs/main/restored").unlink()
     assert resume(auditlog, restored, lost / "control", lost / "access").returncode == 0
     restored.start()
@@ -342,11 +296,6 @@ def test_a_successor_that_is_missing_is_found_and_its_log_not_opened_again(audit
     assert (done.returncode, "LOG_MISSING" in done.stdout) == (1, True)
 
 
-def listed(server):
-    lines = server.cli("logs", "--output", "jsonl").stdout.splitlines()
-    return {log["name"]: log for log in map(json.loads, lines)}
-
-
 def test_the_key_of_the_successor_is_learned_offline_from_what_the_closed_log_signed(rotated, auditlog, tmp_path):
     logs = listed(rotated)
     assert (logs["main~1"]["successor"], "closing" in logs["main"]) == (f"{MAIN}~2", False)
@@ -369,161 +318,6 @@ def test_a_monitor_says_that_its_log_was_closed_and_names_the_successor(rotated,
     assert f"{MAIN}~2 goes on, monitor it with the key {listed(rotated)['main']['verifier_key']}" in said["message"]
     newest = ("--state", str(tmp_path / "newest"), "--key", listed(rotated)["main"]["verifier_key"], "--once")
     assert rotated.cli("monitor", *newest, "--from-start", role="auditor").returncode == 0
-
-
-def pages(server, **options):
-    message = pb.QueryRequest(**options)
-    while True:
-        page = call(server, "Query", message)
-        yield page
-        if not page.next_page_token:
-            return
-        message.page_token = page.next_page_token
-
-
-@pytest.fixture(scope="module")
-def two_logs(rotated):
-    """The rotated server, with an entry more in the newest log; the entries of both, oldest first."""
-    call(rotated, "Append", request("four", "later"))
-    first, second = (leaves(rotated, "--log", name) for name in ("main~1", "main~2"))
-    assert (len(first), len(second)) == (3, 3)
-    return rotated, first + second
-
-
-@pytest.mark.parametrize("order", ["NEWEST_FIRST", "OLDEST_FIRST", "LATEST_EVENT_FIRST", "EARLIEST_EVENT_FIRST"])
-def test_a_query_of_the_name_pages_through_the_whole_chain(two_logs, order):
-    server, expected = two_logs
-    found = []
-    for page in pages(server, page_size=2, order=f"ORDER_{order}", verify_tokens=order == "NEWEST_FIRST"):
-        assert page.tree_size == 6
-        for entry in page.entries:
-            leaf = json.loads(entry.leaf)
-            assert (leaf["log"], leaf["index"]) == (entry.origin, entry.index)
-            found.append(leaf)
-    if "EVENT" in order:
-        expected = sorted(expected, key=lambda leaf: leaf["event"]["time"])
-    assert found == (expected if order.startswith(("OLDEST", "EARLIEST")) else expected[::-1])
-
-
-def test_one_log_of_a_chain_is_queried_by_its_name_or_its_origin(two_logs):
-    server, expected = two_logs
-    assert leaves(server, "--log", "main~1") == expected[:3]
-    (page,) = pages(server, origin=f"{MAIN}~2", order="ORDER_OLDEST_FIRST")
-    assert [json.loads(entry.leaf) for entry in page.entries] == expected[3:]
-    with pytest.raises(grpc.RpcError) as caught:
-        next(pages(server, log="main~1", origin=f"{MAIN}~2"))
-    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
-
-
-def test_a_table_of_several_logs_says_which(two_logs):
-    server, _ = two_logs
-    shown = server.cli("query").stdout.splitlines()
-    assert shown[0].split()[:2] == ["log", "index"]
-    assert shown[-1].split()[:2] == [MAIN, "0"]
-    assert server.cli("query", "--log", "main~1").stdout.split()[0] == "index"
-
-
-def test_counts_are_of_the_whole_chain(two_logs):
-    server, _ = two_logs
-    counted = call(server, "Aggregate", pb.AggregateRequest(by=[pb.Dimension(field="action")]))
-    assert (counted.count, counted.tree_size) == (6, 6)
-    assert {group.values[0]: group.count for group in counted.groups} == {'"user.read"': 5, '"log.succeed"': 1}
-    assert call(server, "Aggregate", pb.AggregateRequest(origin=MAIN)).count == 3
-
-
-def test_an_event_is_proven_by_its_name_wherever_it_is(two_logs):
-    server, _ = two_logs
-    message = pb.ProveRequest()
-    name = message.event_name
-    name.issuer, name.subject, name.id = "https://audit.example.com/local", "svc-test", "two"
-    name.time.FromSeconds(1_795_000_000)
-    proven = call(server, "Prove", message)
-    closed = open_checkpoint(proven.checkpoint, ClientKey.parse(server.vkey))
-    verify_entry(proven.inclusion.leaf, 1, proven.inclusion.hashes, closed)
-    name.id = "later"
-    assert call(server, "Prove", message).inclusion.index == 2
-
-
-def test_a_range_is_proven_of_one_log(two_logs, auditlog, tmp_path):
-    server, _ = two_logs
-    bundle = tmp_path / "range"
-    for log in ("main~1", "main"):
-        done = server.cli("prove", "0..3", "--log", log, "-o", str(bundle))
-        assert done.returncode == 0, done.stderr
-    keys = {log.name: log.verifier_key for log in call(server, "ListLogs", pb.ListLogsRequest()).logs}
-    assert auditlog("verify", str(bundle), "--key", keys["main"]).returncode == 0
-
-
-def test_what_was_read_of_which_log_is_recorded(two_logs):
-    server, _ = two_logs
-    call(server, "Get", pb.GetRequest(log="main~1", index=2))
-    call(server, "Get", pb.GetRequest(log="main", index=2))
-    read = [leaf["event"] for leaf in leaves(server, "--log", "access", "action = log.get")]
-    told = {(event["resources"][0]["id"], event["attributes"]["origin"]) for event in read}
-    assert told >= {("main~1", MAIN), ("main", f"{MAIN}~2")}
-
-
-def test_a_page_token_from_before_a_rotation_goes_on_after_it(auditlog, whole):
-    whole.start()
-    first = next(pages(whole, page_size=1, order="ORDER_OLDEST_FIRST"))
-    whole.stop()
-    assert succeed(auditlog, whole).returncode == 0
-    whole.start()
-    rest = list(pages(whole, page_size=1, order="ORDER_OLDEST_FIRST", page_token=first.next_page_token))
-    assert [json.loads(entry.leaf)["event"]["id"] for page in rest for entry in page.entries] == ["two"]
-
-
-@pytest.mark.parametrize("keyed", [True, False], ids=["with the key", "without"])
-def test_a_tail_goes_on_from_log_to_log_without_gap_or_repeat(auditlog, whole, keyed):
-    whole.start()
-    port, key = whole.address.rpartition(":")[2], listed(whole)["main"]["verifier_key"]
-    with (
-        Client(whole.address, whole.token("admin"), key=key if keyed else None, timeout_s=60) as client,
-        client.tail(from_index=1) as tail,
-    ):
-        seen = [next(tail)]
-        whole.stop()
-        assert succeed(auditlog, whole).returncode == 0
-        whole.start_on(port)
-        call(whole, "Append", request("three"))
-        whole.stop()
-        assert succeed(auditlog, whole).returncode == 0
-        whole.start_on(port)
-        call(whole, "Append", request("four"))
-        seen += [next(tail) for _ in range(4)]
-    told = [(entry.origin, entry.index, json.loads(entry.leaf)["event"]["id"]) for entry in seen]
-    assert told[0] == ("", 1, "two")
-    assert [one[:2] for one in told[1:]] == [(f"{MAIN}~2", 0), (f"{MAIN}~2", 1), (f"{MAIN}~3", 0), (f"{MAIN}~3", 1)]
-    assert (told[2][2], told[4][2]) == ("three", "four")
-
-
-def test_a_tail_of_a_closed_log_ends_with_the_note_that_names_the_successor(rotated):
-    metadata = (("authorization", f"Bearer {rotated.token('admin')}"),)
-    messages = list(rotated.stub().Tail(pb.TailRequest(origin=MAIN, from_index=1, heartbeat_s=60), metadata=metadata))
-    assert [entry.index for message in messages for entry in message.entries] == [1, 2]
-    assert [message.successor for message in messages][-1] == f"{MAIN}~2"
-    assert open_closing(messages[-1].closing, VerifierKey.parse(rotated.vkey)).size == messages[-1].next_index == 3
-
-
-def test_a_client_with_the_old_key_goes_on_with_the_one_that_the_closed_log_signed_for(auditlog, whole):
-    whole.start()
-    port, key = whole.address.rpartition(":")[2], listed(whole)["main"]["verifier_key"]
-    with Client(whole.address, whole.token("admin"), key=key, timeout_s=60) as client:
-        assert client.checkpoint().tree_size == 2
-        whole.stop()
-        for _ in range(2):
-            assert succeed(auditlog, whole).returncode == 0
-            whole.start_on(port)
-            # The second time the log is as large as the size that the client knows.
-            result = client.append([{"action": "a.b", "actor": {"id": "x"}} for _ in range(2)], include_proofs=True)
-            assert [(receipt.index, receipt.duplicate) for receipt in result.receipts] == [(1, False), (2, False)]
-            assert client.prove(1).index == 1
-            whole.stop()
-    whole.start()
-    with Client(whole.address, whole.token("admin"), key=key) as client:
-        assert client.checkpoint().checkpoint.startswith(f"{MAIN}~3\n")
-    with Client(whole.address, whole.token("admin"), key=whole.vkey) as client, pytest.raises(VerificationError):
-        client.checkpoint()
 
 
 def test_a_chain_is_backed_up_restored_and_resumed_by_its_newest_logs(auditlog, whole, make_server, tmp_path):

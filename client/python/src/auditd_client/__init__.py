@@ -45,7 +45,7 @@ from auditd_client.errors import (
 
 if TYPE_CHECKING:
     from auditd_client._admin_client import AdminClient
-    from auditd_client._administration import IssuedToken, Revocation
+    from auditd_client._administration import IssuedToken, Revocation, RotatedLog
     from auditd_client._async_admin_client import AsyncAdminClient
     from auditd_client._async_client import AsyncClient, AsyncToken
     from auditd_client._async_export import AsyncExport
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 # without them. So these are imported when they are first asked for.
 _ON_DEMAND = {
     "auditd_client._admin_client": ("AdminClient",),
-    "auditd_client._administration": ("IssuedToken", "Revocation"),
+    "auditd_client._administration": ("IssuedToken", "Revocation", "RotatedLog"),
     "auditd_client._async_admin_client": ("AsyncAdminClient",),
     "auditd_client._async_client": ("AsyncClient", "AsyncToken"),
     "auditd_client._async_export": ("AsyncExport",),
@@ -157,6 +157,7 @@ __all__ = [
     "RetryError",
     "RetryPolicy",
     "Revocation",
+    "RotatedLog",
     "ServerError",
     "ServerStatus",
     "Settings",

@@ -12,9 +12,11 @@ from auditd_client._administration import (
     PAGE_SIZE,
     IssuedToken,
     Revocation,
+    RotatedLog,
     issued_token,
     revocation_from,
     revoke_request,
+    rotated_log,
 )
 from auditd_client._backup_folder import Backup, BackupProgress, receiving, since_manifest
 from auditd_client._channel import bearer
@@ -114,6 +116,19 @@ class AdminClient(Client):
         """
         request = pb.IssueTokenRequest(subject=subject, roles=roles, ttl_s=ttl_s, certificate_sha256=certificate_sha256)
         return issued_token(self._run(self._call_once("IssueToken", request, timeout_s)))
+
+    def rotate_log(self, log: str, reason: str, *, timeout_s: float | None = None) -> RotatedLog:
+        """Have a log closed for good while the server runs, and a successor go on under its name.
+
+        Appends that come meanwhile are tried again. A log that holds nothing but how it succeeded another is not
+        closed: so a call that is repeated makes no second successor.
+
+        Raises InvalidRequestError without a reason, NotFoundError `LOG_NOT_FOUND`.
+        Raises PreconditionError for `control` and `access`, and for a log that is closed.
+        Raises ClientError as `auditd_client.errors` shows.
+        """
+        request = pb.RotateLogRequest(log=log, reason=reason)
+        return rotated_log(self._run(self._call_once("RotateLog", request, timeout_s)))
 
     def status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """Return how the server is, and what it did since its start.

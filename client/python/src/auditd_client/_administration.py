@@ -51,6 +51,27 @@ class IssuedToken:
         return f"{type(self).__name__}(jti={self.jti!r}, expires_at={self.expires_at!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class RotatedLog:
+    """A log that was closed, and the one that goes on for it.
+
+    - `closed`: origin of the log that was closed, after `size` entries.
+    - `successor`: origin of the one that goes on, and `verifier_key` its key.
+    - `closing`: the note that says so, signed with the key of the closed log; see `verify.open_closing`.
+    """
+
+    closed: str
+    size: int
+    successor: str
+    verifier_key: str
+    closing: str
+
+
+def rotated_log(message: pb.RotateLogResponse) -> RotatedLog:
+    """Return what a message says."""
+    return RotatedLog(message.closed, message.size, message.successor, message.verifier_key, message.closing)
+
+
 def revoke_request(
     issuer: str,
     *,

@@ -14,9 +14,11 @@ from auditd_client._administration import (
     PAGE_SIZE,
     IssuedToken,
     Revocation,
+    RotatedLog,
     issued_token,
     revocation_from,
     revoke_request,
+    rotated_log,
 )
 from auditd_client._async_client import AsyncClient
 from auditd_client._backup_folder import Backup, BackupFolder, BackupProgress, receiving, since_manifest
@@ -89,6 +91,11 @@ class AsyncAdminClient(AsyncClient):
         """See `AdminClient.issue_token`."""
         request = pb.IssueTokenRequest(subject=subject, roles=roles, ttl_s=ttl_s, certificate_sha256=certificate_sha256)
         return issued_token(await self._run(self._call_once("IssueToken", request, timeout_s)))
+
+    async def rotate_log(self, log: str, reason: str, *, timeout_s: float | None = None) -> RotatedLog:
+        """See `AdminClient.rotate_log`."""
+        request = pb.RotateLogRequest(log=log, reason=reason)
+        return rotated_log(await self._run(self._call_once("RotateLog", request, timeout_s)))
 
     async def status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """See `AdminClient.status`."""

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("auditd_client.cli._verify", "Verify bundles, proofs and checkpoints, offline."),
     "checkpoint": ("auditd_client.cli._checkpoint", "Print the current signed checkpoint."),
     "monitor": ("auditd_client.cli._monitor", "Follow a log from elsewhere: every checkpoint must extend the last."),
+    "rotate": ("auditd_client.cli._rotate", "Close a log for good and start its successor."),
     "status": ("auditd_client.cli._status", "Show health, queues, latencies and refusals."),
     "logs": ("auditd_client.cli._logs", "List the logs that you may use."),
     "events": ("auditd_client.cli._events", "List what an authentication layer should record."),

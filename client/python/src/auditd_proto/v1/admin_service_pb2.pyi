@@ -110,6 +110,28 @@ class IssueTokenResponse(_message.Message):
     expires_at: _timestamp_pb2.Timestamp
     def __init__(self, token: _Optional[str] = ..., jti: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class RotateLogRequest(_message.Message):
+    __slots__ = ("log", "reason")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    reason: str
+    def __init__(self, log: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RotateLogResponse(_message.Message):
+    __slots__ = ("closed", "size", "successor", "verifier_key", "closing")
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
+    closed: str
+    size: int
+    successor: str
+    verifier_key: str
+    closing: str
+    def __init__(self, closed: _Optional[str] = ..., size: _Optional[int] = ..., successor: _Optional[str] = ..., verifier_key: _Optional[str] = ..., closing: _Optional[str] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -59,6 +59,11 @@ class AdminServiceStub:
                 request_serializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenRequest.SerializeToString,
                 response_deserializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenResponse.FromString,
                 _registered_method=True)
+        self.RotateLog = channel.unary_unary(
+                '/auditd.v1.AdminService/RotateLog',
+                request_serializer=auditd_dot_v1_dot_admin__service__pb2.RotateLogRequest.SerializeToString,
+                response_deserializer=auditd_dot_v1_dot_admin__service__pb2.RotateLogResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/auditd.v1.AdminService/GetStatus',
                 request_serializer=auditd_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
@@ -107,6 +112,13 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateLog(self, request, context):
+        """Closes a log for good and has a successor go on under its name, with an origin and a key of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Tells how the server is, and what it did since it started. Changes nothing and is not recorded.
         """
@@ -148,6 +160,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.IssueToken,
                     request_deserializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenRequest.FromString,
                     response_serializer=auditd_dot_v1_dot_admin__service__pb2.IssueTokenResponse.SerializeToString,
+            ),
+            'RotateLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateLog,
+                    request_deserializer=auditd_dot_v1_dot_admin__service__pb2.RotateLogRequest.FromString,
+                    response_serializer=auditd_dot_v1_dot_admin__service__pb2.RotateLogResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -273,6 +290,33 @@ class AdminService:
             '/auditd.v1.AdminService/IssueToken',
             auditd_dot_v1_dot_admin__service__pb2.IssueTokenRequest.SerializeToString,
             auditd_dot_v1_dot_admin__service__pb2.IssueTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auditd.v1.AdminService/RotateLog',
+            auditd_dot_v1_dot_admin__service__pb2.RotateLogRequest.SerializeToString,
+            auditd_dot_v1_dot_admin__service__pb2.RotateLogResponse.FromString,
             options,
             channel_credentials,
             insecure,
