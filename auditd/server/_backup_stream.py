@@ -67,6 +67,9 @@ class Backups:
             manifest = await asyncio.to_thread(Manifest.read, made)
             await self._record(manifest, since, caller, ip)
             await self._send(made, manifest, standing, write)
+        except OSError as error:
+            message = f"the server's copy cannot be read: {error.filename or made}: {error.strerror}"
+            raise UnavailableError("BACKUP_FAILED", message, _RETRY_AFTER_S) from error
         finally:
             # A task of its own: whoever waits for it may be cancelled once more.
             await asyncio.shield(asyncio.ensure_future(self._end(maker)))

@@ -166,7 +166,13 @@ def test_a_head_that_is_longer_than_a_sector(tmp_path):
 @pytest.mark.soak
 def test_at_every_moment(machine):
     choose, operations = seeded("power loss"), machine.record()
-    hold_after(machine, operations, set(range(len(operations))), choose, 3)
+    hold_after(machine, operations, set(range(len(operations))), choose, 6, searched=False)
+
+
+@pytest.mark.soak
+def test_searches_at_many_moments(machine):
+    choose, operations = seeded("power loss, searched"), machine.record()
+    hold_after(machine, operations, set(choose.sample(range(len(operations)), 60)), choose, 2)
 
 
 @pytest.mark.soak
