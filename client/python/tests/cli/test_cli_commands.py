@@ -100,6 +100,13 @@ def test_a_broken_plug_in_is_named_and_harms_no_other_command(auditlog, plug_in,
     assert auditlog("query", "--help").exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["backup", "token"])
+def test_a_group_without_a_command_shows_its_help(auditlog, name):
+    result = auditlog(name)
+    assert result.exit_code == 2
+    assert result.stderr == auditlog(name, "--help").stdout
+
+
 def test_works_without_the_server_and_says_what_needs_it(auditlog, plug_in):
     plug_in()
     assert "serve" not in auditlog("--help").stdout

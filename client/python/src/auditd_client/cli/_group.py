@@ -164,6 +164,9 @@ def _end(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):
         _silence_stdout()
         return ExitStatus.CLOSED_PIPE
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return ExitStatus.REFUSED
     if isinstance(error, click.UsageError):
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         error = CommandError(error.format_message().rstrip(".") + hint)
