@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +16,8 @@ import pytest
 
 from auditd.server import load_config, local_issuer, make_folder
 from auditd_proto.v1 import audit_log_service_pb2_grpc as stubs
+from tests.forked import AUDITLOG, run
 
-AUDITLOG = str(Path(sys.executable).with_name("auditlog"))
 ORIGIN = "audit.example.com"
 
 
@@ -29,9 +28,7 @@ def auditlog(
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AUDITLOG_")}
     environment |= {"HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent"}
     environment |= options.pop("env", {})  # type: ignore[arg-type]
-    return subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=120, env=environment, check=False, **options
-    )
+    return run([*command, *arguments], timeout=120, env=environment, **options)
 
 
 @pytest.fixture(name="auditlog", scope="session")
@@ -50,6 +47,8 @@ class Server:
     said: str = ""
     command: tuple[str, ...] = (AUDITLOG,)
     clock: Callable[[], float] = time.time
+    starts: type[subprocess.Popen[str]] = subprocess.Popen
+    """How a process is started; `Forked` for tests that start many, where the server starts none of its own."""
     _channels: list[grpc.Channel] = field(default_factory=list)
 
     @classmethod
@@ -65,7 +64,7 @@ class Server:
         self.start_on("0")
 
     def start_on(self, port: str) -> None:
-        self.process = subprocess.Popen(
+        self.process = self.starts(
             [*self.command, "serve", str(self.folder), "--listen", f"127.0.0.1:{port}"],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
