@@ -18,7 +18,7 @@ def log() -> None:
     """Let restored logs of a server folder go on, close logs and start their successors."""
 
 
-@log.command("resume")
+@log.command("resume", short_help="Let restored logs go on.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--against",
@@ -47,7 +47,7 @@ def resume(folder: Path, against: tuple[Path, ...], output: str) -> None:
         click.echo(shown(f"{one.name}: {one.entries:,} entries, nothing missing up to {one.proven_size:,}; it goes on"))
 
 
-@log.command("succeed")
+@log.command("succeed", short_help="Close a log and start its successor.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("name", metavar="NAME")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for the first entry of the successor.")

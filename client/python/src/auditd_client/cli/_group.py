@@ -49,7 +49,7 @@ SERVER_COMMANDS: Mapping[str, str] = {
     "serve": "Run a server.",
     "check": "Re-hash and verify all evidence of a server folder.",
     "clock": "Vouch for the clock of a server that does not trust it.",
-    "log": "Let a restored log go on.",
+    "log": "Let a restored log go on, or close one and start its successor.",
 }
 
 

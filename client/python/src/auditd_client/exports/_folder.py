@@ -175,7 +175,8 @@ class _Run:
                         self._folder.rmdir()
             if isinstance(error, ClientError) and self.journal.parts:
                 rows = sum(part.rows for part in self.journal.parts)
-                error.message += f"; {rows} rows in {len(self.journal.parts)} parts are finished: --resume goes on"
+                parts = "1 part is" if len(self.journal.parts) == 1 else f"{len(self.journal.parts)} parts are"
+                error.message += f"; {rows} rows in {parts} finished: --resume goes on"
             raise
 
     def _write_round(self, entries: Sequence[Entry], export: Export) -> None:
