@@ -23,5 +23,5 @@ class Query:
         return next(self._entries)
 
     def batches(self) -> Iterator[list[Entry]]:
-        """Yield the entries as they are found: some at once, or none where that takes longer than half a second."""
+        """Yield the entries as they are found: some at once, or none where that takes longer than 150 ms."""
         return self._batches
