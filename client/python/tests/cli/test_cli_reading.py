@@ -64,7 +64,7 @@ def test_passes_filter_order_limit_and_index_on(three, auditlog):
             page_size=2,
             order=pb.ORDER_OLDEST_FIRST,
             no_index=True,
-            max_wait_ms=500,
+            max_wait_ms=150,
         )
     ]
 
