@@ -44,7 +44,11 @@ class BackupMaker:
         """Have the process begin."""
         process = await asyncio.shield(self._starting)
         assert process.stdin is not None
-        process.stdin.write(self._order.encode() + b"\n")
+        try:
+            process.stdin.write(self._order.encode() + b"\n")
+        except (OSError, RuntimeError) as error:  # uvloop's, for a pipe whose other end is gone
+            message = f"the process that was to make the backup is gone: {error}"
+            raise UnavailableError("BACKUP_FAILED", message, _RETRY_AFTER_S) from error
 
     async def step(self, wait_s: float) -> Step | None:
         """Return how far it is, at the latest after so many seconds; None once the backup is made.
