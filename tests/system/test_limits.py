@@ -201,7 +201,7 @@ def _(server):
 @provokes("max_exports_per_caller", EXHAUSTED, "TOO_MANY_EXPORTS")
 def _(server):
     open_streams(
-        lambda metadata: server.stub().Export(pb.ExportRequest(), metadata=metadata), [token(server, "auditor")] * 3
+        lambda metadata: server.stub().Export(pb.ExportRequest(), metadata=metadata), [token(server, "auditor")] * 12
     )
 
 
@@ -209,7 +209,7 @@ def _(server):
 def _(server):
     open_streams(
         lambda metadata: server.stub().Export(pb.ExportRequest(), metadata=metadata),
-        [token(server, "auditor") for _ in range(4)],
+        [token(server, "auditor") for _ in range(12)],
     )
 
 
@@ -280,13 +280,14 @@ def test_connections_beyond_the_limit_are_closed_and_the_others_answered(make_se
     made = [socket.create_connection((host, int(port)), timeout=20) for _ in range(40)]
     answered = 0
     for one in made:
-        with one:
-            try:
-                one.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5))
-                answered += bool(one.recv(9))
-            except ConnectionError:
-                continue
+        try:
+            one.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5))
+            answered += bool(one.recv(9))
+        except ConnectionError:
+            continue
     assert answered <= 8
+    for one in made:
+        one.close()
     assert channel.ListLogs(pb.ListLogsRequest(), metadata=token(server, "reader")).logs
 
 
