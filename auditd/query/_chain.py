@@ -45,8 +45,6 @@ class _Gathered:
         self.page = replace(
             mine,
             examined=mine.examined + page.examined,
-            in_range=mine.in_range + page.in_range,
-            uncovered=mine.uncovered + page.uncovered,
             narrowed_by=mine.narrowed_by or page.narrowed_by,
         )
 
@@ -86,8 +84,13 @@ class ChainSearch:
         asked = _Asked(tree, order, max_bytes, stopped, use_index)
         if order.by_event_time:
             after = None if cursor is None else (cursor_time_ns, cursor)
-            return self._by_time(asked, page_size, tree_size, after)
-        return self._by_index(asked, page_size, tree_size, cursor)
+            page = self._by_time(asked, page_size, tree_size, after)
+        else:
+            page = self._by_index(asked, page_size, tree_size, cursor)
+        # Of all logs, those too that this page did not come to.
+        scopes = [search.scope(tree, size, use_index=use_index) for _, search, size in self._within(tree_size)]
+        in_range, uncovered = (sum(counts) for counts in zip((0, 0), *scopes, strict=True))
+        return replace(page, in_range=in_range, uncovered=uncovered)
 
     def walk(
         self, tree: Filter, start: int, tree_size: int, stopped: Callable[[], bool], *, use_index: bool = True

@@ -100,13 +100,17 @@ class Search:
             page = page_by_time(self._source, indexes, wanted, (start, end), after)
         else:
             page = page_by_index(self._source, indexes, wanted, _beyond(cursor, start, end, order))
-        covered = indexes.fields.covered if indexes.fields is not None else 0
         return replace(
             page,
             in_range=end - start,
-            uncovered=max(0, end - max(start, covered)),
+            uncovered=_uncovered(start, end, indexes),
             narrowed_by=_effective(narrowing, indexes, use_index=use_index),
         )
+
+    def scope(self, tree: Filter, tree_size: int, *, use_index: bool = True) -> tuple[int, int]:
+        """Return `in_range` and `uncovered` of a page, without searching."""
+        start, end = self._range(narrow(tree).bounds, tree_size, use_index=use_index)
+        return end - start, _uncovered(start, end, self._indexes if use_index else Indexes())
 
     def walk(
         self, tree: Filter, start: int, tree_size: int, stopped: Callable[[], bool], *, use_index: bool = True
@@ -177,6 +181,12 @@ def _effective(narrowing: Narrowing, indexes: Indexes, *, use_index: bool) -> tu
         By.EVENT_TIME: indexes.tiles is not None,
     }
     return tuple(reason for reason in narrowing.reasons if there[reason[0]])
+
+
+def _uncovered(start: int, end: int, indexes: Indexes) -> int:
+    """Return how many entries of `[start, end)` the index of fields does not have."""
+    covered = indexes.fields.covered if indexes.fields is not None else 0
+    return max(0, end - max(start, covered))
 
 
 def _beyond(cursor: int | None, start: int, end: int, order: Order) -> Span:

@@ -105,6 +105,14 @@ def test_a_page_holds_no_more_bytes_than_allowed_but_one_leaf(search, logs):
             assert sum(len(leaf) for _, leaf in page.entries) <= 20_000 + longest
 
 
+@pytest.mark.parametrize("order", list(Order))
+def test_every_page_says_how_many_entries_of_all_logs_are_in_range(search, order):
+    for text, in_range in (("", 818), ("action = rare", 818), ("index < 5", 11)):
+        for page in pages(search, text, order, 818, page_size=200):
+            assert page.in_range == in_range
+            assert page.uncovered <= in_range
+
+
 @pytest.mark.parametrize("stops", [False, True])
 def test_counting_goes_on_from_log_to_log(search, logs, stops):
     first, count = 0, 0
