@@ -507,6 +507,13 @@ class TestNothingHalfMade:
         assert done.returncode == 2
         assert "No such file" in done.stderr
 
+    def test_where_a_kept_checkpoint_is_none(self, server, tmp_path):
+        (tmp_path / "kept").write_text("monday\n")
+        done = server.cli("export", "--evidence", str(tmp_path / "e.zip"), "--extends", str(tmp_path / "kept"))
+        assert done.returncode == 2
+        assert done.stderr == f"auditlog: --extends: {tmp_path / 'kept'}: no signed checkpoint\n"
+        assert not (tmp_path / "e.zip").exists()
+
     def test_where_the_log_is_behind_a_kept_checkpoint(self, server, make_server, tmp_path):
         shorter = make_server()
         (tmp_path / "kept").write_text(server.older)

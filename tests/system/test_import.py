@@ -69,6 +69,16 @@ def test_what_the_server_refuses_is_named_or_skipped_and_kept(run, tmp_path):
     assert all(one["reason"].startswith("event.") for one in bad)
 
 
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "the event before is recorded"), (2, "the 2 events before are recorded")]
+)
+def test_what_stands_before_a_bad_line_is_said_to_be_recorded(run, count, said):
+    good = '{"id": "stands-%d", "time": "2026-11-20T10:00:00Z", "action": "a"}\n'
+    done = run("import", "jsonl", "-", input="".join(good % number for number in range(count)) + "no JSON\n")
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"auditlog: {said}\n")
+
+
 def test_stdin_is_read_as_a_file_is(run, tmp_path):
     text = "".join(
         json.dumps({"id": f"stdin-{number}", "time": "2026-11-20T10:00:00Z", "action": "a"}) + "\n"

@@ -23,7 +23,7 @@ from auditd_client.evidence import (
     verify_package,
     write_package,
 )
-from auditd_client.verify import VerifierKey
+from auditd_client.verify import VerificationError, VerifierKey, unverified_checkpoint
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MAX_NOTE_BYTES = 1 << 20
@@ -104,11 +104,13 @@ def package_facts(
 def _read_note(name: str) -> str:
     try:
         with Path(name).open("rb") as file:
-            return file.read(_MAX_NOTE_BYTES).decode()
+            note_text = file.read(_MAX_NOTE_BYTES).decode()
+        unverified_checkpoint(note_text)
     except OSError as error:
         raise CommandError(f"--extends: {name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, VerificationError) as error:
         raise CommandError(f"--extends: {name}: no signed checkpoint") from error
+    return note_text
 
 
 def _who(token: str) -> str:

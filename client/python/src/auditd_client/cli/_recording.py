@@ -135,7 +135,8 @@ class _Recording:
 
     def _failure(self, error: CommandError) -> CommandError:
         count = self._acknowledged
-        standing = [f"the {count} events before are recorded"] if count else []
+        before = "the event before is" if count == 1 else f"the {count} events before are"
+        standing = [f"{before} recorded"] if count else []
         return CommandError(*error.lines, *standing, status=error.status)
 
 
