@@ -2,6 +2,7 @@
 
 from auditd.log._closing import Closing, open_closing, sign_closing
 from auditd.log._database import CHECKSUM_BYTES, checksum_vfs, plain_vfs
+from auditd.log._durable import sync, sync_all
 from auditd.log._increment import apply_increment
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
 from auditd.log._log import Log, LogSettings
@@ -47,6 +48,8 @@ __all__ = [
     "sign_closing",
     "sign_peers",
     "snapshot",
+    "sync",
+    "sync_all",
     "unmark_restored",
     "verify_ed25519",
     "write_private_file",

@@ -1,4 +1,4 @@
-"""Names that stay: a file that is synced may still be gone after a power cut, unless its folder is synced as well."""
+"""Files and names that stay: one that is not synced may be gone after a power cut, a file's name with its folder."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import os
 from pathlib import Path
 
 
-def sync_folder(path: Path) -> None:
-    """Make the names of new files in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_all(folder: Path) -> None:
+    """Make every file below `folder`, and every name, durable."""
+    for path in [*folder.rglob("*"), folder]:
+        sync(path)

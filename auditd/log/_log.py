@@ -24,7 +24,7 @@ from auditd.errors import (
 )
 from auditd.filter import Sieve
 from auditd.log._database import create_evidence
-from auditd.log._durable import sync_folder
+from auditd.log._durable import sync
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
@@ -177,7 +177,7 @@ class Log:
         note = sign_note(Checkpoint(signer.name, 0, EMPTY_ROOT).text(), [signer])
         HeadFile.create(folder / "head", signer.verifier_key, note)
         for made in (folder, folder.parent):
-            sync_folder(made)
+            sync(made)
 
     def start(self) -> None:
         """Begin to record; a restored log does not, it can be read alone, and a closed one records no entries."""

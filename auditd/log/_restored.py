@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auditd.log._durable import sync_folder
+from auditd.log._durable import sync
 
 MARK_NAME = "restored"
 
@@ -26,4 +26,4 @@ def restored_from(folder: Path) -> str | None:
 def unmark_restored(folder: Path) -> None:
     """Take the mark away, durably."""
     (folder / MARK_NAME).unlink()
-    sync_folder(folder)
+    sync(folder)

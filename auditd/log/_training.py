@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zstandard
 
-from auditd.log._durable import sync_folder
+from auditd.log._durable import sync
 from auditd.log._frames import LEVEL, FrameCodec
 
 FIRST_BYTES = 16 * 1024
@@ -98,8 +98,8 @@ class DictionaryTrainer:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        sync_folder(self._folder)
-        sync_folder(self._folder.parent)
+        sync(self._folder)
+        sync(self._folder.parent)
         self._announce(digest)
 
 

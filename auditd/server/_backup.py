@@ -21,6 +21,8 @@ from auditd.log import (
     load_signer,
     mark_restored,
     snapshot,
+    sync,
+    sync_all,
     write_private_file,
 )
 from auditd.log.check import Finding, evidence_reader
@@ -37,8 +39,6 @@ from auditd.server._manifest import (
     compare_files,
     copy_file,
     describe_files,
-    sync,
-    sync_all,
 )
 
 _ATTEMPTS = 100

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from auditd.errors import FolderError, InvalidRequestError, Violation
 from auditd.identity import LocalIssuer
-from auditd.log import Log, create_key_file, load_signer, write_private_file
+from auditd.log import Log, create_key_file, load_signer, sync, sync_all, write_private_file
 from auditd.server._config import CONFIG_NAME, ISSUER_KEY_NAME, is_origin, load_config, local_issuer_name
-from auditd.server._manifest import sync, sync_all
 from auditd.server._self_signed import CA_NAME, CERTIFICATE_NAME, KEY_NAME, make_self_signed, names_of
 
 LOG_NAMES = ("main", "control", "access")

@@ -202,21 +202,6 @@ def copy_file(original: Path, copy: Path, told: FileInBackup) -> None:
         raise DamagedError("EVIDENCE_UNSOUND", f"{original} was changed meanwhile, nothing was restored")
 
 
-def sync_all(folder: Path) -> None:
-    """Make every file below `folder`, and every name, durable."""
-    for path in [*folder.rglob("*"), folder]:
-        sync(path)
-
-
-def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         # What a check works in; one that is under way, or was killed, takes nothing from what the backup holds.

@@ -28,6 +28,8 @@ from auditd.log import (
     create_key_file,
     load_signer,
     sign_closing,
+    sync,
+    sync_all,
 )
 from auditd.note import Checkpoint, VerifierKey
 from auditd.server._chain import SUCCEED, Chain, own_name, place_of, succession
@@ -35,7 +37,6 @@ from auditd.server._check import claims_by_origin
 from auditd.server._clock import Clock
 from auditd.server._config import Config
 from auditd.server._logs import Logs
-from auditd.server._manifest import sync, sync_all
 from auditd.server._own_events import OwnEvents
 
 MAX_REASON_BYTES = 1_024

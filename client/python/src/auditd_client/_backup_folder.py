@@ -21,6 +21,7 @@ from auditd_client._backup_manifest import (
     read_manifest,
     refuse,
 )
+from auditd_client._durable import sync
 from auditd_client._history import History
 from auditd_client.errors import OutputError
 from auditd_proto.v1 import admin_service_pb2 as pb
@@ -105,7 +106,7 @@ class BackupFolder:
         if manifest is None or self._file is not None or missing is not None:
             refuse("the stream ended before its last file did")
         for path in [*self._folder.rglob("*"), self._folder]:
-            _sync(path)
+            sync(path)
         return Backup(destination, manifest.made_at, manifest.logs, len(manifest.files), self._total, manifest.since)
 
     def close(self) -> None:
@@ -194,7 +195,7 @@ def receiving(
             yield folder, destination
             # Fails where somebody took the name meanwhile, unless with an empty folder.
             temporary.rename(destination)
-            _sync(destination.parent)
+            sync(destination.parent)
         except BaseException:
             folder.close()
             shutil.rmtree(temporary, ignore_errors=True)
@@ -202,12 +203,3 @@ def receiving(
     except OSError as error:
         message = f"{error.filename or destination}: {error.strerror}; nothing was kept"
         raise OutputError(message, reason="BACKUP_UNWRITABLE") from error
-
-
-def _sync(path: Path) -> None:
-    """Make a file, or the names in a folder, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
+from auditd_client._durable import sync
 from auditd_client._monitor import Contradiction, MonitorState
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._output import compact_json
@@ -57,7 +57,7 @@ def save_state(path: Path, state: MonitorState) -> None:
     members = {"v": _VERSION, "checkpoint": state.checkpoint.note, "entries": [state.entries_from, state.entries_to]}
     with whole_file(path) as file:
         file.write(compact_json(members).encode() + b"\n")
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def save_evidence(folder: Path, found: Contradiction) -> Path:
@@ -80,8 +80,8 @@ def save_evidence(folder: Path, found: Contradiction) -> Path:
             if text:
                 with whole_file(target / file_name) as file:
                     file.write(text.encode())
-        _sync_folder(target)
-        _sync_folder(folder)
+        sync(target)
+        sync(folder)
     except (OSError, CommandError) as error:
         lines = (str(found), f"{target}: the evidence cannot be written: {error}", *found.known.split("\n"))
         raise CommandError(*lines, *found.offered.split("\n"), status=ExitStatus.NO) from error
@@ -97,11 +97,3 @@ def _consistency(found: Contradiction) -> str:
         return consistency_json(old, new, found.proof, notes)
     except (ValueError, IndexError, MalformedError):
         return ""
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

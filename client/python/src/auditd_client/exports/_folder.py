@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from auditd_client._client import Client
+from auditd_client._durable import sync
 from auditd_client._entry_tokens import token_verdicts
 from auditd_client._export import Export
 from auditd_client._model import Entry
@@ -235,11 +236,7 @@ class _Run:
         target = self._folder / path
         _temporary(target).replace(target)
         for folder in (target.parent, *target.parent.parents):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(folder)
             if folder == self._folder:
                 break
 
