@@ -8,17 +8,11 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from auditd.filter import Filter
+from auditd.query._by_time import Place
 from auditd.query._page import Page
-from auditd.query._search import Search, Walked
+from auditd.query._search import Search, Walked, never
 from auditd.query._spans import Order
 from auditd.query._tiles import event_time_ns
-
-_Place = tuple[int, int]
-"""Where an entry stands in an order by event time: time and index, both negative where the latest comes first."""
-
-
-def _never() -> bool:
-    return False
 
 
 @dataclass(slots=True)
@@ -77,7 +71,7 @@ class ChainSearch:
         cursor: int | None = None,
         cursor_time_ns: int = 0,
         max_bytes: int = 4_000_000,
-        stopped: Callable[[], bool] = _never,
+        stopped: Callable[[], bool] = never,
         use_index: bool = True,
     ) -> Page:
         """Return the next entries that a filter selects; as `Search.page`."""
@@ -139,12 +133,12 @@ class ChainSearch:
                 return gathered.ends_at(first + page.next_cursor)
         return gathered.page
 
-    def _by_time(self, asked: _Asked, page_size: int, tree_size: int, after: _Place | None) -> Page:
+    def _by_time(self, asked: _Asked, page_size: int, tree_size: int, after: Place | None) -> Page:
         """Merge the logs' pages; what comes behind the place where one of them broke off is left for the next."""
         sign = -1 if asked.order is Order.LATEST_EVENT_FIRST else 1
         gathered = _Gathered()
-        found: list[list[tuple[_Place, bytes]]] = []
-        ends: list[_Place] = []
+        found: list[list[tuple[Place, bytes]]] = []
+        ends: list[Place] = []
         for first, search, size in self._within(tree_size):
             page = search.page(
                 asked.tree,
@@ -163,7 +157,7 @@ class ChainSearch:
             if page.next_cursor is not None:
                 ends.append((sign * page.next_time_ns, sign * (first + page.next_cursor)))
         end = min(ends, default=None)
-        last: _Place | None = None
+        last: Place | None = None
         for place, leaf in heapq.merge(*found):
             if end is not None and place > end:
                 break
@@ -175,6 +169,6 @@ class ChainSearch:
         return gathered.page if end is None else _ends_at(gathered, sign, end)
 
 
-def _ends_at(gathered: _Gathered, sign: int, place: _Place | None) -> Page:
+def _ends_at(gathered: _Gathered, sign: int, place: Place | None) -> Page:
     time, index = place or (0, 0)
     return gathered.ends_at(sign * index, sign * time)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias, cast
 
-import apsw
-
 from auditd.query._index_file import RUNS, window_end
 from auditd.query._need import AllOf, AnyOf, Need
 from auditd.query._readers import IndexUnusableError, Snapshot
 from auditd.query._rows import NO_ROWS, Rows, in_any, in_both, in_order
-from auditd.query._runs import rows_with, terms_in
+from auditd.query._runs import rows_with, term_bytes, terms_in
 from auditd.query._terms import Term
 
 FieldNeed: TypeAlias = Need[Term]
@@ -37,7 +35,7 @@ class IndexSnapshot(Snapshot):
 
     def _runs(self, start: int, end: int, *, newest_first: bool) -> list[tuple[int, int]]:
         """Return the runs that hold `[start, end)`. A damaged file may say anything; a search must lose no entry."""
-        runs = cast("list[tuple[int, int]]", self._fetch(RUNS, (start, end)))
+        runs = cast("list[tuple[int, int]]", self._rows(RUNS, (start, end)))
         at = start
         for first, stop in runs:
             if first > at or stop <= at or stop > window_end(first) or (first < at and at != start):
@@ -59,24 +57,17 @@ class IndexSnapshot(Snapshot):
                 return NO_ROWS if found is None else found
             case AnyOf(parts):
                 return in_any((self._found(part, run, length) for part in parts), length)
-            case Term(text, prefix=False):
-                return self._with_term(text.encode("utf-8", "surrogatepass"), run, length)
-            case Term(text):
-                return self._with_prefix(text.encode("utf-8", "surrogatepass"), run, length)
+            case Term(text, prefix):
+                find = self._with_prefix if prefix else self._with_term
+                return find(term_bytes(text), run, length)
 
     def _with_term(self, term: bytes, run: int, length: int) -> Rows:
-        for _, block in self._fetch(_WITH_TERM, (run, term)):
+        for _, block in self._rows(_WITH_TERM, (run, term)):
             return rows_with(cast("bytes", block), term, length) or NO_ROWS
         return NO_ROWS
 
     def _with_prefix(self, prefix: bytes, run: int, length: int) -> Rows:
-        before = self._fetch(_WITH_TERM, (run, prefix))
+        before = self._rows(_WITH_TERM, (run, prefix))
         first = cast("bytes", before[0][0]) if before else b""
-        blocks = [cast("bytes", block) for (block,) in self._fetch(_BETWEEN, (run, first, prefix + _BEYOND_TEXT))]
+        blocks = [cast("bytes", block) for (block,) in self._rows(_BETWEEN, (run, first, prefix + _BEYOND_TEXT))]
         return in_any((rows for block in blocks for _, rows in terms_in(block, length, prefix)), length)
-
-    def _fetch(self, sql: str, values: tuple[int | bytes, ...]) -> list[tuple[object, ...]]:
-        try:
-            return cast("list[tuple[object, ...]]", self._connection.execute(sql, values).fetchall())
-        except apsw.Error as error:
-            raise IndexUnusableError(str(error)) from error

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import apsw
 
 from auditd.query._derived_file import close, open_reader
 
 _MAX_IDLE = 4
+Bindings: TypeAlias = "Sequence[int | bytes] | Mapping[str, int]"
 
 
 class IndexUnusableError(Exception):
@@ -42,6 +43,12 @@ class Snapshot:
     def size(self) -> int:
         """How many entries, from the first on, it covers."""
         return self._size
+
+    def _rows(self, sql: str, values: Bindings = ()) -> list[tuple[object, ...]]:
+        try:
+            return cast("list[tuple[object, ...]]", self._connection.execute(sql, values).fetchall())
+        except apsw.Error as error:
+            raise IndexUnusableError(str(error)) from error
 
     def end(self) -> None:
         """Let go of what was seen."""

@@ -34,10 +34,21 @@ def make_run(rows: Sequence[str]) -> list[Block]:
             return native.make_run(rows)
     numbers: defaultdict[bytes, list[int]] = defaultdict(list)
     for number, text in enumerate(rows):
-        for term in {*text.encode("utf-8", "surrogatepass").split(_BREAK)}:
+        for term in distinct_terms(text):
             numbers[term].append(number)
-    numbers.pop(b"", None)
     return _blocks(numbers, len(rows))
+
+
+def term_bytes(text: str) -> bytes:
+    """Return a term, or terms with separators between them, as a block has them."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def distinct_terms(text: str) -> set[bytes]:
+    """Return the terms of an entry, given as `auditd.query._terms.terms_of` gives them."""
+    terms = {*term_bytes(text).split(_BREAK)}
+    terms.discard(b"")
+    return terms
 
 
 def merge_runs(runs: Sequence[tuple[int, Sequence[bytes]]]) -> list[Block]:

@@ -29,7 +29,8 @@ class Walked:
     next_index: int
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Stop nothing."""
     return False
 
 
@@ -64,7 +65,7 @@ class Search:
         cursor: int | None = None,
         cursor_time_ns: int = 0,
         max_bytes: int = 4_000_000,
-        stopped: Callable[[], bool] = _never,
+        stopped: Callable[[], bool] = never,
         use_index: bool = True,
     ) -> Page:
         """Return the next entries that a filter selects.

@@ -158,9 +158,3 @@ class TilesSnapshot(Snapshot):
         if len(rows) != 1 or not isinstance(rows[0][0], int):
             raise IndexUnusableError("a number is missing")
         return rows[0][0]
-
-    def _rows(self, sql: str, values: tuple[int, ...] | dict[str, int] = ()) -> list[tuple[object, ...]]:
-        try:
-            return cast("list[tuple[object, ...]]", self._connection.execute(sql, values).fetchall())
-        except apsw.Error as error:
-            raise IndexUnusableError(str(error)) from error

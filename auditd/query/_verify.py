@@ -18,7 +18,7 @@ from auditd.query._index_file import FORM as INDEX_FORM
 from auditd.query._index_file import RUNS
 from auditd.query._leaf import parse_leaf
 from auditd.query._rows import in_order
-from auditd.query._runs import MOST_ROWS, Block, make_run, terms_in
+from auditd.query._runs import MOST_ROWS, Block, distinct_terms, make_run, terms_in
 from auditd.query._terms import terms_of
 from auditd.query._tiles import event_time_ns
 from auditd.query._tiles_file import FORM as TILES_FORM
@@ -99,7 +99,7 @@ def _terms(leaves: Leaves, start: int, end: int) -> list[str]:
 
 def _differing(first: int, rows: Sequence[str], blocks: Sequence[bytes], length: int) -> list[FalseEntries]:
     """Name the entries from `first` on that have other terms, in the blocks of their run, than they should."""
-    missing = [set(filter(None, row.encode("utf-8", "surrogatepass").split(b"\n"))) for row in rows]
+    missing = [distinct_terms(row) for row in rows]
     beyond = [0] * len(rows)
     try:
         for term, numbers in (found for block in blocks for found in terms_in(block, length)):
