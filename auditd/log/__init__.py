@@ -5,7 +5,7 @@ from auditd.log._database import CHECKSUM_BYTES, checksum_vfs, plain_vfs
 from auditd.log._durable import sync, sync_all
 from auditd.log._increment import apply_increment
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
-from auditd.log._log import Log, LogSettings
+from auditd.log._log import Log, LogSettings, deliver_each
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan, Part
 from auditd.log._predecessors import Predecessors
@@ -39,6 +39,7 @@ __all__ = [
     "are_of_one_moment",
     "checksum_vfs",
     "create_key_file",
+    "deliver_each",
     "is_damage",
     "load_signer",
     "mark_restored",

@@ -59,7 +59,8 @@ _Read: TypeAlias = Callable[[FrameCodec, Sequence[bytes], int, bytes], list[_T]]
 """Reads frames, the first of this index, whose leaves have these hashes, concatenated."""
 
 
-def _deliver_each(answers: Answers) -> None:
+def deliver_each(answers: Answers) -> None:
+    """Hand each answer to who waits for it, in the thread that has it."""
     for submission, outcome in answers:
         try:
             submission.done(outcome)
@@ -81,7 +82,7 @@ class LogSettings:
 
     clock: Callable[[], int]
     limits: QueueLimits = field(default_factory=QueueLimits)
-    deliver: Callable[[Answers], None] = _deliver_each
+    deliver: Callable[[Answers], None] = deliver_each
     peers: Callable[[], str | None] = lambda: None
     observer: Observer | None = None
     announce: Callable[[str], None] | None = None

@@ -18,7 +18,7 @@ from auditd.note import VerifierKey
 from auditd.server._backup_stream import Backups
 from auditd.server._caller import CallContext, peer_ip
 from auditd.server._chain import CLOSE, closure
-from auditd.server._limits import require_size, violation
+from auditd.server._limits import require_fit_reason, require_size, violation
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
 from auditd.server._rotation import Rotation
@@ -31,7 +31,6 @@ SERVICE = "auditd.v1.AdminService"
 CONTROL = "control"
 DEFAULT_TTL_S = 900
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1_000
-MAX_REASON_BYTES = 1_024
 
 Context: TypeAlias = "grpc.aio.ServicerContext"
 Unary: TypeAlias = Callable[..., Callable[[bytes, Context], Awaitable[bytes]]]
@@ -111,7 +110,7 @@ class AdminService:
             problem = f"{revoked.issuer[:64]!r} is no issuer here, so none of its tokens is accepted"
             raise InvalidRequestError("INVALID_REVOCATION", f"issuer: {problem}", [Violation("issuer", problem)])
         issued_before = _issued_before(request, revoked)
-        _require_reason(request.reason)
+        require_fit_reason(request.reason)
         known = self._revocations.same(revoked, issued_before)
         if known is None:
             wanted = Revocation(0, revoked, 0, issued_before, request.reason)
@@ -134,7 +133,7 @@ class AdminService:
         self, caller: CallContext, request: pb.WithdrawRevocationRequest, context: Context
     ) -> Message:
         caller.caller.require(Permission.ADMINISTER, CONTROL)
-        _require_reason(request.reason)
+        require_fit_reason(request.reason)
         index = require_size("index", request.index)
         known = self._revocations.get(index)
         if known is None:
@@ -234,14 +233,6 @@ def _issued_before(request: pb.RevokeTokenRequest, revoked: Revoked) -> int | No
     if not (0 < moment.seconds <= 253_402_300_799 and moment.nanos == 0):
         raise violation("issued_before", "must be whole seconds within 1970 to 9999")
     return moment.seconds
-
-
-def _require_reason(reason: str) -> None:
-    size = len(reason.encode())
-    if size > MAX_REASON_BYTES:
-        raise violation("reason", f"{size} bytes, limit {MAX_REASON_BYTES}")
-    if any(not character.isprintable() for character in reason):
-        raise violation("reason", "holds characters that cannot be printed")
 
 
 def _page_start(page_token: str) -> int:

@@ -27,7 +27,7 @@ from auditd.log import (
 )
 from auditd.log.check import Finding, evidence_reader
 from auditd.note import NoteError, VerifierKey
-from auditd.server._chain import place_of
+from auditd.server._chain import chain_of, place_of
 from auditd.server._check import FolderReport, check_folder
 from auditd.server._config import CONFIG_NAME, Config, load_config
 from auditd.server._logs import log_names
@@ -260,7 +260,7 @@ def _snapshots(config: Config) -> Iterator[dict[str, Snapshot]]:
     """Yield every log as it is at one moment: none says more of another than that one holds."""
     # `control` last: it names dictionaries and keys before others use them.
     order = ("access", "control")
-    names = sorted(log_names(config.folder), key=lambda name: (place_of(name)[0] in order, place_of(name)))
+    names = sorted(log_names(config.folder), key=lambda name: (chain_of(name) in order, place_of(name)))
     keys = {name: _key_of(config, name) for name in names}
     for _ in range(_ATTEMPTS):
         with ExitStack() as opened:

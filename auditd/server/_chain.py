@@ -23,6 +23,11 @@ def place_of(name: str) -> tuple[str, int]:
     return (numbered[1], int(numbered[2])) if numbered else (name, 1)
 
 
+def chain_of(name: str) -> str:
+    """Return the name of the chain that a log belongs to."""
+    return place_of(name)[0]
+
+
 def own_name(chain: str, number: int) -> str:
     """Return the name that a log was made with: that of its folder, its key and the end of its origin."""
     return chain if number == 1 else f"{chain}~{number}"
@@ -32,7 +37,7 @@ def chains_of(names: Iterable[str]) -> dict[str, list[str]]:
     """Return the names that logs were made with by chain, the oldest log first."""
     chains: dict[str, list[str]] = {}
     for name in sorted(names, key=place_of):
-        chains.setdefault(place_of(name)[0], []).append(name)
+        chains.setdefault(chain_of(name), []).append(name)
     return chains
 
 

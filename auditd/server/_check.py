@@ -14,7 +14,7 @@ from auditd.identity import TokenVerdict
 from auditd.log import load_signer, verify_ed25519
 from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers, unverified_leaves
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
-from auditd.server._chain import CLOSE, place_of
+from auditd.server._chain import CLOSE, chain_of
 from auditd.server._check_chain import ChainChecks
 from auditd.server._config import Config
 from auditd.server._logs import log_names
@@ -67,7 +67,7 @@ def check_folder(
     chains = ChainChecks(config, known)
     announced = _Announced()
     # `control` comes last: beside a running server it must not be older than what the others have used.
-    for name, key in sorted(known.items(), key=lambda item: _is_control(item[0])):
+    for name, key in sorted(known.items(), key=lambda item: chain_of(item[0]) == "control"):
         named = [(size, root, by) for origin, size, root, by in peers if origin == key.name]
         outcome = check_log(
             name,
@@ -76,23 +76,19 @@ def check_folder(
             against=claims.get(key.name, ()),
             sizes=[*(size for size, _, _ in named), *chains.sizes(name), *(sizes or {}).get(name, ())],
             progress=lambda done, total, name=name: progress(name, done, total),  # type: ignore[misc]
-            on_entry=announced.take if _is_control(name) else None,
+            on_entry=announced.take if chain_of(name) == "control" else None,
             jobs=jobs,
             verify_token=verify_stored,
         )
         report.logs.append(outcome)
         _compare_with_peers(outcome, named, report)
-    report.logs.sort(key=lambda outcome: not _is_control(outcome.name))
+    report.logs.sort(key=lambda outcome: chain_of(outcome.name) != "control")
     for outcome in report.logs:
         _compare_with_control(outcome, announced, report)
     report.not_excluded += chains.compare({outcome.name: outcome for outcome in report.logs}, announced.closures)
     report.findings += chains.findings
     _say_what_remains(config, report, chains.spoken_for(set(claims)))
     return report
-
-
-def _is_control(name: str) -> bool:
-    return place_of(name)[0] == "control"
 
 
 def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report: FolderReport) -> VerifierKey:
@@ -171,7 +167,7 @@ def _compare_with_control(outcome: LogReport, announced: _Announced, report: Fol
             where = f"log {outcome.name}, entry {index}"
             what = f"{certificate.hex()[:16]}…: control does not hold the caller's certificate"
             report.findings.append(Finding("CERTIFICATE_UNKNOWN", where, what))
-    if _is_control(outcome.name):
+    if chain_of(outcome.name) == "control":
         return
     for digest in sorted(outcome.dictionaries - announced.dictionaries):
         report.findings.append(

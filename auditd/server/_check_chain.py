@@ -9,7 +9,7 @@ from typing import Any
 from auditd.errors import AuditdError
 from auditd.log.check import Finding, LogReport, unverified_leaves
 from auditd.note import VerifierKey
-from auditd.server._chain import Link, chains_of, closure, place_of
+from auditd.server._chain import Link, chain_of, chains_of, closure, place_of
 from auditd.server._config import Config
 
 
@@ -40,7 +40,7 @@ class ChainChecks:
             before = by_origin[link.predecessor]
             if problem := link.difference(before.entries, before.roots.get(link.size)):
                 self._found(after, f"goes on from {link.predecessor}, but {problem}")
-            if place_of(after)[0] == "control":
+            if chain_of(after) == "control":
                 continue
             recorded = closures.get(link.predecessor)
             if recorded is None:

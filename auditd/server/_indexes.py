@@ -13,7 +13,7 @@ from auditd._native import available
 from auditd.errors import AuditdError, DamagedError
 from auditd.log import CommitPlan, Log, Observer, Part
 from auditd.query import Entry, Index, Search, Tiles
-from auditd.server._chain import place_of
+from auditd.server._chain import chain_of
 from auditd.server._config import Config
 from auditd.server._damage import DamageRegister
 from auditd.server._meters import Meters
@@ -86,7 +86,7 @@ class Indexes:
             self.fields[log.origin] = index
             self._feeds[log.origin].index = index
             # Without native code the text of an event takes some 0.2 ms of Python, which appends would feel.
-            text = available() and place_of(log.folder.name)[0] not in self._config.index.without_text
+            text = available() and chain_of(log.folder.name) not in self._config.index.without_text
             tiles = Tiles(log.folder / "tiles.db", log, text=text, calls=self._meters.calls, on_error=on_error)
             self.tiles[log.origin] = tiles
             self.searches[log.origin] = Search(log, index, tiles)

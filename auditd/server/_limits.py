@@ -8,6 +8,7 @@ from auditd.entry import LeafTemplate
 from auditd.errors import InvalidRequestError, Violation
 
 MAX_SIZE = 2**63 - 1
+MAX_REASON_BYTES = 1_024
 _ENVELOPE_BYTES = 8 * 1024  # checkpoint, consistency proof, framing
 _RECEIPT_BYTES = 80  # index, recorded_at, leaf_hash, duplicate, earlier, framing
 _NOTE_BYTES = 1024
@@ -26,6 +27,15 @@ def require_size(field: str, value: int) -> int:
             "OUT_OF_RANGE", f"{field}: {value}, limit 2^63-1", [Violation(field, f"{value}, limit 2^63-1")]
         )
     return value
+
+
+def require_fit_reason(reason: str) -> None:
+    """Raise InvalidRequestError unless a reason is brief, and in characters that can be printed."""
+    size = len(reason.encode(errors="surrogatepass"))
+    if size > MAX_REASON_BYTES:
+        raise violation("reason", f"{size} bytes, limit {MAX_REASON_BYTES}")
+    if not reason.isprintable():
+        raise violation("reason", "holds characters that cannot be printed")
 
 
 def require_response_fits(

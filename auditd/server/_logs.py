@@ -121,20 +121,19 @@ class Logs:
         """Whether a chain's newest log has a successor on disk, so that it is closed."""
         return self._config.log_folder(own_name(chain.name, len(chain.logs) + 1)).exists()
 
-    def open_successor(self, chain: Chain) -> Log:
-        """Open the successor of a chain's newest log, whose folder is there, and find that it goes on from that."""
+    def open_successor(self, chain: Chain) -> tuple[Log, Link]:
+        """Open the successor of a chain's newest log, whose folder is there, and find how it goes on from that."""
         after = self._open(chain, own_name(chain.name, len(chain.logs) + 1))
         try:
-            _link(chain.newest, after)
+            return after, _link(chain.newest, after)
         except BaseException:
             after.close()
             raise
-        return after
 
-    def publish(self, chain: Chain, after: Log) -> None:
+    def publish(self, chain: Chain, after: Log, link: Link) -> None:
         """Have a log that `open_successor` opened go on under the name of its chain."""
         before = chain.newest
-        chain.links.append(_link(before, after))
+        chain.links.append(link)
         self._add(chain, after)
         if chain.name == "control":
             # Its first entry says so itself.

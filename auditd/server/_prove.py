@@ -30,6 +30,8 @@ class Prover:
 
     def holder(self, log: Log, name: pb.EventNameTarget) -> Log:
         """Return the log that holds the event of a name, in the chain that ends with `log`; else `log` itself."""
+        if not log.predecessors.logs:
+            return log
         key, _ = _key_of(name)
         return next((one for one in (log, *reversed(log.predecessors.logs)) if one.find(key) is not None), log)
 

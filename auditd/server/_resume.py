@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditd.errors import DamagedError, FolderError
-from auditd.log import Answers, Log, restored_from, unmark_restored
+from auditd.log import Log, deliver_each, restored_from, unmark_restored
 from auditd.note import Checkpoint, VerifierKey
 from auditd.server._check import claims_by_origin
 from auditd.server._clock import Clock
@@ -33,7 +33,7 @@ def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
     if not any(restored_from(config.log_folder(name)) for name in log_names(config.folder)):
         raise _none_waits(config)
     clock = Clock(config.limits.max_idle_s)
-    logs = Logs(config, _deliver, lambda _name: None, clock)
+    logs = Logs(config, deliver_each, lambda _name: None, clock)
     try:
         marks = {name: log.restored_from for name, log in logs.by_name.items() if log.restored_from is not None}
         if not marks:
@@ -112,8 +112,3 @@ def _record(
     control.start()
     for attributes in facts:
         control.record(own_events.by_server("log.resume", attributes))
-
-
-def _deliver(answers: Answers) -> None:
-    for submission, outcome in answers:
-        submission.done(outcome)

@@ -8,7 +8,7 @@ import time
 from auditd.errors import PreconditionError, UnavailableError
 from auditd.identity import is_system
 from auditd.log import Log
-from auditd.server._chain import Chain
+from auditd.server._chain import Chain, Link
 from auditd.server._clock import Clock
 from auditd.server._config import Config
 from auditd.server._indexes import Indexes
@@ -56,16 +56,16 @@ class Rotation:
                 return chain
             before.pause(lambda: _rotating(chain, "is being closed; try again", 0.2))
             try:
-                after = await asyncio.to_thread(self._succeed, chain, before, reason)
+                after, link = await asyncio.to_thread(self._succeed, chain, before, reason)
             except BaseException:
                 # Once the successor has its name the log is closed, whatever this process knows of it.
                 if not self._logs.has_successor_folder(chain):
                     before.pause(None)
                 raise
-            self._logs.publish(chain, after)
+            self._logs.publish(chain, after, link)
             return chain
 
-    def _succeed(self, chain: Chain, before: Log, reason: str) -> Log:
+    def _succeed(self, chain: Chain, before: Log, reason: str) -> tuple[Log, Link]:
         ends_at = time.monotonic() + DRAIN_S
         while any(before.waiting):
             if time.monotonic() > ends_at:
@@ -75,10 +75,10 @@ class Rotation:
             # After a failed commit nobody knows what reached the disk, so nobody knows where the log would end.
             raise _rotating(chain, f"cannot be closed now: {before.problem}; try later", 5.0)
         succeed(self._config, self._logs, chain, reason, (), self._clock)
-        after = self._logs.open_successor(chain)
+        after, link = self._logs.open_successor(chain)
         self._indexes.open([after])
         after.start()
-        return after
+        return after, link
 
 
 def _rotating(chain: Chain, what: str, retry_after_s: float) -> UnavailableError:

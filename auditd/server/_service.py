@@ -130,11 +130,12 @@ class AuditLogService:
         To gRPC the request is a stream, of which one message is read: once the caller is known and has its turn. So
         nobody else can have the server hold what they send.
         """
+        parse = self._parser(kind)
 
         async def call(caller: CallContext, request: Parsed, context: Context) -> bytes:
             return (await method(caller, request, context)).SerializeToString()
 
-        return self._answer(name, lambda _caller, data: self._parse(kind, data), call)
+        return self._answer(name, lambda _caller, data: parse(data), call)
 
     def _answer(
         self,
@@ -185,7 +186,7 @@ class AuditLogService:
         method: Callable[[CallContext, Parsed, Context], Awaitable[None]],
     ) -> Callable[[object, Context], Awaitable[None]]:
         """Return the handler of a method that answers with a stream; else as `unary`."""
-        measured = self._meters.method(name)
+        measured, parse = self._meters.method(name), self._parser(kind)
 
         async def answer(_requests: object, context: Context) -> None:
             caller: CallContext | None = None
@@ -195,7 +196,7 @@ class AuditLogService:
                 caller = await self._callers.of(context)
                 try:
                     meter.authenticated(caller)
-                    request = self._parse(kind, await _received(context, caller))
+                    request = parse(await _received(context, caller))
                     meter.decoded()
                 finally:
                     # What a stream does from here on has limits of its own.
@@ -216,17 +217,22 @@ class AuditLogService:
             raise _too_large(f"{rule}; send fewer events at a time", self._max_request_bytes, Violation("events", rule))
         return self._appender.read(caller, data)
 
-    def _parse(self, kind: type[Parsed], data: bytes) -> Parsed:
+    def _parser(self, kind: type[Parsed]) -> Callable[[bytes], Parsed]:
+        """Return what reads requests of a kind."""
         limit = self._max_request_bytes
         if any(field.is_repeated for field in kind.DESCRIPTOR.fields):
             # It could otherwise be made of a million parts.
             limit = min(LARGE_REQUEST_BYTES, limit)
-        if len(data) > limit:
-            raise _too_large(f"{len(data)} bytes, limit {limit}", limit)
-        try:
-            return kind.FromString(data)
-        except DecodeError as error:
-            raise malformed(kind) from error
+
+        def parse(data: bytes) -> Parsed:
+            if len(data) > limit:
+                raise _too_large(f"{len(data)} bytes, limit {limit}", limit)
+            try:
+                return kind.FromString(data)
+            except DecodeError as error:
+                raise malformed(kind) from error
+
+        return parse
 
     async def _refuse(
         self,

@@ -18,14 +18,13 @@ from auditd.errors import (
     InvalidRequestError,
     NotFoundError,
     PreconditionError,
-    Violation,
 )
 from auditd.log import (
-    Answers,
     Log,
     LogSettings,
     LogSigner,
     create_key_file,
+    deliver_each,
     load_signer,
     sign_closing,
     sync,
@@ -36,10 +35,9 @@ from auditd.server._chain import SUCCEED, Chain, own_name, place_of, succession
 from auditd.server._check import claims_by_origin
 from auditd.server._clock import Clock
 from auditd.server._config import Config
+from auditd.server._limits import require_fit_reason, violation
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
-
-MAX_REASON_BYTES = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def succeed_log(config: Config, name: str, reason: str, against: Mapping[str, st
     """
     require_reason(reason)
     clock = Clock(config.limits.max_idle_s)
-    logs = Logs(config, _deliver, lambda _origin: None, clock)
+    logs = Logs(config, deliver_each, lambda _origin: None, clock)
     try:
         chain = chain_to_succeed(logs, name)
         keys = {log.name: VerifierKey.parse(log.verifier_key) for log in logs.by_name.values()}
@@ -81,7 +79,7 @@ def succeed_log(config: Config, name: str, reason: str, against: Mapping[str, st
             return _told(chain, chain.links[-1].lost, completed=True)
         _require_proven(logs, chain, claims)
         lost = succeed(config, logs, chain, reason, claims.get(chain.newest.origin, []), clock)
-        logs.publish(chain, logs.open_successor(chain))
+        logs.publish(chain, *logs.open_successor(chain))
         logs.by_name["control"].start()
         logs.record_closures()
         return _told(chain, lost)
@@ -114,13 +112,14 @@ def succeed(
 
 def chain_to_succeed(logs: Logs, name: str) -> Chain:
     """Return the chain whose newest log has this name, or the chain's; raise NotFoundError or PreconditionError."""
-    chain = logs.chains.get(place_of(name)[0])
+    chain_name, number = place_of(name)
+    chain = logs.chains.get(chain_name)
     if chain is None:
         names = ", ".join(sorted(logs.chains))
         raise NotFoundError("LOG_NOT_FOUND", f"no log is named {name[:64]!r}; there are {names}", {"log": name[:64]})
     if name == chain.name:
         return chain
-    log = chain.numbered(place_of(name)[1])
+    log = chain.numbered(number)
     if log is None:
         raise NotFoundError("LOG_NOT_FOUND", f"{chain.name} has no log {name[:64]!r}", {"log": name[:64]})
     if log.successor is not None:
@@ -134,16 +133,9 @@ def chain_to_succeed(logs: Logs, name: str) -> Chain:
 
 def require_reason(reason: str) -> None:
     """Raise InvalidRequestError unless a reason says something, briefly, in characters that can be printed."""
-    size = len(reason.encode(errors="surrogatepass"))
-    problem = ""
     if not reason.strip():
-        problem = "is empty; say why the log is closed, for whoever reads its successor"
-    elif size > MAX_REASON_BYTES:
-        problem = f"{size} bytes, limit {MAX_REASON_BYTES}"
-    elif not reason.isprintable():
-        problem = "holds characters that cannot be printed"
-    if problem:
-        raise InvalidRequestError("INVALID_REQUEST", f"reason: {problem}", [Violation("reason", problem)])
+        raise violation("reason", "is empty; say why the log is closed, for whoever reads its successor")
+    require_fit_reason(reason)
 
 
 def _has_just_begun(chain: Chain, claims: Collection[str]) -> bool:
@@ -247,8 +239,3 @@ def _name(unnamed: Path, folder: Path) -> None:
 def _told(chain: Chain, lost: tuple[int, int] | None, *, completed: bool = False) -> Succeeded:
     before, newest = chain.logs[-2:]
     return Succeeded(chain.name, before.origin, before.size, newest.origin, newest.verifier_key, lost, completed)
-
-
-def _deliver(answers: Answers) -> None:
-    for submission, outcome in answers:
-        submission.done(outcome)
