@@ -19,9 +19,7 @@ from auditd_client._administration import (
     rotated_log,
 )
 from auditd_client._backup_folder import Backup, BackupProgress, receiving, since_manifest
-from auditd_client._channel import bearer
 from auditd_client._client import Client
-from auditd_client._flow import Deadline, Flow, call
 from auditd_client._resumed_stream import received
 from auditd_client._server_status import ServerStatus, server_status
 from auditd_proto.v1 import admin_service_pb2 as pb
@@ -164,12 +162,8 @@ class AdminClient(Client):
         """
         before = since_manifest(since)
         with receiving(destination, before, self._histories.values(), progress) as (folder, path):
-            metadata = bearer(self._token() if callable(self._token) else self._token)
-            stream = self._admin_stub.MakeBackup(pb.MakeBackupRequest(since_manifest=before), metadata=metadata)
+            stream = self._admin_stub.MakeBackup(pb.MakeBackupRequest(since_manifest=before), metadata=self._metadata())
             with closing(received(stream, self._timeout(timeout_s))) as messages:
                 for message in messages:
                     folder.receive(message)
             return folder.finish(path)
-
-    def _call_once(self, method: str, request: Any, timeout_s: float | None) -> Flow[Any]:  # noqa: ANN401 - any message
-        return call(method, request, Deadline.after(self._timeout(timeout_s)), self._flows.retry)

@@ -22,7 +22,6 @@ from auditd_client._administration import (
 )
 from auditd_client._async_client import AsyncClient
 from auditd_client._backup_folder import Backup, BackupFolder, BackupProgress, receiving, since_manifest
-from auditd_client._flow import Deadline, Flow, call
 from auditd_client._server_status import ServerStatus, server_status
 from auditd_client._status import error_from_rpc
 from auditd_client.errors import UnreachableError
@@ -128,9 +127,6 @@ class AsyncAdminClient(AsyncClient):
             self._connected()
             self._admin_stub = AdminServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         return self._admin_stub
-
-    def _call_once(self, method: str, request: Any, timeout_s: float | None) -> Flow[Any]:  # noqa: ANN401 - any message
-        return call(method, request, Deadline.after(self._timeout(timeout_s)), self._flows.retry)
 
 
 async def _receive(stream: Any, folder: BackupFolder, silence_s: float) -> None:  # noqa: ANN401 - grpc has no types

@@ -318,8 +318,7 @@ class Client(Connection):
         return Tail(follower, self._open_tail, self._sleep)
 
     def _open_tail(self, request: pb.TailRequest) -> Any:  # noqa: ANN401 - grpc has no types
-        token = self._token() if callable(self._token) else self._token
-        return self._streams.begin("Tail", request, bearer(token))
+        return self._streams.begin("Tail", request, self._metadata())
 
     def export(
         self,
@@ -360,8 +359,7 @@ class Client(Connection):
         return Export(exporting, self._open_export, self._sleep)
 
     def _open_export(self, request: pb.ExportRequest) -> Any:  # noqa: ANN401 - grpc has no types
-        token = self._token() if callable(self._token) else self._token
-        return self._streams.begin("Export", request, bearer(token))
+        return self._streams.begin("Export", request, self._metadata())
 
     def aggregate(
         self,
@@ -556,7 +554,7 @@ class Client(Connection):
                 return result
 
     def _call(self, call: Call) -> Message:
-        metadata = bearer(self._token() if callable(self._token) else self._token)
+        metadata = self._metadata()
         try:
             response: Message = self._method(call.method)(call.request, timeout=call.timeout_s, metadata=metadata)
         except grpc.RpcError as failure:
@@ -564,6 +562,9 @@ class Client(Connection):
             misfit = self._target.misfit(error) if self._may_misfit(error) else None
             raise misfit or error from failure
         return response
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return bearer(self._token() if callable(self._token) else self._token)
 
     def _method(self, name: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._stub, name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 from auditd_client._channel import make_target
 from auditd_client._events import EventLike, event_from
 from auditd_client._exporting import Exporting
-from auditd_client._flow import RetryPolicy
+from auditd_client._flow import Deadline, Flow, RetryPolicy, call
 from auditd_client._flows import AppendOptions, Flows
 from auditd_client._follower import Follower
 from auditd_client._history import History
@@ -71,6 +71,9 @@ class Connection:
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self._timeout_s if timeout_s is None else timeout_s
+
+    def _call_once(self, method: str, request: Any, timeout_s: float | None) -> Flow[Any]:  # noqa: ANN401 - any message
+        return call(method, request, Deadline.after(self._timeout(timeout_s)), self._flows.retry)
 
     def _follower(
         self, log: str, query_filter: str, from_index: int | None, timeout_s: float, refreshes_token: bool

@@ -9,7 +9,7 @@ import click
 
 from auditd_client.cli._connect import connect
 from auditd_client.cli._errors import CommandError
-from auditd_client.cli._output import write_line, write_text
+from auditd_client.cli._output import output_option, write_line, write_text
 from auditd_client.cli._progress import Bars
 from auditd_client.cli._settings import ConnectionSettings, connection_options
 
@@ -74,15 +74,9 @@ def command() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Fetch only what came after this backup, which may itself be made with --since.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Form of the answer.",
-)
 @connection_options(60.0)
-def fetch(destination: Path, since: Path | None, output: str, settings: ConnectionSettings) -> None:
+@output_option("table", "json")
+def fetch(destination: Path, since: Path | None, settings: ConnectionSettings, output: str) -> None:
     """Have the server make a verified backup of all its logs, and write it into the new folder DEST.
 
     Needs the role `backup` or `admin`, and a token that lasts until the end. Private keys do not come. Every file is
