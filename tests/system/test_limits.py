@@ -185,32 +185,30 @@ def _(server):
 
 @provokes("max_tails_per_caller", EXHAUSTED, "TOO_MANY_TAILS")
 def _(server):
-    open_streams(
-        lambda metadata: server.stub().Tail(pb.TailRequest(), metadata=metadata), [token(server, "reader")] * 3
-    )
+    open_streams(tail_of(server), [token(server, "reader")] * 3)
 
 
 @provokes("max_tails", EXHAUSTED, "TOO_MANY_TAILS")
 def _(server):
-    open_streams(
-        lambda metadata: server.stub().Tail(pb.TailRequest(), metadata=metadata),
-        [token(server, "reader") for _ in range(4)],
-    )
+    open_streams(tail_of(server), [token(server, "reader") for _ in range(4)])
 
 
 @provokes("max_exports_per_caller", EXHAUSTED, "TOO_MANY_EXPORTS")
 def _(server):
-    open_streams(
-        lambda metadata: server.stub().Export(pb.ExportRequest(), metadata=metadata), [token(server, "auditor")] * 12
-    )
+    open_streams(export_of(server), [token(server, "auditor")] * 12)
 
 
 @provokes("max_exports", EXHAUSTED, "TOO_MANY_EXPORTS")
 def _(server):
-    open_streams(
-        lambda metadata: server.stub().Export(pb.ExportRequest(), metadata=metadata),
-        [token(server, "auditor") for _ in range(12)],
-    )
+    open_streams(export_of(server), [token(server, "auditor") for _ in range(12)])
+
+
+def tail_of(server):
+    return lambda metadata: server.stub().Tail(pb.TailRequest(), metadata=metadata)
+
+
+def export_of(server):
+    return lambda metadata: server.stub().Export(pb.ExportRequest(), metadata=metadata)
 
 
 def open_streams(call, callers) -> None:
