@@ -3,8 +3,7 @@
 A start takes most of a second of a processor, nearly all of it imports, and the tests make hundreds. What runs is what
 a user runs, in a process with its own id, files, folder and environment, and a child of whoever asked, which can kill
 it and wait for it. Where a setting matters before the first import, or more than that is asked of `Popen`, the command
-is started as usual; so it is in the tests of guides and of the demo, and where a server starts processes of its own: in
-a server that was forked, those were seen to end too early now and then.
+is started as usual; so it is in the tests of guides and of the demo.
 """
 
 from __future__ import annotations
@@ -159,6 +158,8 @@ def _text(number: int, before: Any) -> io.TextIOWrapper:
 
 
 def _import_all() -> None:
+    # As `auditlog` and its command `serve` have it before they import gRPC.
+    os.environ |= {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
     from auditd_client.cli._group import COMMANDS
 
     names = ("_access", "_backup", "_check_indexes", "_clock_confirmation", "_resume", "_serve", "_succeed", "_tokens")

@@ -42,7 +42,7 @@ def serve(folder: Path, listen: str | None, http: str | None, insecure: bool, ch
     Before it signs anything it verifies that the evidence extends all that was signed. It refuses to start where that
     does not hold, and says what is missing.
     """
-    # The server forks only to become another program at once, and gRPC says on stderr that it could not prepare for it.
+    # The server forks only to become another program at once, and what gRPC does on a fork can end it before it has.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from auditd.server import configure_logging, load_config
     from auditd.server import serve as run

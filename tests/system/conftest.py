@@ -16,9 +16,14 @@ import pytest
 
 from auditd.server import load_config, local_issuer, make_folder
 from auditd_proto.v1 import audit_log_service_pb2_grpc as stubs
-from tests.forked import AUDITLOG, run
+from tests.forked import AUDITLOG, Forked, run
 
 ORIGIN = "audit.example.com"
+
+
+def after(prepare: str) -> tuple[str, ...]:
+    """The command, run by a shell that did something before; not by a fork of ours, where gRPC would say things."""
+    return ("sh", "-c", f'{prepare}; exec "$0" "$@"', AUDITLOG)
 
 
 def auditlog(
@@ -47,8 +52,8 @@ class Server:
     said: str = ""
     command: tuple[str, ...] = (AUDITLOG,)
     clock: Callable[[], float] = time.time
-    starts: type[subprocess.Popen[str]] = subprocess.Popen
-    """How a process is started; `Forked` for tests that start many, where the server starts none of its own."""
+    starts: type[subprocess.Popen[str]] = Forked
+    """How a process is started."""
     _channels: list[grpc.Channel] = field(default_factory=list)
 
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import shutil
 import sqlite3
 import stat
@@ -13,6 +12,8 @@ import threading
 from pathlib import Path
 
 import pytest
+
+from tests.system.conftest import after
 
 
 def append(server, count, name="user.read"):
@@ -232,14 +233,9 @@ def test_a_folder_whose_evidence_is_not_sound_is_not_backed_up(auditlog, make_se
 
 
 def test_a_full_disk_leaves_nothing_behind(auditlog, shared_server, tmp_path, kept):
-    size_limit = (kept / "logs/main/evidence.db").stat().st_size // 2
-
-    def limit_file_size():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size_limit, size_limit))
-
-    resource_limited = auditlog(
-        "backup", str(shared_server.folder), str(tmp_path / "backup"), preexec_fn=lambda: limit_file_size()
-    )
+    half_of_it = (kept / "logs/main/evidence.db").stat().st_size // 512 // 2
+    limited = after(f"ulimit -f {half_of_it}")
+    resource_limited = auditlog("backup", str(shared_server.folder), str(tmp_path / "backup"), command=limited)
     assert resource_limited.returncode == 2, resource_limited.stdout
     assert "no backup was made" in resource_limited.stderr
     assert list(tmp_path.iterdir()) == []

@@ -41,7 +41,7 @@ from auditd_proto.v1.admin_service_pb2_grpc import (
     AdminServiceStub,
     add_AdminServiceServicer_to_server,
 )
-from tests.system.conftest import Server, auditlog
+from tests.system.conftest import Server, after, auditlog
 from tests.system.test_backup import append, checkpoint, files_below
 
 WITHIN_S = 20.0
@@ -63,24 +63,31 @@ def entries_of_access(server, where):
     return [json.loads(line)["event"] for line in done.stdout.splitlines()]
 
 
-def maker_of(server):
-    """The process that makes a backup for the server, once there is one."""
-    children = Path(f"/proc/{server.process.pid}/task")
+def makers_of(server):
+    """The processes that make a backup for the server: one, or none yet."""
+    for listed in Path(f"/proc/{server.process.pid}/task").glob("*/children"):
+        for pid in listed.read_text().split():
+            if b"_backup_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                yield int(pid)
+
+
+def begun(server):
+    """A backup that has begun: the call, and the process that makes it."""
+    metadata = [("authorization", f"Bearer {server.token('backup', subject='held')}")]
     ends_at = time.monotonic() + WITHIN_S
     while time.monotonic() < ends_at:
-        for listed in children.glob("*/children"):
-            for pid in listed.read_text().split():
-                if b"_backup_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    return int(pid)
-    raise AssertionError("no process makes a backup")
+        # The one before may be just about to end, and this one be told to try again.
+        call = AdminServiceStub(server.channel()).MakeBackup(pb.MakeBackupRequest(), metadata=metadata)
+        while not call.done():
+            for maker in makers_of(server):
+                return call, maker
+    raise AssertionError(f"no process makes a backup: {call.details()}")
 
 
 @contextmanager
 def held_up(server):
     """A backup that is being made, and stands still: the call, and the process that makes it."""
-    metadata = [("authorization", f"Bearer {server.token('backup', subject='held')}")]
-    call = AdminServiceStub(server.channel()).MakeBackup(pb.MakeBackupRequest(), metadata=metadata)
-    maker = maker_of(server)
+    call, maker = begun(server)
     os.kill(maker, signal.SIGSTOP)
     try:
         yield call, maker
@@ -290,8 +297,7 @@ def test_a_full_disk_of_the_server_is_said_and_leaves_nothing(filled):
 
 def test_a_full_disk_of_the_client_leaves_nothing(filled, tmp_path):
     arguments = ("backup", "fetch", str(tmp_path / "backup"))
-    size = (20_000, 20_000)
-    done = filled.cli(*arguments, role="backup", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, size))
+    done = filled.cli(*arguments, role="backup", command=after("ulimit -f 40"))
     assert done.returncode == 2, done.stderr
     assert "File too large; nothing was kept" in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -301,7 +307,9 @@ def test_a_full_disk_of_the_client_leaves_nothing(filled, tmp_path):
 def test_a_client_told_to_end_leaves_nothing_on_either_side(filled, tmp_path):
     with ThreadPoolExecutor(1) as threads, client_of(filled) as client:
         under_way = threads.submit(client.make_backup, tmp_path / "backup")
-        os.kill(maker_of(filled), signal.SIGSTOP)
+        while not (makers := list(makers_of(filled))):
+            assert not under_way.done()
+        os.kill(makers[0], signal.SIGSTOP)
         client.close()
         with pytest.raises(ServerError):
             under_way.result(WITHIN_S)

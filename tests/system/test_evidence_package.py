@@ -103,7 +103,8 @@ class Verdicts:
         path = self.folder / "judged.zip"
         path.write_bytes(data)
         try:
-            verify_package(io.BytesIO(data), self.vkey)
+            with path.open("rb") as file:
+                verify_package(file, self.vkey)
             ours = ""
         except VerificationError as error:
             ours = str(error)
@@ -345,6 +346,9 @@ class TestZips:
         for changed in (data + b"x", data[:-1], b"PK\3\4"):
             verdicts.refuse(changed)
 
+    def test_behind_something_else(self, files, verdicts):
+        verdicts.refuse(b"#!/bin/sh\n" + zipped(files))
+
     def test_with_a_comment(self, files, verdicts):
         out = io.BytesIO(zipped(files))
         with zipfile.ZipFile(out, "a") as archive:
@@ -400,7 +404,8 @@ class TestZips:
 
     def test_with_bits_flipped_anywhere(self, files, verdicts):
         data = zipped(files)
-        for at in range(7, len(data), len(data) // 30):
+        directory = data.index(b"PK\1\2")
+        for at in (*range(7, directory, directory // 30), *range(directory, len(data), 7)):
             changed = data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
             ours, _ = verdicts.of(changed)
             with zipfile.ZipFile(io.BytesIO(data)) as intact:

@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 import uuid
-from functools import partial
 from pathlib import Path
 
 import grpc
@@ -23,7 +22,7 @@ from auditd.identity import LocalIssuer
 from auditd_client import AdminClient, AsyncClient, Client, PreconditionError, UnauthenticatedError
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1 import event_pb2
-from tests.system.conftest import AUDITLOG, ORIGIN, Server
+from tests.system.conftest import AUDITLOG, ORIGIN, Server, after
 
 FIRST_S = 20.0
 SLACK_S = 5.0
@@ -369,11 +368,11 @@ class TestCommand:
         """Start `auditlog tail` with arguments; gives the process."""
         started = []
 
-        def start(*arguments: str, server=shared_server, **options):
+        def start(*arguments: str, server=shared_server, command=(AUDITLOG,), **options):
             environment = {key: value for key, value in os.environ.items() if not key.startswith("AUDITLOG_")}
             environment |= {"AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": server.token("admin")}
             options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-            started.append(subprocess.Popen([AUDITLOG, "tail", *arguments], env=environment, **options))
+            started.append(subprocess.Popen([*command, "tail", *arguments], env=environment, **options))
             return started[-1]
 
         yield start
@@ -399,9 +398,7 @@ class TestCommand:
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
     def test_ends_when_it_is_told_to_also_in_the_background_of_a_shell(self, admin, following, number, status):
         """A script's `&` has Ctrl-C ignored, so only other signals reach it."""
-        process = following(
-            "--output", "jsonl", "--from", "0", preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-        )
+        process = following("--output", "jsonl", "--from", "0", command=after('trap "" INT'))
         size = admin.size()
         for _ in range(size):
             process.stdout.readline()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import re
 import shutil
 import socket
 import ssl
+import subprocess
 from datetime import timedelta
 
 import grpc
@@ -24,7 +27,7 @@ from auditd_client import (
     UnreachableError,
 )
 from tests.system.certificates import make_pair
-from tests.system.conftest import ORIGIN, Server, auditlog
+from tests.system.conftest import AUDITLOG, ORIGIN, Server, auditlog
 
 CERTIFICATES = f"https://{ORIGIN}/certificates"
 EVENT = {"action": "tls.test"}
@@ -267,6 +270,14 @@ def test_tls_to_a_plaintext_server_is_told_at_once(shared_server, pki):
         pytest.raises(SettingsError, match="speaks no TLS"),
     ):
         client.append([EVENT])
+
+
+def test_the_command_line_says_so_in_one_line_whatever_grpc_has_to_say(shared_server, pki):
+    environment = {"AUDITLOG_ADDRESS": shared_server.address, "AUDITLOG_TOKEN": shared_server.token("reader")}
+    environment |= {"AUDITLOG_CA": str(pki["ca"].certificate_file), "PATH": os.environ["PATH"]}
+    done = subprocess.run([AUDITLOG, "logs"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"auditlog: address: .* speaks no TLS.*\n", done.stderr)
 
 
 def test_the_command_line_takes_certificates_by_flag_variable_and_profile(server, pki, tmp_path):

@@ -96,6 +96,8 @@ class CommandGroup(click.Group):
         This stands in for click's own, which ends a closed pipe with 1, here a "no", and a usage error with
         several lines.
         """
+        # What gRPC would say is said in our own words, or means nothing to a user; it asks once, when it is imported.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         name = prog_name or "auditlog"
         self._main_shell_completion(extra, name, complete_var)
         for stream in (sys.stdout, sys.stderr):

@@ -12,6 +12,7 @@ are true or that the filter was the one named; `auditlog verify` also holds repo
 """
 
 import base64
+import errno
 import hashlib
 import json
 import re
@@ -242,6 +243,7 @@ class Package:
             require(magic == b"PK\5\6" and not comment, "not a zip file, or something stands behind it")
             require(count <= MAX_FILES and directory_bytes <= MAX_LINE, "more files than a package has")
             archive = files.enter_context(zipfile.ZipFile(path))
+            require(min(file.header_offset for file in archive.infolist()) == 0, "something stands before the zip")
             self.names, self.opened = archive.namelist(), archive.open
         for name in self.names:
             require(name in NAMES or OTHERS.fullmatch(name), f"{name!a} does not belong to a package")
@@ -347,12 +349,12 @@ def main(arguments: list[str]) -> int:
     try:
         print(verify(Path(arguments[2] if len(arguments) == 3 else Path(__file__).resolve().parent), arguments[1]))
         return 0
-    except OSError as error:
-        print(ascii(str(error)), file=sys.stderr)
-        return 2
     except NotGenuineError as error:
         print(f"NOT GENUINE: {error}", file=sys.stderr)
     except Exception as error:  # whatever hostile bytes make Python raise
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place before the file, which bytes named
+            print(ascii(str(error)), file=sys.stderr)
+            return 2
         print(f"NOT GENUINE, malformed: {type(error).__name__}: {ascii(str(error))[:200]}", file=sys.stderr)
     return 1
 
