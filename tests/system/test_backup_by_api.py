@@ -329,6 +329,8 @@ def test_a_server_that_stops_ends_it_and_one_that_is_killed_clears_up_at_its_nex
     assert not (server.folder / ".backup").exists()
     server.start()
     with held_up(server) as (_, maker):
+        server.process.kill()  # while the call goes on: a server that learns of its end ends the process
+        server.process.wait()
         server.kill()
         os.kill(maker, signal.SIGCONT)  # not before: it might be done before the server is gone
         assert (server.folder / ".backup").exists()
