@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,11 +45,9 @@ class BackupMaker:
         """Have the process begin."""
         process = await asyncio.shield(self._starting)
         assert process.stdin is not None
-        try:
+        # Where it is gone already, which uvloop answers with a RuntimeError, the next step says how it ended.
+        with suppress(OSError, RuntimeError):
             process.stdin.write(self._order.encode() + b"\n")
-        except (OSError, RuntimeError) as error:  # uvloop's, for a pipe whose other end is gone
-            message = f"the process that was to make the backup is gone: {error}"
-            raise UnavailableError("BACKUP_FAILED", message, _RETRY_AFTER_S) from error
 
     async def step(self, wait_s: float) -> Step | None:
         """Return how far it is, at the latest after so many seconds; None once the backup is made.
