@@ -5,15 +5,15 @@ from auditd.log._database import CHECKSUM_BYTES, checksum_vfs, plain_vfs
 from auditd.log._durable import sync, sync_all
 from auditd.log._increment import apply_increment
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
-from auditd.log._log import Log, LogSettings, deliver_each
+from auditd.log._log import Log
 from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan, Part
 from auditd.log._predecessors import Predecessors
 from auditd.log._restored import mark_restored, restored_from, unmark_restored
+from auditd.log._settings import Answers, LogSettings, Observer, QueueLimits, deliver_each
 from auditd.log._snapshot import INCREMENT_NAME, Snapshot, are_of_one_moment, snapshot
 from auditd.log._store import Credential, StoredCredential, is_damage
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
-from auditd.log._writer import Answers, Observer, QueueLimits
 
 __all__ = [
     "CHECKSUM_BYTES",

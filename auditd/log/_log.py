@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, TypeVar
 
 from auditd.entry import event_key, parse_leaf, parse_time
-from auditd.errors import (
-    AuditdError,
-    DamagedError,
-    FolderError,
-    InvalidRequestError,
-    NotFoundError,
-    PreconditionError,
-    Violation,
-)
+from auditd.errors import AuditdError, DamagedError, FolderError, NotFoundError, PreconditionError
 from auditd.filter import Sieve
 from auditd.log._database import create_evidence
 from auditd.log._durable import sync
@@ -29,67 +18,25 @@ from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._housekeeper import Housekeeper
 from auditd.log._keys import LogSigner
-from auditd.log._leaves import Sifted, read_leaves, sift_leaves
+from auditd.log._leaves import Sifted
 from auditd.log._lock import FolderLock
 from auditd.log._measures import WriterMeasures
 from auditd.log._peers import Peer, require_peers
 from auditd.log._pending import PendingSignatures
-from auditd.log._predecessors import Predecessors
+from auditd.log._proofs import Proofs
 from auditd.log._release import SignatureReleaser
 from auditd.log._restored import restored_from
+from auditd.log._settings import LogSettings
 from auditd.log._store import EvidenceStore, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.log._training import DictionaryTrainer
-from auditd.log._writer import Answers, Observer, Parts, QueueLimits, Writer
+from auditd.log._verified import VerifiedLeaves
+from auditd.log._writer import Parts, Writer
 from auditd.log.check._repair import restore_lost_checksums
-from auditd.merkle import (
-    EMPTY_ROOT,
-    consistency_proof,
-    entries_proof,
-    inclusion_paths,
-    inclusion_proof,
-    root_at,
-    split_hashes,
-)
+from auditd.merkle import EMPTY_ROOT, root_at
 from auditd.note import Checkpoint, sign_note
 
 _logger = logging.getLogger(__name__)
-_T = TypeVar("_T")
-_Read: TypeAlias = Callable[[FrameCodec, Sequence[bytes], int, bytes], list[_T]]
-"""Reads frames, the first of this index, whose leaves have these hashes, concatenated."""
-
-
-def deliver_each(answers: Answers) -> None:
-    """Hand each answer to who waits for it, in the thread that has it."""
-    for submission, outcome in answers:
-        try:
-            submission.done(outcome)
-        except Exception:
-            _logger.exception("an answer could not be delivered")
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """What surrounds a log.
-
-    `clock` returns nanoseconds since 1970, UTC, `monotonic` seconds from any start. `clock_suspect` tells whether
-    entries are to say that `clock` is not trusted; `stopped` returns why new events cannot be recorded now, which costs
-    none its first receipt, or None. Both are asked once a commit, in this order. `deliver` hands the answers of one
-    commit to those who wait. `peers` returns a signed note of the folder's other logs to store with checkpoints, or
-    None. `announce` makes a new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is
-    trained. `predecessors` are the logs before this one in its chain.
-    """
-
-    clock: Callable[[], int]
-    limits: QueueLimits = field(default_factory=QueueLimits)
-    deliver: Callable[[Answers], None] = deliver_each
-    peers: Callable[[], str | None] = lambda: None
-    observer: Observer | None = None
-    announce: Callable[[str], None] | None = None
-    monotonic: Callable[[], float] = time.monotonic
-    clock_suspect: Callable[[], bool] = lambda: False
-    stopped: Callable[[], AuditdError | None] = lambda: None
-    predecessors: Predecessors = field(default_factory=Predecessors)
 
 
 class Log:
@@ -146,17 +93,11 @@ class Log:
         self._writer = Writer(
             self.name,
             Parts(self._store, pending, head, signer),
-            clock=settings.clock,
-            monotonic=settings.monotonic,
-            limits=settings.limits,
-            peers=settings.peers,
-            observer=settings.observer,
-            deliver=settings.deliver,
-            first_dictionary=self._first_dictionary,
-            clock_suspect=settings.clock_suspect,
-            stopped=settings.stopped,
-            predecessors=settings.predecessors,
+            settings,
+            self._first_dictionary,
         )
+        self._leaves = VerifiedLeaves(self.name, self._store, self._writer)
+        self.proofs = Proofs(self._writer)
         self._trainer = (
             DictionaryTrainer(
                 folder / "dictionaries", settings.announce, self._writer.use_dictionary, settings.monotonic
@@ -307,35 +248,11 @@ class Log:
 
         Raises DamagedError naming the first entry that is missing or differs, ValueError beyond the tree.
         """
-        return self._read(start, end, read_leaves)
+        return self._leaves.read(start, end)
 
     def sift(self, start: int, end: int, sieve: Sieve) -> list[Sifted]:
         """Return the entries of [start, end) that a sieve does not exclude, verified and raising as `leaves` are."""
-        return self._read(start, end, partial(sift_leaves, sieve=sieve))
-
-    def _read(self, start: int, end: int, read: _Read[_T]) -> list[_T]:
-        if end > self.size:
-            raise ValueError(f"leaves [{start}, {end}): not within a tree of size {self.size}")
-        try:
-            return self._read_stored(start, end, read)
-        except DamagedError as error:
-            self._locate(error, start, end)
-            raise
-
-    def _read_stored(self, start: int, end: int, read: _Read[_T]) -> list[_T]:
-        frames = self._store.frames(start, end)
-        return read(self._writer.codec, frames, start, self._writer.nodes.leaf_hash_row(start, end))
-
-    def _locate(self, error: DamagedError, start: int, end: int) -> None:
-        """Have an error about entries [start, end) name the log and the first entry that it concerns."""
-        error.facts.setdefault("log", self.name)
-        for index in range(start, end) if "index" not in error.facts else ():
-            try:
-                self._read_stored(index, index + 1, read_leaves)
-            except DamagedError:
-                error.facts["index"] = str(index)
-                error.message = f"entry {index}: {error.message}"
-                return
+        return self._leaves.sift(start, end, sieve)
 
     def find(self, key: bytes) -> int | None:
         """Return the index of the entry whose event has this key, if it may be shown.
@@ -394,53 +311,6 @@ class Log:
         """Return the root of the tree of the first `size` entries."""
         return root_at(size, self._writer.nodes)
 
-    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
-        """Return the proof that entry `index` is in the tree of `size` entries (RFC 9162 section 2.1.3).
-
-        Raises InvalidRequestError unless index < size <= the current size.
-        """
-        self._require_size("tree_size", size, self.size)
-        if not 0 <= index < size:
-            raise _out_of_range("index", index, f"below the tree size {size}")
-        return inclusion_proof(index, size, self._writer.nodes)
-
-    def inclusion_paths(self, indexes: Sequence[int], size: int) -> list[bytes]:
-        """Return the inclusion proof of each of `indexes`, which are below `size`, its hashes concatenated."""
-        return inclusion_paths(indexes, size, self._writer.nodes)
-
-    def inclusion_proofs(self, indexes: Sequence[int], size: int) -> list[list[bytes]]:
-        """Return the inclusion proof of each of `indexes`, which are below `size`."""
-        return [split_hashes(path) for path in self.inclusion_paths(indexes, size)]
-
-    def consistency_proof(self, from_size: int, to_size: int) -> list[bytes]:
-        """Return the proof that the tree of `to_size` extends that of `from_size` (RFC 9162 section 2.1.4).
-
-        Raises InvalidRequestError unless from_size <= to_size <= the current size.
-        """
-        self._require_size("to_size", to_size, self.size)
-        if not 0 <= from_size <= to_size:
-            raise _out_of_range("from_size", from_size, f"at most to_size {to_size}")
-        return consistency_proof(from_size, to_size, self._writer.nodes)
-
-    def entries_proof(
-        self, ranges: Sequence[tuple[int, int]], size: int, within: tuple[int, int] | None = None
-    ) -> list[bytes]:
-        """Return the proof that the tree of `size` holds exactly these entries at `ranges`; see `merkle.entries_proof`.
-
-        Each range is [first, last), ascending. Raises InvalidRequestError where they are not within the tree.
-        """
-        self._require_size("tree_size", size, self.size)
-        try:
-            return entries_proof(ranges, size, self._writer.nodes, within)
-        except ValueError as error:
-            raise InvalidRequestError("OUT_OF_RANGE", str(error), [Violation("ranges", str(error))]) from error
-
-    def leaf_hashes(self, first: int, last: int) -> list[bytes]:
-        """Return the leaf hashes of the entries [first, last); raise InvalidRequestError beyond the tree."""
-        if not 0 <= first < last <= self.size:
-            raise _out_of_range("last", last, f"above first {first} and at most the tree size {self.size}")
-        return self._writer.nodes.leaf_hashes(first, last)
-
     def require_known_size(self, known_size: int) -> None:
         """Raise PreconditionError if a caller holds a checkpoint of a tree larger than this one (promise 2)."""
         if known_size > self.size:
@@ -465,10 +335,6 @@ class Log:
         if stored is not None and stored.peers is not None:
             require_peers(stored.peers, self._key, peers)
 
-    def _require_size(self, field_name: str, size: int, limit: int) -> None:
-        if not 0 <= size <= limit:
-            raise _out_of_range(field_name, size, f"at most the current tree size {limit}")
-
     def _release_soon_if_due(self) -> None:
         if self._releaser.is_due():
             self._writer.do_soon(self._release)
@@ -490,12 +356,3 @@ class Log:
         self._release_soon_if_due()
         if self._trainer is not None and self.successor is None:
             self._trainer.train_if_due(self.size, self._writer.codec, self.leaf)
-
-
-def _out_of_range(field_name: str, value: int, rule: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        "OUT_OF_RANGE",
-        f"{field_name}: {value}, must be {rule}",
-        [Violation(field_name, f"{value}, must be {rule}")],
-        {"field": field_name, "value": str(value)},
-    )

@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from auditd.entry import SALT_BYTES, EncodedBatch, LeafTemplate, parse_leaf, parse_time, recorded_at_text
-from auditd.errors import AuditdError, DamagedError, ExhaustedError, UnavailableError
+from auditd.entry import SALT_BYTES, LeafTemplate, parse_leaf, parse_time, recorded_at_text
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import LogSigner
@@ -21,8 +18,10 @@ from auditd.log._leaves import require_leaf
 from auditd.log._measures import WriterMeasures
 from auditd.log._pending import PendingSignatures
 from auditd.log._plan import CommitPlan, Placed
-from auditd.log._predecessors import Predecessors
+from auditd.log._queue import SubmissionQueue
 from auditd.log._recovery import Recovered, recover
+from auditd.log._refusals import not_recorded, refusal
+from auditd.log._settings import Answers, LogSettings
 from auditd.log._store import Batch, Credential, EvidenceStore, StoredCheckpoint
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.merkle import leaf_hash, leaf_hashes
@@ -33,31 +32,10 @@ INLINE_WAL_PAGES = 25_000
 """Beyond this the writer copies the write-ahead log back itself, since the housekeeper does not keep up."""
 _KNOWN_CREDENTIALS = 10_000
 
-_NOTHING = Submission(EncodedBatch(()), (), b"", done=lambda _: None)
-"""Wakes the writer for a chore."""
-
 _logger = logging.getLogger(__name__)
-
-Answers = Sequence[tuple[Submission, Outcome]]
-
 
 FirstDictionary = Callable[[Sequence[bytes], int, FrameCodec], bytes | None]
 """Given the leaves that a commit adds, and the size that the log then has. MUST NOT raise."""
-
-
-class Observer(Protocol):
-    """Who is told of each commit, in the writer thread, after its head is written."""
-
-    def committed(self, plan: CommitPlan) -> None:
-        """MUST return at once and MUST NOT raise."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """What may wait for the writer at most."""
-
-    max_queued_events: int = 16_000
-    max_queued_bytes: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +59,16 @@ class Writer(threading.Thread):
         self,
         name: str,
         parts: Parts,
-        *,
-        clock: Callable[[], int],
-        monotonic: Callable[[], float],
-        limits: QueueLimits,
-        peers: Callable[[], str | None],
-        observer: Observer | None,
-        deliver: Callable[[Answers], None],
+        settings: LogSettings,
         first_dictionary: FirstDictionary,
-        clock_suspect: Callable[[], bool],
-        stopped: Callable[[], AuditdError | None],
-        predecessors: Predecessors,
     ) -> None:
         super().__init__(name=f"writer-{name}")
         self._parts = parts
-        self._clock = clock
-        self._monotonic = monotonic
-        self._peers = peers
-        self._observer = observer
-        self._deliver = deliver
+        self._settings = settings
         self._first_dictionary = first_dictionary
-        self._clock_suspect = clock_suspect
-        self._stopped = stopped
-        self._predecessors = predecessors
         self._templates = {mark: LeafTemplate(parts.signer.name, clock_suspect=mark) for mark in (False, True)}
-        self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
-        self._chore: Callable[[], None] | None = None
+        self._queue = SubmissionQueue(settings.limits)
         self._recovery_wanted = False
-        self._limits = limits
-        self._room = threading.Lock()  # guards _queued_events, _queued_bytes and _stopping
-        self._queued_events = 0
-        self._queued_bytes = 0
-        self._stopping = False
         self._credentials: dict[bytes, None] = {}
         self._new_dictionary: bytes | None = None
         self._stored_checkpoint_at = -math.inf
@@ -132,33 +88,12 @@ class Writer(threading.Thread):
             raise ValueError(f"submission: {len(submission.events)} events with {len(submission.keys)} keys")
         # Of the longer leaf: nobody knows yet what the clock will be.
         self._templates[True].check_sizes(submission.caller_json, submission.events.lengths())
-        with self._room:
-            if self._stopping:
-                raise _not_recorded("the server is stopping")
-            self._require_room(len(submission.events), submission.events.event_bytes)
-            self._queued_events += len(submission.events)
-            self._queued_bytes += submission.events.event_bytes
-            self._queue.put(submission)
-
-    def _require_room(self, events: int, event_bytes: int) -> None:
-        wanted = (
-            ("max_queued_events", self._queued_events + events, self._limits.max_queued_events),
-            ("max_queued_bytes", self._queued_bytes + event_bytes, self._limits.max_queued_bytes),
-        )
-        for limit, total, value in wanted:
-            if total > value:
-                raise ExhaustedError(
-                    "QUEUE_FULL",
-                    f"too much is waiting to be recorded: {total}, {limit} is {value}",
-                    0.2,
-                    {"limit": limit, "value": str(value)},
-                )
+        self._queue.put(submission)
 
     @property
     def waiting(self) -> tuple[int, int]:
         """How many events wait to be answered, and their bytes."""
-        with self._room:
-            return self._queued_events, self._queued_bytes
+        return self._queue.waiting
 
     @property
     def problem(self) -> str:
@@ -173,10 +108,7 @@ class Writer(threading.Thread):
 
     def do_soon(self, chore: Callable[[], None]) -> None:
         """Have `chore` done in the writer thread, once what waits is answered; one that still waits is replaced."""
-        with self._room:
-            if not self._stopping:
-                self._chore = chore
-                self._queue.put(_NOTHING)
+        self._queue.put_chore(chore)
 
     def use_dictionary(self, data: bytes) -> None:
         """Compress with this dictionary from one of the next commits on."""
@@ -184,33 +116,28 @@ class Writer(threading.Thread):
 
     def stop(self) -> None:
         """Record what is queued, store the last checkpoint, and end; if never started, refuse what is queued."""
-        with self._room:
-            self._stopping = True
-            self._queue.put(None)
+        self._queue.close()
         # Not whether it is alive: it may have ended by now, and has then taken what was put.
         if self.ident is not None:
             self.join()
-        elif left := [item for item in self._take() if item is not None and item is not _NOTHING]:
-            self._hand_back([(submission, _not_recorded("the server is stopping")) for submission in left])
+        elif left := self._queue.take().submissions:
+            self._hand_back([(submission, not_recorded("the server is stopping")) for submission in left])
 
     def run(self) -> None:
         """Work until stopped."""
         stopping = False
         while not stopping:
-            submissions = self._take()
-            stopping = submissions[-1] is None
-            work = [submission for submission in submissions if submission is not None and submission is not _NOTHING]
-            if work:
-                answers = self._answer(work)
-                with self._room:
-                    self._queued_events -= sum(len(submission.events) for submission in work)
-                    self._queued_bytes -= sum(submission.events.event_bytes for submission in work)
+            taken = self._queue.take()
+            stopping = taken.last
+            if taken.submissions:
+                answers = self._answer(taken.submissions)
+                self._queue.settle(taken.submissions)
                 self._hand_back(answers)
             self._do_chore()
         self._store_last_checkpoint()
 
     def _do_chore(self) -> None:
-        chore, self._chore = self._chore, None
+        chore = self._queue.take_chore()
         wanted, self._recovery_wanted = self._recovery_wanted, False
         if chore is None or (self._state is None and not wanted):
             return
@@ -224,16 +151,10 @@ class Writer(threading.Thread):
 
     def _hand_back(self, answers: Answers) -> None:
         try:
-            self._deliver(answers)
+            self._settings.deliver(answers)
         except Exception:
             # Those who wait on this log later must not suffer for one who could not take an answer.
             _logger.exception("%s: answers could not be delivered", self.name)
-
-    def _take(self) -> list[Submission | None]:
-        taken = [self._queue.get()]
-        while taken[-1] is not None and not self._queue.empty():
-            taken.append(self._queue.get())
-        return taken
 
     def _answer(self, submissions: Sequence[Submission]) -> Answers:
         self._in_doubt = False
@@ -244,8 +165,7 @@ class Writer(threading.Thread):
             if not self.measures.problem:
                 _logger.error("%s: nothing can be recorded: %s", self.name, error)
             self.measures.failed(error)
-            recorded = "unknown" if self._in_doubt else "no"
-            return [(submission, _refusal(recorded, error)) for submission in submissions]
+            return [(submission, refusal(error, in_doubt=self._in_doubt)) for submission in submissions]
 
     def _recover_again(self) -> Recovered:
         self._parts.store.reopen()
@@ -267,16 +187,16 @@ class Writer(threading.Thread):
     def _record(self, state: Recovered, submissions: Sequence[Submission]) -> Answers:
         store, taken_at = self._parts.store, time.perf_counter()
         keys = [key for submission in submissions for key in submission.keys]
-        suspect = self._clock_suspect()
+        suspect = self._settings.clock_suspect()
         found = store.find(keys)
-        if self._predecessors.logs:
-            found |= self._predecessors.find(keys)
-        stopped = self._stopped()
+        if self._settings.predecessors.logs:
+            found |= self._settings.predecessors.find(keys)
+        stopped = self._settings.stopped()
         plan = CommitPlan(state.tree.size, found, self._stored_leaf, self._signature_hash, stopped, self._place)
         for submission in submissions:
             submission.taken_at = taken_at
             if submission.given_up:
-                plan.refused.append((submission, _not_recorded("its caller gave up before it was recorded")))
+                plan.refused.append((submission, not_recorded("its caller gave up before it was recorded")))
             else:
                 plan.add(submission)
         leaves, hashes, recorded_at_us = self._commit(state, plan, suspect) if plan.keys else ([], [], 0)
@@ -289,7 +209,7 @@ class Writer(threading.Thread):
     def _commit(self, state: Recovered, plan: CommitPlan, suspect: bool) -> tuple[list[bytes], list[bytes], int]:
         """Write the plan's new entries, sign, and write `head`; return leaves, leaf hashes and the time."""
         parts, began = self._parts, time.perf_counter()
-        recorded_at_us = max(self._clock() // 1_000, state.recorded_at_us)
+        recorded_at_us = max(self._settings.clock() // 1_000, state.recorded_at_us)
         leaves = self._leaves(plan, recorded_at_us, self._templates[suspect])
         hashes = leaf_hashes(leaves)
         if (first := self._first_dictionary(leaves, plan.size + len(leaves), state.codec)) is not None:
@@ -319,8 +239,8 @@ class Writer(threading.Thread):
         self.tree_head, self.newest_recorded_at_us = head, recorded_at_us
         self.measures.committed(len(leaves), began, prepared, stored, time.perf_counter())
         self._credentials.update(dict.fromkeys(item.credential for item in batch.credentials))
-        if self._observer is not None:
-            self._observer.committed(plan)
+        if self._settings.observer is not None:
+            self._settings.observer.committed(plan)
         if parts.store.wal_pages > INLINE_WAL_PAGES:
             parts.store.copy_wal_back()
         return leaves, hashes, recorded_at_us
@@ -348,11 +268,11 @@ class Writer(threading.Thread):
 
     def _due_checkpoint(self) -> StoredCheckpoint | None:
         """Return the checkpoint of the commit before this one, at most one a second."""
-        now = self._monotonic()
+        now = self._settings.monotonic()
         if self.tree_head.size == 0 or now - self._stored_checkpoint_at < CHECKPOINT_INTERVAL_S:
             return None
         self._stored_checkpoint_at = now
-        return StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._peers())
+        return StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._settings.peers())
 
     def _new_credentials(self, placed: Sequence[Placed]) -> list[Credential]:
         """Return the credentials, once each, that new entries name and the evidence lacks."""
@@ -367,16 +287,16 @@ class Writer(threading.Thread):
         return [item for key, item in wanted.items() if not self._parts.store.has_credential(key)]
 
     def _place(self, index: int) -> tuple[str, int]:
-        log, own_index = self._predecessors.place(index)
+        log, own_index = self._settings.predecessors.place(index)
         return log.origin, own_index
 
     def _signature_hash(self, credential: bytes) -> bytes | None:
         found = self._parts.store.signature_hash(credential)
-        return self._predecessors.signature_hash(credential) if found is None else found
+        return self._settings.predecessors.signature_hash(credential) if found is None else found
 
     def _stored_leaf(self, index: int) -> bytes:
         if index < 0:
-            return self._predecessors.leaf(index)
+            return self._settings.predecessors.leaf(index)
         leaf = self.codec.decompress(self._parts.store.frames(index, index + 1)[0], index)
         require_leaf(leaf, index, self.nodes.leaf_hash_at(index))
         return leaf
@@ -400,7 +320,7 @@ class Writer(threading.Thread):
         if self._state is None or self.tree_head.size == 0:
             return
         try:
-            checkpoint = StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._peers())
+            checkpoint = StoredCheckpoint(self.tree_head.size, self.tree_head.note, self._settings.peers())
             self._parts.store.append(Batch(self.tree_head.size, checkpoint=checkpoint))
         except Exception as error:  # noqa: BLE001 -- everything is recorded, and `head` holds the same checkpoint
             _logger.warning("%s: the last checkpoint could not be stored: %s", self.name, error)
@@ -416,21 +336,3 @@ def _credentials_of_new(placed: Placed) -> Iterator[Credential]:
     for position, credential in submission.actor_credentials.items():
         if position not in placed.duplicates:
             yield credential
-
-
-def _refusal(recorded: str, cause: Exception) -> AuditdError:
-    """Return what callers are told whose events could not be recorded, or not for certain."""
-    if isinstance(cause, DamagedError):
-        cause.facts["recorded"] = recorded
-        return cause
-    if recorded == "no":
-        return _not_recorded(f"the log cannot be written: {cause}", cause)
-    error = UnavailableError("COMMIT_FAILED", f"the commit failed: {cause}", 1.0, {"recorded": recorded})
-    error.__cause__ = cause
-    return error
-
-
-def _not_recorded(message: str, cause: Exception | None = None) -> UnavailableError:
-    error = UnavailableError("NOT_RECORDED", message, 1.0, {"recorded": "no"})
-    error.__cause__ = cause
-    return error

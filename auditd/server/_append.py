@@ -134,7 +134,7 @@ class Appender:
 
 async def _response(log: Log, call: AppendCall, recorded: Recorded) -> bytes:
     head = recorded.head
-    consistency = [] if call.known_size is None else log.consistency_proof(call.known_size, head.size)
+    consistency = [] if call.known_size is None else log.proofs.consistency(call.known_size, head.size)
     paths = await _paths(log, recorded) if call.include_proofs else None
     if native is not None and not recorded.duplicates:
         return native.append_response(
@@ -190,7 +190,7 @@ async def _paths(log: Log, recorded: Recorded) -> list[bytes]:
     for start in range(0, len(recorded.indexes), SLICE):
         indexes = recorded.indexes[start : start + SLICE]
         if min(indexes) >= 0:
-            paths += log.inclusion_paths(indexes, recorded.head.size)
+            paths += log.proofs.inclusion_paths(indexes, recorded.head.size)
         else:
             paths += [_path(*_place(log, index), log, recorded.head.size) for index in indexes]
         await _yield_between(start, len(recorded.indexes))
@@ -198,7 +198,7 @@ async def _paths(log: Log, recorded: Recorded) -> list[bytes]:
 
 
 def _path(holder: Log, index: int, log: Log, size: int) -> bytes:
-    return holder.inclusion_paths([index], size if holder is log else holder.size)[0]
+    return holder.proofs.inclusion_paths([index], size if holder is log else holder.size)[0]
 
 
 async def _yield_between(start: int, count: int) -> None:

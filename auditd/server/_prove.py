@@ -56,7 +56,7 @@ class Prover:
                 wanted = _tree_size("range", request.range, size)
                 entries = _span("range", request.range, wanted)
                 response.entries.tree_size = wanted
-                response.entries.hashes.extend(log.entries_proof([(entries[0], entries[1] + 1)], wanted))
+                response.entries.hashes.extend(log.proofs.entries([(entries[0], entries[1] + 1)], wanted))
             case "entries":
                 entries = await self._prove_entries(log, request.entries, size, response.entries)
             case "leaf_hashes":
@@ -84,7 +84,7 @@ class Prover:
                 raise violation(f"{field}.first", f"{lowest}, must not be before {before}, {end}")
             end = highest + 1
             ranges.append((lowest, end))
-        hashes = await self._in_thread(lambda: log.entries_proof(ranges, proof.tree_size, (begin, limit)))
+        hashes = await self._in_thread(lambda: log.proofs.entries(ranges, proof.tree_size, (begin, limit)))
         proof.hashes.extend(hashes)
         return ranges[0][0], end - 1
 
@@ -93,7 +93,7 @@ class Prover:
         if highest - lowest >= MAX_LEAF_HASHES:
             raise violation("leaf_hashes.last", f"{highest + 1}, must be at most {MAX_LEAF_HASHES} above first")
         found.first = lowest
-        found.hashes.extend(await self._in_thread(lambda: log.leaf_hashes(lowest, highest + 1)))
+        found.hashes.extend(await self._in_thread(lambda: log.proofs.leaf_hashes(lowest, highest + 1)))
         return lowest, highest
 
     async def _in_thread(self, work: Callable[[], Sequence[_T]]) -> Sequence[_T]:
@@ -109,7 +109,7 @@ def _prove_inclusion(log: Log, index: int, size: int, response: pb.ProveResponse
         log.leaf(index)  # says that there is no such entry, whatever the size
     proof = response.inclusion
     proof.index, proof.tree_size = index, size
-    proof.hashes.extend(log.inclusion_proof(index, size))
+    proof.hashes.extend(log.proofs.inclusion(index, size))
     proof.leaf = log.leaf(index)
     return index, index
 
@@ -119,7 +119,7 @@ def _prove_consistency(log: Log, target: pb.ConsistencyTarget, current: int, pro
     proof.to_size = require_size("consistency.to_size", target.to_size) if target.HasField("to_size") else current
     if target.from_size == 0:
         raise violation("consistency.from_size", "0, must be at least 1: every tree extends the empty one")
-    proof.hashes.extend(log.consistency_proof(proof.from_size, proof.to_size))
+    proof.hashes.extend(log.proofs.consistency(proof.from_size, proof.to_size))
 
 
 def _key_of(name: pb.EventNameTarget) -> tuple[bytes, str]:

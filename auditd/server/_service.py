@@ -389,7 +389,7 @@ class AuditLogService:
             # Asked again: the log may have reached the caller's size only now.
             head = log.tree_head
             response.checkpoint = head.note
-            response.consistency_proof.extend(log.consistency_proof(request.known_size, head.size))
+            response.consistency_proof.extend(log.proofs.consistency(request.known_size, head.size))
         return response
 
     async def _list_logs(self, caller: CallContext, _request: pb.ListLogsRequest, _context: Context) -> Message:

@@ -119,11 +119,11 @@ class _Messages:
         for index, leaf in entries:
             add(index=index, leaf=leaf)
         if self._prepared.include_proofs and entries:
-            proofs = self.log.inclusion_proofs([index for index, _ in entries], head.size)
+            proofs = self.log.proofs.inclusions([index for index, _ in entries], head.size)
             for entry, proof in zip(message.entries, proofs, strict=True):
                 entry.inclusion_proof.extend(proof)
         if self._proven_size is not None:
-            message.consistency_proof.extend(self.log.consistency_proof(self._proven_size, head.size))
+            message.consistency_proof.extend(self.log.proofs.consistency(self._proven_size, head.size))
             self._proven_size = head.size
         return message.SerializeToString()
 

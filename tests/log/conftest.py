@@ -123,7 +123,7 @@ class OneLog:
         newest = open_checkpoint(log.tree_head.note, str(self.signer.verifier_key))
         for note in dict.fromkeys(self.seen):
             older = open_checkpoint(note, str(self.signer.verifier_key))
-            verify_extends(older, newest, log.consistency_proof(older.size, newest.size))
+            verify_extends(older, newest, log.proofs.consistency(older.size, newest.size))
 
     def close_all(self) -> None:
         for log in self._open:

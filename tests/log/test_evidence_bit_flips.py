@@ -26,8 +26,8 @@ def answers(one_log, sent):
         "head": lambda: log.tree_head,
         **{f"leaves {start}": lambda start=start: log.leaves(start, start + 100) for start in range(0, SIZE, 100)},
         "found": lambda: [log.find(name) for name in names],
-        "proofs": lambda: log.inclusion_paths(range(0, SIZE, 31), SIZE),
-        "consistency": lambda: [log.consistency_proof(size, SIZE) for size in range(1, SIZE, 97)],
+        "proofs": lambda: log.proofs.inclusion_paths(range(0, SIZE, 31), SIZE),
+        "consistency": lambda: [log.proofs.consistency(size, SIZE) for size in range(1, SIZE, 97)],
         "append again": lambda: log.record(sent(1_000, "fill0")).indexes,
         "append": lambda: log.record(sent(3, "new")).indexes,
     }

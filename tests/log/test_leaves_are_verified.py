@@ -145,9 +145,9 @@ def test_a_leaf_changed_with(copy_of_large, tamper, rows, parent):
     reads = {
         "leaf": lambda: log.leaf(5),
         "leaves": lambda: log.leaves(0, 300),
-        "inclusion proof": lambda: log.inclusion_proof(5, log.size),
-        "proof of a neighbour": lambda: log.inclusion_proof(200, log.size),
-        "consistency proof": lambda: log.consistency_proof(100, log.size),
+        "inclusion proof": lambda: log.proofs.inclusion(5, log.size),
+        "proof of a neighbour": lambda: log.proofs.inclusion(200, log.size),
+        "consistency proof": lambda: log.proofs.consistency(100, log.size),
         "append again": lambda: one_log.append(log, 1_000, "fill0"),
     }
     for name, read in reads.items():

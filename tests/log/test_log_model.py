@@ -120,7 +120,7 @@ class LogMachine(RuleBasedStateMachine):
         index = data.draw(st.integers(0, size - 1))
         root = self.mth([leaf_hash(leaf) for leaf in self.leaves[:size]])
         assert self.log.root_at(size) == root
-        verify_inclusion(index, size, leaf_hash(self.leaves[index]), self.log.inclusion_proof(index, size), root)
+        verify_inclusion(index, size, leaf_hash(self.leaves[index]), self.log.proofs.inclusion(index, size), root)
 
     @invariant()
     def the_head_is_the_models(self):
@@ -130,7 +130,7 @@ class LogMachine(RuleBasedStateMachine):
         assert checkpoint.size == len(self.leaves) == self.log.size
         assert checkpoint.root == self.mth([sha256(b"\0" + leaf).digest() for leaf in self.leaves])
         older = open_checkpoint(self.heads[len(self.heads) // 2].note, self.log.verifier_key)
-        verify_extends(older, checkpoint, self.log.consistency_proof(older.size, checkpoint.size))
+        verify_extends(older, checkpoint, self.log.proofs.consistency(older.size, checkpoint.size))
 
     @invariant()
     def leaves_say_what_was_sent_in_the_order_of_time(self):

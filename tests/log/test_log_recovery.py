@@ -19,7 +19,7 @@ def require_sound(one_log, log, mth, indexes):
     hashes = [leaf_hash(leaf) for leaf in leaves]
     assert (checkpoint.size, checkpoint.root) == (len(leaves), mth(hashes))
     for index in {index % log.size for index in indexes} if log.size else ():
-        proof = log.inclusion_proof(index, log.size)
+        proof = log.proofs.inclusion(index, log.size)
         verify_inclusion(index, checkpoint.size, hashes[index], proof, checkpoint.root)
     one_log.require_one_history(log)
 

@@ -52,7 +52,7 @@ def test_a_writer_that_has_ended_before_it_is_waited_for_leaves_nobody_waiting(o
             if item is None:
                 writer.join(10)
 
-    writer._queue = Queue()
+    writer._queue._queue = Queue()
     log.start()
     log.record(sent())
     closing = threading.Thread(target=log.close, daemon=True)
