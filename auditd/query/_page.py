@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -25,9 +26,9 @@ class Page:
     """A page of results: entries as (index, leaf), in order.
 
     `next_cursor` says where the next page begins, together with `next_time_ns` in an order by event time, and is None
-    at the end; a page may be short, or empty, without being the last. `examined` counts the leaves read, `in_range`
-    the entries within the filter's ranges of index and time of recording, `uncovered` those of them that the index
-    of fields does not cover. `narrowed_by` says what narrowed the search, and by which part of the filter.
+    at the end; a page may be short, or empty, without being the last. `examined` counts the entries looked at, each
+    once, `in_range` those within the filter's ranges of index and time of recording, `uncovered` how many of these
+    the index of fields does not cover. `narrowed_by` says what narrowed the search, and by which part of the filter.
     """
 
     entries: list[tuple[int, bytes]]
@@ -137,6 +138,7 @@ class _PageByTime:
         self._latest_first = wanted.order is Order.LATEST_EVENT_FIRST
         self._sign = -1 if self._latest_first else 1
         self._last = after
+        self._covered = self._start
         self._sheet = _Sheet(wanted)
 
     def fill(self, indexes: Indexes) -> Page:
@@ -147,7 +149,7 @@ class _PageByTime:
             if tiles is not None and indexes.fields is not None and narrowing.fields is not None:
                 fields = seen.enter_context(indexes.fields.snapshot())
             covered = min(end, tiles.size if tiles is not None else 0, fields.size if fields is not None else end)
-            covered = max(start, covered)
+            self._covered = covered = max(start, covered)
             rest = self._read_rest(covered)
             if tiles is None:
                 return self._take(iter(rest))
@@ -198,9 +200,11 @@ class _PageByTime:
     def _consider(self, batch: Sequence[Place]) -> bool:
         """Add what is selected of some places, in their order; tell whether the page is full."""
         leaves: dict[int, bytes] = {}
-        for span in joined(sorted(abs(index) for _, index in batch)):
+        indexes = sorted(abs(index) for _, index in batch)
+        for span in joined(indexes):
             leaves.update(enumerate(self._source.leaves(*span), span[0]))
-        self._sheet.examined += len(leaves)
+        # What lies between is not looked at, and what no index covers was counted when it was read.
+        self._sheet.examined += bisect_left(indexes, self._covered)
         for place in batch:
             index = abs(place[1])
             leaf = leaves[index]

@@ -104,14 +104,14 @@ class Search:
         return replace(
             page,
             in_range=end - start,
-            uncovered=_uncovered(start, end, indexes),
+            uncovered=_uncovered(start, end, self._indexes),
             narrowed_by=_effective(narrowing, indexes, use_index=use_index),
         )
 
     def scope(self, tree: Filter, tree_size: int, *, use_index: bool = True) -> tuple[int, int]:
         """Return `in_range` and `uncovered` of a page, without searching."""
         start, end = self._range(narrow(tree).bounds, tree_size, use_index=use_index)
-        return end - start, _uncovered(start, end, self._indexes if use_index else Indexes())
+        return end - start, _uncovered(start, end, self._indexes)
 
     def walk(
         self, tree: Filter, start: int, tree_size: int, stopped: Callable[[], bool], *, use_index: bool = True

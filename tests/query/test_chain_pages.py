@@ -111,6 +111,7 @@ def test_every_page_says_how_many_entries_of_all_logs_are_in_range(search, order
         for page in pages(search, text, order, 818, page_size=200):
             assert page.in_range == in_range
             assert page.uncovered <= in_range
+            assert len(page.entries) <= page.examined <= in_range
 
 
 @pytest.mark.parametrize("stops", [False, True])

@@ -139,6 +139,7 @@ def test_an_explanation_says_what_narrowed_the_search(caller):
     assert scanned.entries == page.entries
     assert not scanned.explanation.narrowings
     assert scanned.explanation.examined == scanned.tree_size
+    assert scanned.explanation.uncovered <= found.uncovered, "what is indexed does not depend on whether it is used"
 
 
 def test_the_command_explains_for_people_and_machines(served):
@@ -150,6 +151,9 @@ def test_the_command_explains_for_people_and_machines(served):
     explanation = json.loads(done.stdout)
     assert explanation["narrowings"] == [{"narrowed_by": "fields", "part": 'outcome = "FAILURE"'}]
     assert explanation["found"] == 0
+    done = served.cli("query", "needle", "--explain", "--no-index")
+    assert "the index was not used, because of --no-index" in done.stdout
+    assert "not indexed" not in done.stdout
 
 
 def test_the_command_orders_by_event_time(served):

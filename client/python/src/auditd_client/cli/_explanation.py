@@ -10,8 +10,8 @@ from auditd_client.cli._output import Writer, compact_json, write_json, write_li
 _COLUMNS = ("narrowed_by", "part")
 
 
-def write_explanation(explanation: Explanation, output: str) -> None:
-    """Print what narrowed a query, and how many entries were examined."""
+def write_explanation(explanation: Explanation, output: str, *, no_index: bool) -> None:
+    """Print what narrowed a query, and how many entries were examined; `no_index` says that no index was to be used."""
     if output in {"json", "jsonl"}:
         members = asdict(explanation)
         members["narrowings"] = [dict(zip(_COLUMNS, narrowing, strict=True)) for narrowing in explanation.narrowings]
@@ -22,8 +22,11 @@ def write_explanation(explanation: Explanation, output: str) -> None:
         writer.write(rows)
     if output == "table":
         more = ", and there may be more" if explanation.has_more else ""
+        index = f"{explanation.uncovered:,} of them not indexed yet"
+        if no_index:
+            index = "the index was not used, because of --no-index"
         write_line(
             f"examined {explanation.examined:,} of {explanation.in_range:,} entries"
-            f" ({explanation.uncovered:,} of them not indexed yet), found {explanation.found:,}{more};"
+            f" ({index}), found {explanation.found:,}{more};"
             f" {explanation.duration_us / 1000:.1f} ms"
         )

@@ -78,7 +78,8 @@ def command(
     """  # noqa: D301 - click wants the character
     if explain:
         with connect(settings, max_attempts=MAX_ATTEMPTS) as client:
-            write_explanation(client.explain(filter_text, order=order, limit=limit or _PAGE, no_index=no_index), output)
+            found = client.explain(filter_text, order=order, limit=limit or _PAGE, no_index=no_index)
+        write_explanation(found, output, no_index=no_index)
         return
     chosen = columns or (CSV_COLUMNS if output == "csv" else TABLE_COLUMNS)
     if verify_tokens and not columns and output == "table":
