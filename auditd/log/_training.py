@@ -7,6 +7,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import zstandard
@@ -22,9 +23,11 @@ FIRST_SAMPLE_BYTES = 1024 * 1024
 
 DICTIONARY_BYTES = 64 * 1024
 MIN_LEAVES = 2_000
-SAMPLES = 4_000
+SAMPLES = 3_600
 SAMPLE_BYTES = 8 * 1024 * 1024
 HELD_OUT = 400
+RECENT_LEAVES = 5_000
+"""Half the samples, and those that judge, are of so many newest leaves: they are most like those to come."""
 MIN_GAIN = 0.10
 INTERVAL_S = 24 * 3_600
 
@@ -34,7 +37,7 @@ ReadLeaf = Callable[[int], bytes]
 class DictionaryTrainer:
     """Trains in the commit that brings a log to 200 leaves, again at 2,000, and then at most once a day.
 
-    A new dictionary is taken only if it makes held-out leaves at least a tenth smaller than the current one does.
+    A new dictionary is taken only if it makes newest leaves, held out, at least a tenth smaller than the current one.
     `announce(sha256)` MUST return only after the dictionary's hash is durable in the `control` log; the dictionary
     itself is put as a file in `folder` before `use` is called. `monotonic` returns seconds.
     """
@@ -72,8 +75,7 @@ class DictionaryTrainer:
         if size < MIN_LEAVES or self._monotonic() < self._next_at:
             return
         self._next_at = self._monotonic() + INTERVAL_S
-        choice = random.SystemRandom().sample(range(size), min(size, SAMPLES + HELD_OUT))
-        data = self._trained(DICTIONARY_BYTES, _within(SAMPLE_BYTES, map(read_leaf, choice)), codec)
+        data = self._trained(DICTIONARY_BYTES, _within(SAMPLE_BYTES, map(read_leaf, _choice(size))), codec)
         if data is not None:
             self._use(data)
 
@@ -101,6 +103,21 @@ class DictionaryTrainer:
         sync(self._folder)
         sync(self._folder.parent)
         self._announce(digest)
+
+
+def _choice(size: int) -> list[int]:
+    """Choose which leaves to learn from, at first those that judge: of a log whose events changed, old ones say little.
+
+    All are chosen at random, so that no caller decides alone what is learnt.
+    """
+    pick = random.SystemRandom().sample
+    recent = range(max(size - RECENT_LEAVES, 0), size)
+    newer = pick(recent, min(len(recent), HELD_OUT + SAMPLES // 2))
+    judges = set(newer[:HELD_OUT])
+    older = [index for index in pick(range(size), min(size, SAMPLES // 2)) if index not in judges]
+    # In turn, because of large ones only the first are read.
+    both = chain.from_iterable(zip_longest(newer[HELD_OUT:], older))
+    return [*newer[:HELD_OUT], *dict.fromkeys(index for index in both if index is not None)]
 
 
 def _within(max_bytes: int, leaves: Iterable[bytes]) -> list[bytes]:

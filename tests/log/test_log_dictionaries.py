@@ -197,6 +197,40 @@ def test_training_happens_at_most_once_a_day_and_only_for_a_gain(one_log, filled
     assert (len(trainings), len(announced)) == (2, 1)  # no better than the first one
 
 
+def test_a_log_whose_events_change_gets_another_dictionary_and_stays_small(
+    one_log, filled, announced, varied, make_submission, frames
+):
+    """Though nearly all its leaves are as before: what comes is like the newest."""
+    filled._housekeeper.work()
+    for seed in range(18):
+        one_log.record(filled, varied(1_000, f"before-{seed}"))
+
+    def others(seed):
+        choose = random.Random(seed)
+        kinds = [f"urn:example:device:{choose.randbytes(9).hex()}:temperature" for _ in range(30)]
+        attributes = [{"sensor": choose.choice(kinds), "celsius": choose.randrange(40)} for _ in range(500)]
+        events = [
+            Event(
+                id=f"{seed}-{at}", time=Time(1_796_000_000 + at), action="sensor.read", attributes_json=json.dumps(each)
+            )
+            for at, each in enumerate(attributes)
+        ]
+        return make_submission(encode_events(events))
+
+    one_log.record(filled, others("first"))
+    one_log.seconds += INTERVAL_S
+    filled._housekeeper.work()
+    assert len(announced) == 2
+    one_log.record(filled, others("after"))
+    (before, worse), (after, better) = (
+        ({used for used, _ in found}, sum(length for _, length in found))
+        for found in (frames(filled.size - 1_000, filled.size - 500), frames(filled.size - 500, filled.size))
+    )
+    assert before.isdisjoint(after)
+    assert better < 0.9 * worse
+    assert better < 0.5 * sum(map(len, filled.leaves(filled.size - 500, filled.size)))
+
+
 @pytest.mark.parametrize("outcome", ["lost", "stored"])
 def test_a_first_commit_with_a_dictionary_that_fails_is_made_good(
     one_log, filled, announced, varied, frames, monkeypatch, outcome
