@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 _NAMES = frozenset(
     {
         *("AppendBatch", "Dictionaries", "LIMITS", "Sieve", "append_response", "are_attributes", "check_leaves"),
-        *("encode_append", "entry_fields", "leaf_hashes", "make_run", "merge_runs", "parent_row", "read_leaves"),
+        *("entry_fields", "leaf_hashes", "make_run", "merge_runs", "parent_row", "read_append", "read_leaves"),
         *("sift_leaves", "sign_leaves"),
     }
 )

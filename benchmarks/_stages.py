@@ -38,6 +38,7 @@ from auditd.query._index_file import FORM
 from auditd.query._index_file import write as write_index
 from auditd.query._terms import caller_terms, terms_of
 from auditd.server._append import AppendCall, _response
+from auditd.server._judging import Unjudged
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from benchmarks._events import Kind
 from benchmarks._frames import EventMaker
@@ -119,8 +120,8 @@ class Stages:
     def _read(self, data: bytes) -> tuple[EventBatch, Sequence[bytes]]:
         if native is not None:
             with self._timed("parse, validate, encode, name (native)"):
-                batch = native.encode_append(data, ISSUER, SUBJECT, caller_terms({"sub": SUBJECT}), _BATCH)
-                assert batch is not None
+                batch = native.read_append(data, ISSUER, SUBJECT, caller_terms({"sub": SUBJECT}), _BATCH)
+                assert not isinstance(batch, int)
                 return NativeBatch(batch), batch.keys()
         with self._timed("parse the request"):
             request = pb.AppendRequest.FromString(data)
@@ -141,7 +142,7 @@ class Stages:
         recorded = Recorded(indexes, [time.time_ns() // 1_000] * len(hashes), hashes, frozenset(), (), head)
         log = cast("Any", SimpleNamespace(inclusion_paths=lambda some, at: inclusion_paths(some, at, self._nodes)))
         for include_proofs, stage in ((True, "receipts with inclusion proofs"), (False, "receipts")):
-            call = AppendCall("", False, include_proofs, None, ())
+            call = AppendCall("", False, include_proofs, None, Unjudged(()))
             with self._timed(stage):
                 _run(_response(log, call, recorded))
 

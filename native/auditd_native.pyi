@@ -38,8 +38,11 @@ class AppendBatch:
 def are_attributes(text: str) -> bool:
     """Tell whether `auditd.entry.encode_attributes` takes a text. Raises UnicodeEncodeError for lone surrogates."""
 
-def encode_append(request: bytes, issuer: str, subject: str, caller_terms: str, max_events: int) -> AppendBatch | None:
-    """Read and encode an append request (`auditd.entry.encode_events`); None for what Python must judge."""
+def read_append(request: bytes, issuer: str, subject: str, caller_terms: str, max_events: int) -> AppendBatch | int:
+    """Read and encode an append request (`auditd.entry.encode_events`).
+
+    Where Python must judge it, this returns how many of the first events are well-formed all the same.
+    """
 
 def append_response(
     checkpoint: str,

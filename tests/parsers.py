@@ -91,8 +91,8 @@ BUNDLE = f"c2sp.org/tlog-proof@v1\nextra {base64.b64encode(b'{}').decode()}\nind
 
 def read_native(data: bytes, _: Path) -> None:
     if native is not None:
-        batch = native.encode_append(data, "iss", "sub", "", 1_000)
-        if batch is not None:
+        batch = native.read_append(data, "iss", "sub", "", 1_000)
+        if not isinstance(batch, int):
             batch.keys(), batch.lengths()
             [batch.event(position) for position in range(len(batch))]
 

@@ -9,13 +9,14 @@ from ._duplicate import difference, difference_of
 from ._encode import EncodedEvent, encode_event, encode_events, judge_events, require_count, require_none
 from ._key import KEY_BYTES, KeyMaker, event_key
 from ._leaf import LeafTemplate, attributes_text, event_text, parse_leaf
-from ._limits import MAX_LEAF_BYTES, SALT_BYTES, Limits
+from ._limits import MAX_EVENT_BYTES, MAX_LEAF_BYTES, SALT_BYTES, Limits
 from ._model import Actor, Event, EventLike, Origin, Producer, Resource, Time
 from ._schema import leaf_schema
 from ._time import parse_time, recorded_at_text, time_text
 
 __all__ = [
     "KEY_BYTES",
+    "MAX_EVENT_BYTES",
     "MAX_LEAF_BYTES",
     "SALT_BYTES",
     "Act",

@@ -10,7 +10,7 @@ import orjson
 from auditd.errors import InvalidRequestError, Violation
 
 from ._attributes import AttributesError, encode_attributes
-from ._fields import violations_of
+from ._fields import member_violations, violations_of
 from ._limits import MAX_VIOLATIONS, Limits
 from ._model import EventLike
 from ._read import RefusedError, read_event
@@ -95,8 +95,8 @@ def judge_events(events: Sequence[EventLike], first: int = 0) -> tuple[list[Enco
     for position, event in enumerate(events, first):
         try:
             encoded.append(_encode(event))
-        except RefusedError:
-            violations += violations_of(event, f"events[{position}]")
+        except RefusedError as refused:
+            violations += violations_of(event, f"events[{position}]", refused.attributes)
             if len(violations) >= MAX_VIOLATIONS:
                 break
     return encoded, violations
@@ -115,12 +115,12 @@ def _encode(event: EventLike) -> EncodedEvent:
         raise RefusedError from None
     # ASCII without escapes and DEL holds no control character, and as many bytes as characters. Whatever
     # else there is, is looked at closely.
-    if (not json.isascii() or b"\\" in json or b"\x7f" in json) and any(violations_of(event, "")):
+    if (not json.isascii() or b"\\" in json or b"\x7f" in json) and any(member_violations(event, "")):
         raise RefusedError
     fields_end = len(json) - 1
     if text := event.attributes_json:
         try:
             json = b"".join((json[:-1], _ATTRIBUTES, encode_attributes(text), b"}"))
-        except AttributesError:
-            raise RefusedError from None
+        except AttributesError as error:
+            raise RefusedError(error) from None
     return EncodedEvent(json, members["id"], members["time"], time_ns, fields_end)

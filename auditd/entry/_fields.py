@@ -62,11 +62,20 @@ ORIGIN_TEXTS: Final = (
 PRODUCER_TEXTS: Final = (TextField("id", limit.MAX_PRODUCER_ID_BYTES),)
 
 
-def violations_of(event: EventLike, path: str) -> Iterator[Violation]:
+def violations_of(event: EventLike, path: str, known: AttributesError | None = None) -> Iterator[Violation]:
     """Every rule of shape that `event` breaks, in the order of the fields; none if it can be recorded.
 
-    This is the definition of a well-formed event. `path` is that of the event, such as `events[3]`.
+    This is the definition of a well-formed event. `path` is that of the event, such as `events[3]`. `known` is what is
+    wrong with its attributes, which are read for that otherwise.
     """
+    yield from member_violations(event, path)
+    problem = known or _attributes_problem(event.attributes_json)
+    if problem is not None:
+        yield Violation(f"{path}.attributes_json", str(problem))
+
+
+def member_violations(event: EventLike, path: str) -> Iterator[Violation]:
+    """See `violations_of`: the same but for those of the attributes."""
     yield from _texts(event, EVENT_TEXTS[:1], path)
     yield from _time(event.time, f"{path}.time")
     yield from _texts(event, EVENT_TEXTS[1:], path)
@@ -76,11 +85,15 @@ def violations_of(event: EventLike, path: str) -> Iterator[Violation]:
     yield from _resources(event.resources, f"{path}.resources")
     yield from _origin(event.origin, f"{path}.origin")
     yield from _producer(event.producer, f"{path}.producer")
-    if event.attributes_json:
-        try:
-            encode_attributes(event.attributes_json)
-        except AttributesError as error:
-            yield Violation(f"{path}.attributes_json", str(error))
+
+
+def _attributes_problem(text: str) -> AttributesError | None:
+    try:
+        if text:
+            encode_attributes(text)
+    except AttributesError as error:
+        return error
+    return None
 
 
 def _time(time: TimeLike, path: str) -> Iterator[Violation]:

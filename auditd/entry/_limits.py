@@ -30,6 +30,8 @@ MAX_SEQ = 2**63 - 1
 MAX_INDEX = 2**63 - 1
 MAX_ATTRIBUTES_BYTES = 60_000
 MAX_ATTRIBUTES_DEPTH = 16
+MAX_EVENT_BYTES = 256 * 1024
+"""More than a good event has as a message, with a token of its actor."""
 MAX_LEAF_BYTES = 65_535
 """The limit of a tlog-tiles entry bundle (C2SP tlog-tiles, `uint16` length)."""
 SALT_BYTES = 16

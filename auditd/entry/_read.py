@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._attributes import AttributesError
 from ._fields import OUTCOMES
 from ._limits import (
     MAX_ACTION_BYTES,
@@ -39,7 +40,14 @@ from ._time import MAX_SECONDS, NS_PER_S, time_text
 
 
 class RefusedError(Exception):
-    """The event breaks a rule; `violations_of` says which."""
+    """The event breaks a rule; `violations_of` says which.
+
+    `attributes` is what is wrong with its attributes, where that was found out: reading them again may take long.
+    """
+
+    def __init__(self, attributes: AttributesError | None = None) -> None:
+        super().__init__()
+        self.attributes = attributes
 
 
 def read_event(event: EventLike) -> tuple[dict[str, Any], int]:

@@ -22,7 +22,7 @@ from auditd.log import Log, Recorded, Submission
 from auditd.merkle import split_hashes
 from auditd.server._actors import NO_ACTORS, ActedEvents, ActorTokens
 from auditd.server._caller import CallContext
-from auditd.server._judging import EventJudge, read_envelope
+from auditd.server._judging import EventJudge, Unjudged, read_envelope
 from auditd.server._limits import require_response_fits, require_size
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -39,7 +39,7 @@ class AppendCall:
     return_leaves: bool
     include_proofs: bool
     known_size: int | None
-    content: tuple[NativeBatch, Sequence[bytes]] | Sequence[bytes]
+    content: tuple[NativeBatch, Sequence[bytes]] | Unjudged
     """The events encoded, and their keys; or each as it came."""
 
 
@@ -64,15 +64,18 @@ class Appender:
 
     def read(self, caller: CallContext, data: bytes) -> AppendCall:
         """Return what `data` asks for. Raises InvalidRequestError `MALFORMED_REQUEST`."""
+        good = 0
         if native is not None:
             known = caller.caller
-            batch = native.encode_append(data, known.issuer, known.subject, caller.terms, self._limits.max_batch_events)
-            if batch is not None:
+            batch = native.read_append(data, known.issuer, known.subject, caller.terms, self._limits.max_batch_events)
+            if not isinstance(batch, int):
                 encoded = NativeBatch(batch), batch.keys()
                 return AppendCall(batch.log, batch.return_leaves, batch.include_proofs, batch.known_size, encoded)
+            good = batch
         request = read_envelope(data)
         known_size = request.known_size if request.HasField("known_size") else None
-        return AppendCall(request.log, request.return_leaves, request.include_proofs, known_size, request.events)
+        content = Unjudged(request.events, good)
+        return AppendCall(request.log, request.return_leaves, request.include_proofs, known_size, content)
 
     async def append(self, log: Log, caller: CallContext, call: AppendCall) -> bytes:
         """Record the events of a call that is allowed; return the response."""

@@ -16,13 +16,11 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from auditd.entry import EncodedEvent, Limits, judge_events, require_count, require_none
+from auditd.entry import MAX_EVENT_BYTES, EncodedEvent, Limits, judge_events, require_count, require_none
 from auditd.errors import InvalidRequestError, Violation
 from auditd_proto.v1.audit_log_service_pb2 import AppendRequest
 from auditd_proto.v1.event_pb2 import Event
 
-MAX_EVENT_BYTES = 256 * 1024
-"""More than a good event has, with a token of its actor."""
 _PART_EVENTS = 100
 _PART_BYTES = 64 * 1024
 _MORE_BYTES = 256 * 1024
@@ -78,6 +76,18 @@ class Judged:
     tokens: dict[int, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """The events of a batch as they came, of which the first `good` are known to be well-formed."""
+
+    events: Sequence[bytes]
+    good: int = 0
+
+
+Part = tuple[int, Sequence[bytes]]
+"""Some events of a batch, and the position of the first of them before."""
+
+
 class EventJudge:
     """Judges batches in turns: a part of one, then a part of the next. Belongs to the event loop's thread."""
 
@@ -85,17 +95,25 @@ class EventJudge:
         self._limits = limits
         self._turn = asyncio.Lock()
 
-    async def judge(self, events: Sequence[bytes]) -> Judged:
+    async def judge(self, unjudged: Unjudged) -> Judged:
         """Parse events, check their shape, and encode them; one bad event refuses all.
 
         Raises InvalidRequestError as `encode_events` does, and `MALFORMED_REQUEST`.
         """
-        require_count(len(events), self._limits)
+        require_count(len(unjudged.events), self._limits)
+        parts = list(_parts(unjudged.events))
+        # What is known to be good breaks no rule, and is read only if nothing else does.
+        known = sum(first + len(part) <= unjudged.good for first, part in parts)
+        rest = await self._judge_parts(parts[known:])
+        begin = await self._judge_parts(parts[:known])
+        return Judged(begin.events + rest.events, begin.tokens | rest.tokens)
+
+    async def _judge_parts(self, parts: Sequence[Part]) -> Judged:
         judged = Judged([], {})
         violations: list[Violation] = []
         more_bytes = _MORE_BYTES
-        for first, part in _parts(events):
-            if first:
+        for number, (first, part) in enumerate(parts):
+            if number:
                 await asyncio.sleep(0)
             async with self._turn:
                 violations += _judge(part, first, judged)
@@ -121,8 +139,8 @@ def _judge(part: Sequence[bytes], first: int, judged: Judged) -> Sequence[Violat
     return violations
 
 
-def _parts(events: Sequence[bytes]) -> Iterator[tuple[int, Sequence[bytes]]]:
-    """Divide events into parts that take a few milliseconds each, the position of the first before each."""
+def _parts(events: Sequence[bytes]) -> Iterator[Part]:
+    """Divide events into parts that take a few milliseconds each."""
     first = end = size = 0
     for end, data in enumerate(events):
         if end > first and (end - first == _PART_EVENTS or size + len(data) > _PART_BYTES):

@@ -94,28 +94,49 @@ type Act<'py> = (String, Bound<'py, PyBytes>, Bound<'py, PyBytes>, i64, i64, Vec
 /// both.
 type ActorEdit = (Vec<usize>, PyBackedBytes, PyBackedBytes, String);
 
-/// Read and encode an append request; None if it is not plainly well-formed, which the Python path then judges.
+/// A request that was read, or how many events were, before something that is not plainly well-formed: the Python path then
+/// judges the others.
+#[derive(IntoPyObject)]
+pub enum Taken {
+    Batch(AppendBatch),
+    Good(usize),
+}
+
+/// Read and encode an append request.
 ///
 /// `issuer` and `subject` are the caller's, `caller_terms` its index terms.
 #[pyfunction]
-pub fn encode_append(
+pub fn read_append(
     py: Python<'_>,
     request: &Bound<'_, PyBytes>,
     issuer: &str,
     subject: &str,
     caller_terms: &str,
     max_events: usize,
-) -> Option<AppendBatch> {
+) -> Taken {
     let request = request.as_bytes();
     let mut caller = Sha256::new();
     put_prefixed(&mut caller, issuer.as_bytes());
     put_prefixed(&mut caller, subject.as_bytes());
-    let work = || AppendBatch::read(request, &caller, caller_terms, max_events).ok();
+    let work = || {
+        let mut encoded = Events::default();
+        match AppendBatch::read(request, &caller, caller_terms, max_events, &mut encoded) {
+            Ok(batch) => Taken::Batch(AppendBatch { encoded: Arc::new(encoded), ..batch }),
+            Err(Declined) => Taken::Good(encoded.events.len()),
+        }
+    };
     if request.len() < LARGE_BYTES { work() } else { py.detach(work) }
 }
 
 impl AppendBatch {
-    fn read(request: &[u8], caller: &Sha256, caller_terms: &str, max_events: usize) -> Read<Self> {
+    /// Read a request but for its events, which go to `encoded`, as far as they are good.
+    fn read(
+        request: &[u8],
+        caller: &Sha256,
+        caller_terms: &str,
+        max_events: usize,
+        encoded: &mut Events,
+    ) -> Read<Self> {
         let mut batch = AppendBatch {
             log: String::new(),
             return_leaves: false,
@@ -125,8 +146,7 @@ impl AppendBatch {
             encoded: Arc::default(),
             sent: None,
         };
-        let mut encoded = Events::default();
-        let Events { texts, events } = &mut encoded;
+        let Events { texts, events } = encoded;
         texts.json.reserve(request.len() + request.len() / 2);
         let mut fields = Fields::of(request);
         while let Some((number, value)) = fields.next()? {
@@ -154,7 +174,6 @@ impl AppendBatch {
         if events.is_empty() {
             return Err(Declined);
         }
-        batch.encoded = Arc::new(encoded);
         Ok(batch)
     }
 

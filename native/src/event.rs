@@ -34,6 +34,7 @@ pub const LIMITS: &[(&str, usize)] = &[
     ("MAX_ENDPOINT_BYTES", ENDPOINT),
     ("MAX_REQUEST_ID_BYTES", REQUEST_ID),
     ("MAX_PRODUCER_ID_BYTES", PRODUCER_ID),
+    ("MAX_EVENT_BYTES", EVENT),
 ];
 const ID: usize = 128;
 const TENANT: usize = 128;
@@ -57,6 +58,7 @@ const ENDPOINT: usize = 1_024;
 const REQUEST_ID: usize = 256;
 const TRACEPARENT: usize = 55;
 const PRODUCER_ID: usize = 128;
+const EVENT: usize = 256 * 1024;
 
 const TERM_HEAD: usize = 40;
 const TERM_TAIL: usize = 8;
@@ -155,6 +157,9 @@ struct Event<'a> {
 
 impl<'a> Event<'a> {
     fn read(message: &'a [u8]) -> Result<Self> {
+        if message.len() > EVENT {
+            return Err(Declined);
+        }
         let mut event = Event::default();
         let mut fields = Fields::of(message);
         while let Some((number, value)) = fields.next()? {

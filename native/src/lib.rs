@@ -28,7 +28,7 @@ fn auditd_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<frames::Dictionaries>()?;
     module.add_class::<sieve::Sieve>()?;
     module.add_function(wrap_pyfunction!(attributes::are_attributes, module)?)?;
-    module.add_function(wrap_pyfunction!(batch::encode_append, module)?)?;
+    module.add_function(wrap_pyfunction!(batch::read_append, module)?)?;
     module.add_function(wrap_pyfunction!(response::append_response, module)?)?;
     module.add_function(wrap_pyfunction!(check::check_leaves, module)?)?;
     module.add_function(wrap_pyfunction!(frames::read_leaves, module)?)?;

@@ -1,5 +1,7 @@
 """The native code against its Python reference: whatever it takes, it makes the same bytes of."""
 
+import asyncio
+import contextlib
 import json
 import resource
 from collections.abc import Iterator
@@ -11,14 +13,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditd.entry import (
+    MAX_EVENT_BYTES,
     AttributesError,
     ContradictionError,
     KeyMaker,
     LeafTemplate,
+    Limits,
     NativeBatch,
     TokenActor,
     encode_attributes,
     encode_events,
+    judge_events,
     recorded_at_text,
 )
 from auditd.entry import _limits as limits
@@ -26,6 +31,7 @@ from auditd.errors import InvalidRequestError
 from auditd.merkle import leaf_hash
 from auditd.query import caller_terms, member_terms
 from auditd.query._terms import terms_of
+from auditd.server._judging import EventJudge, Unjudged, read_envelope
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.event_pb2 import Event
 
@@ -180,13 +186,16 @@ ODDITIES = (odd_text, odd_text, odd_list, odd_origin, odd_number, odd_attributes
 
 
 def taken(native: Any, request: bytes) -> Any:
-    return native.encode_append(request, "iss", CALLER["sub"], caller_terms(CALLER), 1_000)
+    return native.read_append(request, "iss", CALLER["sub"], caller_terms(CALLER), 1_000)
 
 
 def require_same(native: Any, request: bytes) -> None:
-    """What native code takes, Python takes too, and makes the same of it."""
+    """What native code takes, Python takes too, and makes the same of it; what it calls good breaks no rule."""
     batch = taken(native, request)
-    if batch is None:
+    if isinstance(batch, int):
+        with contextlib.suppress(InvalidRequestError):
+            events = read_envelope(request).events
+            assert judge_events([Event.FromString(event) for event in events[:batch]])[1] == []
         return
     message = pb.AppendRequest.FromString(request)
     expected = encode_events(message.events)
@@ -241,7 +250,7 @@ def test_puts_in_the_same_actors(native, items, bring, token, agree):
     request = pb.AppendRequest(events=items).SerializeToString()
     require_same(native, request)
     encoded = taken(native, request)
-    if encoded is None:
+    if isinstance(encoded, int):
         return
     batch = NativeBatch(encoded)
     bringing = [position for position, event in enumerate(items) if event.actor_token]
@@ -294,22 +303,51 @@ def requests() -> Iterator[pytest.param]:
 @pytest.mark.parametrize("request_", list(requests()))
 def test_takes_plain_requests(native, request_):
     data = request_.SerializeToString()
-    assert taken(native, data) is not None
+    assert not isinstance(taken(native, data), int)
     require_same(native, data)
 
 
 @pytest.mark.parametrize("count", [0, 1_001])
 def test_leaves_batches_of_a_wrong_length_to_python(native, count):
     event = Event(id="a", action="b", time={"seconds": 1})
-    assert taken(native, pb.AppendRequest(events=[event] * count).SerializeToString()) is None
+    assert taken(native, pb.AppendRequest(events=[event] * count).SerializeToString()) == min(count, 1_000)
+
+
+def test_leaves_events_that_are_too_large_to_python(native):
+    event = Event(id="a", action="b", time={"seconds": 1}, actor_token="t" * MAX_EVENT_BYTES)
+    assert taken(native, pb.AppendRequest(events=[event]).SerializeToString()) == 0
+
+
+def test_says_how_many_events_are_good_before_one_that_is_not(native):
+    events = [Event(id="a", action="b", time={"seconds": 1}) for _ in range(5)]
+    events[3].attributes_json = '{"a":1,"a":2}'
+    assert taken(native, pb.AppendRequest(events=events).SerializeToString()) == 3
+
+
+def judged(request: bytes, *, good: int) -> Any:
+    try:
+        return asyncio.run(EventJudge(Limits()).judge(Unjudged(read_envelope(request).events, good)))
+    except InvalidRequestError as refused:
+        return refused.reason, str(refused), refused.violations
+
+
+@given(items=st.lists(events(), min_size=1, max_size=6))
+def test_what_it_calls_good_is_not_looked_at_for_mistakes_and_all_are_answered_alike(native, items):
+    request = pb.AppendRequest(events=items).SerializeToString()
+    good = taken(native, request)
+    if isinstance(good, int):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("auditd.server._judging._PART_EVENTS", 2)
+            patch.setattr("auditd.server._judging._MORE_BYTES", 200)
+            assert judged(request, good=good) == judged(request, good=0)
 
 
 def test_leaves_fields_of_later_versions_to_python(native):
     known = Event(id="a", action="b", time={"seconds": 1}).SerializeToString()
     later = known + b"\xfa\x01\x01x"
     assert Event.FromString(later).id == "a"
-    assert taken(native, b"\x12" + bytes([len(known)]) + known) is not None
-    assert taken(native, b"\x12" + bytes([len(later)]) + later) is None
+    assert not isinstance(taken(native, b"\x12" + bytes([len(known)]) + known), int)
+    assert taken(native, b"\x12" + bytes([len(later)]) + later) == 0
 
 
 def test_puts_the_same_leaves_together(native):
@@ -401,12 +439,12 @@ def test_an_event_of_too_many_parts_is_not_read_to_its_end(native):
         + bytes([0x80 | len(event) >> 14 & 0x7F, len(event) >> 21])
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert taken(native, request + event) is None
+    assert taken(native, request + event) == 0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
 
 
 def test_python_refuses_what_native_code_left_to_it(native):
     bad = Event(id="a", action="b\0", time={"seconds": 1})
-    assert taken(native, pb.AppendRequest(events=[bad]).SerializeToString()) is None
+    assert taken(native, pb.AppendRequest(events=[bad]).SerializeToString()) == 0
     with pytest.raises(InvalidRequestError, match=r"events\[0\].action: holds the control character U\+0000"):
         encode_events([bad])
