@@ -1,4 +1,4 @@
-"""What a hostile peer does to a server, as a process of its own: `python -m benchmarks._attacks KIND ADDRESS TOKEN`.
+"""What hostile peers do to a server, as a process of its own: `python -m benchmarks._attacks KIND ADDRESS TOKEN,...`.
 
 It prints a line once it has begun, and goes on until it is ended.
 """
@@ -24,6 +24,8 @@ _CONNECTIONS = 16
 _AT_ONCE = 1_000  # calls a connection, as far as the server lets it
 _NESTED_BYTES = 60_000
 _BATCH = 64
+CROWD = 64
+"""Callers of those attacks that take many."""
 
 
 def no_token() -> tuple[str, Iterator[bytes]]:
@@ -55,6 +57,17 @@ def mistaken() -> tuple[str, Iterator[bytes]]:
     return "Append", _for_ever(lambda: _batch(_BATCH - 1, text) + _batch(1, text[:-1] + ',"n0":0}'))
 
 
+def crowd() -> tuple[str, Iterator[bytes]]:
+    """Append batches of 4 MiB that are good, as very many callers."""
+    text = '{"text":"' + "x" * _NESTED_BYTES
+    return "Append", _for_ever(lambda: _batch(_BATCH, text[: _NESTED_BYTES - 2] + '"}'))
+
+
+def unfinished() -> tuple[str, Iterator[bytes]]:
+    """The same, but for the last byte of each, which never comes."""
+    return crowd()
+
+
 def parts() -> tuple[str, Iterator[bytes]]:
     """Append events that consist of as many parts as go into 4 MiB, which is far too many."""
     event = b"\x42\0" * (2 * 1024 * 1024 - 4)
@@ -73,7 +86,8 @@ def slow() -> tuple[str, Iterator[bytes]]:
 
 
 ATTACKS: dict[str, Callable[[], tuple[str, Iterator[bytes]]]] = {
-    attack.__name__: attack for attack in (no_token, flood, queries, nested, mistaken, parts, compressed, slow)
+    attack.__name__: attack
+    for attack in (no_token, flood, queries, nested, mistaken, parts, compressed, slow, crowd, unfinished)
 }
 
 
@@ -112,20 +126,21 @@ class _Attacker:
         self._kind = kind
         self._method, self._requests = ATTACKS[kind]()
         self._address = address
-        self._token = token
+        self._tokens = token.split(",")
         self.answered = 0
 
     async def run(self) -> None:
-        await asyncio.gather(*(self._attack() for _ in range(_CONNECTIONS)))
+        count = max(_CONNECTIONS, len(self._tokens))
+        await asyncio.gather(*(self._attack(self._tokens[number % len(self._tokens)]) for number in range(count)))
 
-    async def _attack(self) -> None:
+    async def _attack(self, token: str) -> None:
         host, _, port = self._address.rpartition(":")
         while True:
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: Connection(
                     self._address,
                     SERVICE + self._method,
-                    self._token,
+                    token,
                     self._again,
                     compressed=self._kind == "compressed",
                 ),
@@ -145,7 +160,7 @@ class _Attacker:
         if self._kind == "slow":
             connection.begin_only()
         else:
-            connection.call(next(self._requests))
+            connection.call(next(self._requests), whole=self._kind != "unfinished")
 
     def _again(self, connection: Connection, _stream: int, _status: int, _message: bytes) -> None:
         self.answered += 1

@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
         # What flow control holds back, by stream: what is left to send, and how much the peer takes.
         self._unsent: dict[int, memoryview] = {}
         self._windows: dict[int, int] = {}
+        self._cut_short: set[int] = set()
         self._window = _DEFAULT_WINDOW
         self._initial_window = _DEFAULT_WINDOW
         self._received = 0
@@ -137,22 +138,29 @@ class Connection(asyncio.Protocol):
         self._block = self._later_block
         self._next_stream += 2
 
-    def call(self, message: bytes) -> int:
-        """Send a request and return its stream, by which the answer is known."""
+    def call(self, message: bytes, *, whole: bool = True) -> int:
+        """Send a request, all or all but its last byte, and return its stream, by which the answer is known."""
         stream = self._next_stream
         self._next_stream += 2
         headers = _frame(_HEADERS, _END_HEADERS, stream, self._block)
         self._block = self._later_block
         data = self._flag + len(message).to_bytes(4, "big") + message
+        if not whole:
+            data = data[:-1]
+            self._cut_short.add(stream)
         if not self._unsent and len(data) <= min(self._window, self._initial_window, _FRAME_BYTES):
             self._window -= len(data)
-            self._transport.write(headers + _frame(_DATA, _END_STREAM, stream, data))
+            self._transport.write(headers + _frame(_DATA, self._last(stream), stream, data))
         else:
             self._transport.write(headers)
             self._unsent[stream] = memoryview(data)
             self._windows[stream] = self._initial_window
             self._send_unsent()
         return stream
+
+    def _last(self, stream: int) -> int:
+        """Return the flag of the last frame that is sent of a request."""
+        return 0 if stream in self._cut_short else _END_STREAM
 
     def _send_unsent(self) -> None:
         parts: list[bytes] = []
@@ -161,7 +169,7 @@ class Connection(asyncio.Protocol):
                 chunk, rest = rest[:size], rest[size:]
                 self._window -= size
                 self._windows[stream] -= size
-                parts.append(_frame(_DATA, 0 if rest else _END_STREAM, stream, bytes(chunk)))
+                parts.append(_frame(_DATA, 0 if rest else self._last(stream), stream, bytes(chunk)))
             if rest:
                 self._unsent[stream] = rest
             else:
@@ -203,15 +211,23 @@ class Connection(asyncio.Protocol):
             # An answer that came before its request was whole ends so, with code 0 (RFC 9113 section 8.1).
             if any(payload):
                 self._messages.pop(stream, None)
+                self._forget(stream)
                 self._answered(self, stream, UNAVAILABLE, b"reset by the server")
         elif kind == _GOAWAY:
             self._fail(f"the server sent frame {kind} on stream {stream}: {payload!r}")
 
     def _finish(self, stream: int, block: bytes) -> None:
         message = b"".join(self._messages.pop(stream, ()))
+        self._forget(stream)
         status = status_in(block)
         # Five bytes say whether the message is compressed, which was not asked for, and how long it is.
         self._answered(self, stream, status, message[5:] if status == OK else block[:1_000])
+
+    def _forget(self, stream: int) -> None:
+        """Send no more of a request that is answered."""
+        self._cut_short.discard(stream)
+        self._unsent.pop(stream, None)
+        self._windows.pop(stream, None)
 
     def _grant(self, stream: int, credit: int) -> None:
         if stream == 0:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
-from auditd.identity import LocalIssuer
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 from auditd_proto.v1.event_pb2 import Event
 from benchmarks._append import Subject
+from benchmarks._callers import tokens
 from benchmarks._process import processor_s, resident_mb
 
 TAILS = 1_000
@@ -37,7 +37,7 @@ def idle_tails(subject: Subject, count: int = TAILS) -> Iterator[None]:
     """Hold tails open that nothing is sent to but heartbeats, which wait in their streams."""
     with ExitStack() as opened:
         streams = []
-        for token in _tokens(subject, -(-count // TAILS_A_CALLER)):
+        for token in tokens(subject, "tail", -(-count // TAILS_A_CALLER), "reader"):
             # A connection of its own, as callers have who know nothing of each other.
             options = [("grpc.use_local_subchannel_pool", 1)]
             channel = opened.enter_context(grpc.insecure_channel(subject.server.address, options))
@@ -47,12 +47,6 @@ def idle_tails(subject: Subject, count: int = TAILS) -> Iterator[None]:
         for stream in streams:
             next(stream)
         yield
-
-
-def _tokens(subject: Subject, count: int) -> list[str]:
-    origin = subject.server.vkey.partition("/main+")[0]
-    issuer = LocalIssuer.load(f"https://{origin}/local", subject.server.folder / "keys" / "issuer.pem")
-    return [issuer.issue(f"tail-{number}", ["reader"], 3_600, origin, time.time()) for number in range(count)]
 
 
 def idle_cost(subject: Subject, seconds: float) -> Idle:

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._append import Subject
-from benchmarks._attacks import ATTACKS, forged
+from benchmarks._attacks import ATTACKS, CROWD, forged
+from benchmarks._callers import tokens
 from benchmarks._events import small_events
 from benchmarks._load import Load, run_load
 from benchmarks._process import resident_mb
@@ -65,7 +66,8 @@ def _attack(name: str, subject: Subject) -> Iterator[Callable[[], str]]:
     if name == "nothing":
         yield lambda: ""
         return
-    token = {"no_token": "none"}.get(name) or subject.server.token("svc-hostile", "admin")
+    count = CROWD if name in ("crowd", "unfinished") else 1
+    token = {"no_token": "none"}.get(name) or ",".join(tokens(subject, "svc-hostile", count, "admin"))
     kind, token = ("no_token", forged(token)) if name == "forged" else (name, token)
     command = [sys.executable, "-m", "benchmarks._attacks", kind, subject.server.address, token]
     attacker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -84,6 +84,7 @@ class LimitSettings:
     max_connections: int = setting(10_000, whole(1, 2**31 - 1))
     max_queued_large_requests: int = setting(32, whole(1))
     max_queued_large_bytes: int = setting(32 * 1024 * 1024, whole(1))
+    max_slow_requests: int = setting(16, whole(1))
     drain_s: int = setting(10, whole(1))
 
 

@@ -119,12 +119,17 @@ class Pace:
 
     def leave(self) -> None:
         """Count a call that is over, or that goes on by limits of its own; the turn goes to the one waiting longest."""
-        while self._waiting:
+        self._under_way -= 1
+        while self._waiting and self._under_way < self._limits.max_calls_at_once_per_caller:
             turn = self._waiting.popleft()
             if not turn.done():
+                self._under_way += 1
                 turn.set_result(None)
-                return
-        self._under_way -= 1
+
+    def rest(self, seconds: float) -> None:
+        """Let this caller have one call less at once for a while."""
+        self._under_way += 1
+        asyncio.get_running_loop().call_later(seconds, self.leave)
 
 
 class Strangers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NoReturn, TypeAlias, TypeVar
 
 import grpc
@@ -25,6 +26,7 @@ from auditd.log import Log
 from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
+from auditd.server._arriving import Arriving
 from auditd.server._caller import CallContext, Callers, peer_ip
 from auditd.server._chain import Extent, place_of, told_apart
 from auditd.server._config import LimitSettings
@@ -87,6 +89,7 @@ class AuditLogService:
         self._meters = meters
         self._damage = damage
         self._max_request_bytes = limits.max_request_bytes
+        self._arriving = Arriving(limits)
         self._large = LargeRequests(limits)
 
     def close(self) -> None:
@@ -152,7 +155,7 @@ class AuditLogService:
             try:
                 caller = await self._callers.of(context)
                 meter.authenticated(caller)
-                data = await _received(context, caller)
+                data = await self._received(context, caller, meter)
                 if len(data) > LARGE_REQUEST_BYTES:
                     with caller.pace.holding(len(data)):
                         async with self._large.turn(caller.pace, len(data)):
@@ -196,7 +199,7 @@ class AuditLogService:
                 caller = await self._callers.of(context)
                 try:
                     meter.authenticated(caller)
-                    request = parse(await _received(context, caller))
+                    request = parse(await self._received(context, caller, meter))
                     meter.decoded()
                 finally:
                     # What a stream does from here on has limits of its own.
@@ -233,6 +236,17 @@ class AuditLogService:
                 raise malformed(kind) from error
 
         return parse
+
+    async def _received(self, context: Context, caller: CallContext, meter: CallMeter) -> bytes:
+        pace, refuse = caller.pace, partial(self._refuse, meter, caller, None, context)
+        if pace.reading is None:
+            data = await self._arriving.read(pace, context.read, refuse)
+        else:
+            async with pace.reading:
+                data = await self._arriving.read(pace, context.read, refuse)
+        if not isinstance(data, bytes):
+            raise InvalidRequestError("MALFORMED_REQUEST", "the call ended without a request")
+        return data
 
     async def _refuse(
         self,
@@ -432,17 +446,6 @@ def _too_large(rule: str, limit: int, *violations: Violation) -> InvalidRequestE
 
 def _deadline(context: Context) -> float:
     return time.monotonic() + (context.time_remaining() or float("inf"))
-
-
-async def _received(context: Context, caller: CallContext) -> bytes:
-    if caller.pace.reading is None:
-        data = await context.read()
-    else:
-        async with caller.pace.reading:
-            data = await context.read()
-    if not isinstance(data, bytes):
-        raise InvalidRequestError("MALFORMED_REQUEST", "the call ended without a request")
-    return data
 
 
 async def _once_seen(recorded: Awaitable[None], answer: asyncio.Future[Answer]) -> Answer:

@@ -1,4 +1,4 @@
-"""Whose turn it is: calls of one caller, and large requests of several."""
+"""Whose turn it is: calls of one caller, large requests of several, and those that are slow to come in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from auditd.errors import ExhaustedError
+from auditd.server._arriving import Arriving
 from auditd.server._config import LimitSettings
 from auditd.server._large import LargeRequests
 from auditd.server._pace import Pace
@@ -141,3 +142,93 @@ async def test_a_large_request_that_is_given_up_leaves_its_place(large):
         await settle()
         await requests.end("a2", "a3", "a4", "a6", "a7")
         await again
+
+
+class Slow:
+    """Requests that are slow to come in, and what becomes of them: each is read until it comes, or is refused."""
+
+    def __init__(self, most: int) -> None:
+        self.limits = LimitSettings(max_slow_requests=most)
+        self.now = 0.0
+        self.arriving = Arriving(self.limits, lambda: self.now)
+        self.refused: dict[str, ExhaustedError] = {}
+        self.calls: dict[str, asyncio.Future[object]] = {}
+        self._paces: dict[str, Pace] = {}
+
+    def begin(self, *names: str) -> None:
+        """Begin to read requests; the first letter of each name is its caller."""
+        for name in names:
+            comes = self.calls[name] = asyncio.get_running_loop().create_future()
+            pace = self._paces.setdefault(name[0], Pace(self.limits))
+            task = asyncio.ensure_future(self.arriving.read(pace, lambda comes=comes: comes, self._refusing(name)))
+            task.add_done_callback(lambda _: None)
+
+    def _refusing(self, name):
+        async def refuse(error: ExhaustedError) -> None:
+            self.refused[name] = error
+            self.calls[name].set_result(None)
+
+        return refuse
+
+    async def looked_at_twice(self) -> set[str]:
+        """Let two looks pass, and return which were refused so far."""
+        for _ in range(2):
+            await settle()
+            self.arriving.look()
+        await settle()
+        return set(self.refused)
+
+
+async def test_a_request_that_is_there_at_once_is_never_refused():
+    slow = Slow(1)
+    slow.begin("a1")
+    await slow.looked_at_twice()
+    slow.begin(*(f"b{number}" for number in range(20)))
+    await settle()
+    slow.arriving.look()
+    for number in range(20):
+        slow.calls[f"b{number}"].set_result(b"")
+    assert await slow.looked_at_twice() == set()
+
+
+async def test_of_requests_that_are_slow_to_come_the_newest_beyond_the_limit_is_refused():
+    slow = Slow(4)
+    slow.begin("a1", "a2", "b1", "c1", "d1")
+    assert await slow.looked_at_twice() == {"d1"}
+    assert slow.refused["d1"].facts == {"limit": "max_slow_requests", "value": "4"}
+    slow.calls["a1"].set_result(b"")
+    slow.begin("d2")
+    assert await slow.looked_at_twice() == {"d1"}
+
+
+async def test_none_has_more_than_half_of_those_that_are_slow_to_come():
+    slow = Slow(4)
+    slow.begin("a1", "a2", "a3", "b1")
+    assert await slow.looked_at_twice() == {"a3"}
+
+
+async def test_one_that_has_been_on_its_way_for_long_makes_room_for_the_next():
+    slow = Slow(2)
+    slow.begin("a1")
+    await slow.looked_at_twice()
+    slow.now += 9.0
+    slow.begin("b1")
+    await slow.looked_at_twice()
+    slow.begin("c1")
+    assert await slow.looked_at_twice() == {"c1"}
+    slow.now += 2.0
+    slow.begin("c2")
+    assert await slow.looked_at_twice() == {"c1", "a1"}
+
+
+async def test_who_was_refused_has_one_call_less_for_a_while():
+    pace = Pace(LimitSettings(max_calls_at_once_per_caller=2))
+    assert pace.enter()
+    pace.rest(0.0)
+    assert not pace.enter()
+    waiting = asyncio.ensure_future(pace.wait())
+    await settle()
+    pace.leave()
+    await waiting
+    pace.leave()
+    assert pace.enter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import itertools
+import queue
 import socket
 import threading
 import time
@@ -54,6 +55,7 @@ HELD_ELSEWHERE = {
     "max_refused_per_s_per_peer": "tests/system/test_hostile_peers.py::test_on_calls_without_a_good_token",
     "max_calls_per_connection": "tests/system/test_limits.py::test_calls_beyond_those_of_a_connection",
     "max_connections": "tests/system/test_limits.py::test_connections_beyond_the_limit",
+    "max_slow_requests": "tests/system/test_limits.py::test_requests_that_never_come_are_counted",
     "drain_s": "tests/faults/test_shutdown.py::drain_s",
 }
 """Limits with which nothing is refused, or whose refusal takes a server of its own: where that is tested."""
@@ -246,6 +248,17 @@ def large(server, count: int, bytes_each: int) -> None:
         until_refused(lambda: stub.Append(append_of(count, bytes_each), metadata=mine, timeout=3), at_once=12)
 
 
+def require_named(error: grpc.RpcError, code: grpc.StatusCode, reason: str, limit: str, value: int) -> None:
+    """Require that a refusal names its limit and value, and says when to come again where waiting helps."""
+    info, again = details.ErrorInfo(), False
+    for detail in rpc_status.from_call(error).details:
+        detail.Unpack(info)
+        again |= detail.Is(details.RetryInfo.DESCRIPTOR)
+    assert (error.code(), info.reason) == (code, reason)
+    assert (info.metadata["limit"], info.metadata["value"]) == (limit, str(value))
+    assert again == (code is EXHAUSTED)
+
+
 def test_every_limit_has_a_test():
     assert PROVOKED.keys() | HELD_ELSEWHERE.keys() == {field.name for field in fields(LimitSettings)}
     root = Path(__file__).parents[2]
@@ -260,13 +273,7 @@ def test_a_refusal_names_its_limit_and_value_and_whether_waiting_helps(tight, li
     code, reason, provoke = PROVOKED[limit]
     with pytest.raises(grpc.RpcError) as caught:
         provoke(tight)
-    info, again = details.ErrorInfo(), False
-    for detail in rpc_status.from_call(caught.value).details:
-        detail.Unpack(info)
-        again |= detail.Is(details.RetryInfo.DESCRIPTOR)
-    assert (caught.value.code(), info.reason) == (code, reason)
-    assert (info.metadata["limit"], info.metadata["value"]) == (limit, str(LIMITS[limit]))
-    assert again == (code is EXHAUSTED)
+    require_named(caught.value, code, reason, limit, LIMITS[limit])
     assert tight.stub().Append(append_of(), metadata=token(tight), timeout=30, wait_for_ready=True).receipts
 
 
@@ -297,3 +304,23 @@ def test_calls_beyond_those_of_a_connection_have_another_one(make_server):
         client.append({"action": "user.login"}, timeout_s=20)
         assert [next(iter(tail)).index for tail in tails] == [0] * 120
         assert client.get(0, timeout_s=20)
+
+
+def test_requests_that_never_come_are_counted_and_those_beyond_the_limit_refused(make_server):
+    """One caller may have two of four, so of its three one is refused; nobody else notices."""
+    server = make_server(limits="max_slow_requests = 4")
+    never, ended = threading.Event(), queue.SimpleQueue[grpc.Future]()
+    append = server.channel().stream_unary("/auditd.v1.AuditLogService/Append")
+    mine, others = token(server), token(server)
+    calls = [append.future(iter(never.wait, True), metadata=mine) for _ in range(3)]
+    for call in calls:
+        call.add_done_callback(ended.put)
+    try:
+        refused = ended.get(timeout=60).exception()
+        require_named(refused, EXHAUSTED, "TOO_MANY_SLOW_REQUESTS", "max_slow_requests", 4)
+        assert [call.done() for call in calls].count(False) == 2
+        assert server.stub().Append(append_of(20, 50_000), metadata=others, timeout=30).receipts
+        assert "TOO_MANY_SLOW_REQUESTS" in server.cli("status", "--output", "json").stdout
+    finally:
+        never.set()
+    assert {ended.get(timeout=60).code() for _ in range(2)} == {INVALID}
