@@ -40,7 +40,7 @@ from auditd.server._listening import require_http_safe, require_listen, require_
 from auditd.server._local_issuer import local_issuer
 from auditd.server._logging import event_logger
 from auditd.server._logs import Logs
-from auditd.server._memory import calm_the_collector, share_the_heap, trim
+from auditd.server._memory import bound_the_caches, calm_the_collector, share_the_heap, trim
 from auditd.server._meters import Meters
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
@@ -86,6 +86,7 @@ async def serve(
     require_safe(listen, has_tls=config.tls is not None, insecure=insecure)
     allow_many_files()
     share_the_heap()
+    bound_the_caches()
     if config.tls is not None and config.tls.listen_without_certificate is not None:
         require_listen(config.tls.listen_without_certificate, "tls.listen_without_certificate")
     tracing = open_tracing(config)
