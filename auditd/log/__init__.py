@@ -1,7 +1,7 @@
 """One append-only log: evidence file, writer, recovery, verified reading."""
 
 from auditd.log._closing import Closing, open_closing, sign_closing
-from auditd.log._database import CHECKSUM_BYTES, checksum_vfs, plain_vfs
+from auditd.log._database import CHECKSUM_BYTES, bound_caches, checksum_vfs, plain_vfs
 from auditd.log._durable import sync, sync_all
 from auditd.log._increment import apply_increment
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
@@ -37,6 +37,7 @@ __all__ = [
     "TreeHead",
     "apply_increment",
     "are_of_one_moment",
+    "bound_caches",
     "checksum_vfs",
     "create_key_file",
     "deliver_each",

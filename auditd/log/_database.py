@@ -26,6 +26,14 @@ _READ_ACTIONS = frozenset(
 )
 
 
+def bound_caches(max_bytes: int) -> None:
+    """Have all of the process's connections together cache no more: beyond it, each reuses pages of its own.
+
+    Each may cache some megabytes, and there are eight readers of each log, which seldom read at once.
+    """
+    apsw.soft_heap_limit(max_bytes)
+
+
 @functools.cache
 def schema_text() -> str:
     """Return the SQL that makes an evidence file."""

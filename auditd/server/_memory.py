@@ -6,10 +6,7 @@ import asyncio
 import ctypes
 import gc
 
-import apsw
-
 _TRIM_S = 2.0
-_SQLITE_BYTES = 48 * 1024 * 1024
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
 _ARENAS = 2
 _MAPPED_BYTES = 4 * 1024 * 1024
@@ -24,14 +21,6 @@ def share_the_heap() -> None:
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)
         mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
-
-
-def bound_the_caches() -> None:
-    """Have all SQLite connections together hold no more than they need: beyond it, each reuses pages of its own.
-
-    Each may cache some megabytes, and there are eight readers of each log, which seldom read at once.
-    """
-    apsw.soft_heap_limit(_SQLITE_BYTES)
 
 
 def calm_the_collector() -> None:

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from auditd.entry import Limits
 from auditd.identity import ActorJudge, Authenticator, CertificateCallers
-from auditd.log import Answers, Log, Outcome, Recorded, Submission
+from auditd.log import Answers, Log, Outcome, Recorded, Submission, bound_caches
 from auditd.server._acceptors import Acceptors
 from auditd.server._access import AccessRecorder
 from auditd.server._actors import ActorTokens
@@ -40,7 +40,7 @@ from auditd.server._listening import require_http_safe, require_listen, require_
 from auditd.server._local_issuer import local_issuer
 from auditd.server._logging import event_logger
 from auditd.server._logs import Logs
-from auditd.server._memory import bound_the_caches, calm_the_collector, share_the_heap, trim
+from auditd.server._memory import calm_the_collector, share_the_heap, trim
 from auditd.server._meters import Meters
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from auditd.server._tracing import Tracing
 
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+_CACHE_BYTES = 48 * 1024 * 1024
+"""Of SQLite, for all logs together."""
 
 _events = event_logger(__name__)
 _Record: TypeAlias = Callable[[Log, Submission], Awaitable[Recorded]]
@@ -86,7 +88,7 @@ async def serve(
     require_safe(listen, has_tls=config.tls is not None, insecure=insecure)
     allow_many_files()
     share_the_heap()
-    bound_the_caches()
+    bound_caches(_CACHE_BYTES)
     if config.tls is not None and config.tls.listen_without_certificate is not None:
         require_listen(config.tls.listen_without_certificate, "tls.listen_without_certificate")
     tracing = open_tracing(config)
