@@ -301,6 +301,14 @@ def test_a_malformed_manifest_is_refused(files, verdicts, text):
     verdicts.refuse(zipped(replaced(files, "manifest.json", text)))
 
 
+@pytest.mark.parametrize("member", ["name", "bytes", "sha256"])
+def test_the_small_verifier_says_in_words_what_a_manifest_lacks(files, verdicts, member):
+    manifest = json.loads(dict(files)["manifest.json"])
+    del manifest["files"][0][member]
+    small = verdicts.refuse(zipped(replaced(files, "manifest.json", json.dumps(manifest).encode())))[1]
+    assert small == f"NOT GENUINE, something is missing: '{member}'\n"
+
+
 def test_malformed_entries_are_refused(files, verdicts):
     first = dict(files)["entries.jsonl"].split(b"\n")[0]
     for line in (

@@ -11,7 +11,7 @@ from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._output import note, write_text
 from auditd_client.cli._settings import ConnectionSettings, connection_options
-from auditd_client.cli._whole_file import whole_file
+from auditd_client.cli._whole_file import new_file, require_new
 from auditd_client.verify import TokenVerdict, verify_credential
 
 _STDOUT = "-"
@@ -30,6 +30,8 @@ def command(credential: str, out: str, settings: ConnectionSettings) -> None:
     """
     if not _HASH.fullmatch(credential):
         raise CommandError("credential: HASH must be 64 hex digits, as an entry has them")
+    if out != _STDOUT:
+        require_new(Path(out))
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client:
         found = client.credential(bytes.fromhex(credential))
     if found.credential.hex() != credential:
@@ -38,7 +40,7 @@ def command(credential: str, out: str, settings: ConnectionSettings) -> None:
     if out == _STDOUT:
         write_text(found.format())
     else:
-        with whole_file(Path(out)) as file:
+        with new_file(Path(out)) as file:
             file.write(found.format().encode())
         note(f"{out}: token of {found.issuer}, {verdict}")
     if verdict is TokenVerdict.INVALID:

@@ -15,7 +15,7 @@ from auditd_client.cli._errors import CommandError
 from auditd_client.cli._output import note
 from auditd_client.cli._progress import ExportBar, progress
 from auditd_client.cli._settings import ConnectionSettings
-from auditd_client.cli._whole_file import whole_file
+from auditd_client.cli._whole_file import new_file, require_new
 from auditd_client.evidence import (
     NothingToProveError,
     Selection,
@@ -61,10 +61,11 @@ def export_evidence(
     # Not at the top: it needs gRPC, which verifying does without.
     from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 
+    require_new(Path(evidence))
     known = [_read_note(name) for name in extends]
     selection = Selection(filter_text, known, list_omitted, _who(settings.token), no_index)
     how = "not verified, for want of --key"
-    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, whole_file(Path(evidence)) as file:
+    with connect(settings, max_attempts=MAX_ATTEMPTS) as client, new_file(Path(evidence)) as file:
         try:
             with ExportBar() as bar:
                 manifest = write_package(client, file, selection, bar.stands_at)

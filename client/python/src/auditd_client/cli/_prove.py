@@ -16,7 +16,7 @@ from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._output import note, write_text
 from auditd_client.cli._progress import progress
 from auditd_client.cli._settings import MAX_NUMBER, ConnectionSettings, connection_options
-from auditd_client.cli._whole_file import whole_file
+from auditd_client.cli._whole_file import new_file, require_new
 from auditd_client.verify import (
     Bundle,
     consistency_json,
@@ -66,6 +66,8 @@ def command(
     elif len(targets) != (0 if event_name else 1):
         raise CommandError("prove: give either one INDEX, one range FIRST..LAST, or --event-name")
     bounds = None if consistency or event_name else _bounds(targets[0])
+    if out != _STDOUT:
+        require_new(Path(out))
     with connect(settings, max_attempts=MAX_ATTEMPTS) as client:
         if consistency:
             said = _write_consistency(client, targets, out, settings.key)
@@ -108,7 +110,7 @@ def _inclusion(client: Client, index: int | None, event_name: tuple[str, str, st
 
 def _write_range(client: Client, first: int, last: int, out: str, key: str) -> str:
     proof = client.prove_range(first, last)
-    with whole_file(Path(out)) if out != _STDOUT else tempfile.TemporaryFile() as file:
+    with new_file(Path(out)) if out != _STDOUT else tempfile.TemporaryFile() as file:
         file.write(range_bundle_head(first, last, proof.hashes, proof.checkpoint).encode())
         _write_leaves(client, first, last, proof.checkpoint.partition("\n")[0], file)
         if key:
@@ -182,5 +184,5 @@ def _write(out: str, text: str) -> None:
     if out == _STDOUT:
         write_text(text)
         return
-    with whole_file(Path(out)) as file:
+    with new_file(Path(out)) as file:
         file.write(text.encode())

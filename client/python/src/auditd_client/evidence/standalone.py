@@ -355,7 +355,8 @@ def main(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place before the file, which bytes named
             print(ascii(str(error)), file=sys.stderr)
             return 2
-        print(f"NOT GENUINE, malformed: {type(error).__name__}: {ascii(str(error))[:200]}", file=sys.stderr)
+        what = "something is missing" if isinstance(error, KeyError) else "malformed"
+        print(f"NOT GENUINE, {what}: {ascii(str(*error.args[-1:]))[:200]}", file=sys.stderr)
     return 1
 
 
