@@ -15,6 +15,7 @@ from auditd.server._config import LoggingSettings
 MAX_TEXT = 4_096
 ANNOUNCEMENTS = "auditlog"
 """Whoever says something under this name is heard at any level."""
+_GRPC_CALLS, _NOT_SENT = "grpc._cython.cygrpc", "ExecuteBatchError"
 _SECRETS = re.compile(
     r"[Bb]earer\s+[^\s\"']+"
     # A JWT, whole or cut off: its header is a JSON object in base64url, which begins like this.
@@ -49,6 +50,7 @@ def configure_logging(settings: LoggingSettings, stream: TextIO) -> bool:
     for name in ("httpx", "httpcore", "asyncio", "grpc"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.getLogger(ANNOUNCEMENTS).setLevel(logging.INFO)
+    logging.getLogger(_GRPC_CALLS).addFilter(_is_of_a_call_under_way)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -65,6 +67,15 @@ def configure_logging(settings: LoggingSettings, stream: TextIO) -> bool:
 def event_logger(name: str) -> Any:  # noqa: ANN401 -- structlog's own loggers are of any class
     """Return a logger whose methods take an event and what belongs to it, as keywords."""
     return structlog.stdlib.get_logger(name)
+
+
+def _is_of_a_call_under_way(record: logging.LogRecord) -> bool:
+    """Leave out that something could not be sent to a caller who is gone.
+
+    gRPC keeps silent about it itself, unless it is told of the failure before it is told of the end of the call.
+    """
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != _NOT_SENT
 
 
 def _safe(_logger: object, _method: str, event: Event) -> Event:
