@@ -2,7 +2,7 @@
 
 from auditd.query._aggregate import Counted, Group, aggregate
 from auditd.query._chain import ChainSearch
-from auditd.query._derived_file import UnfitError
+from auditd.query._derived_file import UnfitError, UnreadableError
 from auditd.query._dimension import Dimension
 from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES
 from auditd.query._index import Entry, Index
@@ -40,6 +40,7 @@ __all__ = [
     "Source",
     "Tiles",
     "UnfitError",
+    "UnreadableError",
     "aggregate",
     "caller_terms",
     "covered_by",

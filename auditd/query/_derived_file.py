@@ -37,6 +37,10 @@ class UnfitError(Exception):
     """The file cannot be used: it is missing, damaged, of another version, or of other evidence."""
 
 
+class UnreadableError(UnfitError):
+    """The file is there, and SQLite cannot read it."""
+
+
 def open_writer(path: Path, form: Form, source: Source) -> tuple[apsw.Connection, int]:
     """Open a file and return the connection that may write it, and how many entries it covers.
 

@@ -12,7 +12,7 @@ from typing import cast
 import apsw
 
 from auditd.log import plain_vfs
-from auditd.query._derived_file import BUSY_TIMEOUT_MS, Form, UnfitError, check_form
+from auditd.query._derived_file import BUSY_TIMEOUT_MS, Form, UnfitError, UnreadableError, check_form, is_unfit
 from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES, sign_leaves
 from auditd.query._index_file import FORM as INDEX_FORM
 from auditd.query._index_file import RUNS
@@ -65,8 +65,8 @@ def covered_by(path: Path) -> int | None:
 def verify_index(path: Path, leaves: Leaves, roots: Roots, progress: Progress) -> list[FalseEntries]:
     """Compare each run of `index.db` with the one that its leaves make; return at most a hundred differences.
 
-    Raises UnfitError for a file that a server would not use either, and build anew. Beside a running server its
-    write-ahead log cannot shrink meanwhile.
+    Raises UnfitError for a file that a server would not use either, and build anew, UnreadableError where that is for
+    damage. Beside a running server its write-ahead log cannot shrink meanwhile.
     """
     found: list[FalseEntries] = []
     with _opened(path, INDEX_FORM, roots) as (db, size):
@@ -170,6 +170,6 @@ def _opened(path: Path, form: Form, roots: Roots) -> Iterator[tuple[apsw.Connect
         # Beside a running server it has grown since the roots were taken.
         yield db, max((known for known in roots if known <= size), default=0)
     except apsw.Error as error:
-        raise UnfitError(str(error)) from error
+        raise (UnreadableError if is_unfit(error) else UnfitError)(str(error)) from error
     finally:
         db.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from auditd.errors import AuditdError
 from auditd.log.check import Finding, LogReport, undisturbed, unverified_leaves
-from auditd.query import FalseEntries, UnfitError, covered_by, verify_index, verify_tiles
+from auditd.query import FalseEntries, UnfitError, UnreadableError, covered_by, verify_index, verify_tiles
 from auditd.server._check import FolderReport, Progress
 from auditd.server._config import Config
 
@@ -30,6 +30,9 @@ def check_indexes(config: Config, report: FolderReport, progress: Progress) -> N
                 try:
                     with unverified_leaves(config.log_folder(outcome.name)) as leaves:
                         false = verify(path, leaves, outcome.roots, _named(progress, outcome, file))
+                except UnreadableError as error:
+                    what = f"{file} is damaged ({error}), so no search relies on it; a server builds it anew"
+                    report.findings.append(Finding("INDEX_DAMAGED", f"log {outcome.name}", what))
                 except UnfitError:
                     # Not one that a server would use: it builds such a file anew.
                     report.not_excluded.append(f"log {outcome.name}: that {file} is false, for it is not in use")

@@ -215,7 +215,7 @@ def remove_dictionary_file(folder: Path, _folders: Folders) -> None:
 def delete_posting(folder: Path, _folders: Folders) -> None:
     """Have the index forget who did one entry."""
     with opened(folder / "logs/main/index.db") as index, opened(folder / "logs/main/evidence.db") as evidence:
-        run, end = index.execute("SELECT first, end FROM runs WHERE first <= ? ORDER BY first DESC", (TARGET,)).get
+        run, end = index.execute("SELECT first, end FROM runs WHERE first <= ? ORDER BY first DESC LIMIT 1", (TARGET,)).get
         rows = [terms_of(parse_leaf(leaf_of(evidence, number))) for number in range(run, end)]
         forgotten = "u" + parse_leaf(leaf_of(evidence, TARGET))["event"]["actor"]["id"]
         terms = rows[TARGET - run].split("\n")
@@ -225,6 +225,12 @@ def delete_posting(folder: Path, _folders: Folders) -> None:
         index.executemany(
             "INSERT INTO blocks(run, term, block) VALUES (?, ?, ?)", ((run, *block) for block in make_run(rows))
         )
+
+
+def garble_index(folder: Path, _folders: Folders) -> None:
+    for suffix in ("-wal", "-shm"):
+        (folder / f"logs/main/index.db{suffix}").unlink(missing_ok=True)
+    (folder / "logs/main/index.db").write_bytes(b"no database" * 1_000)
 
 
 def whole(name: str) -> Callable[[Path, Folders], None]:
@@ -327,6 +333,7 @@ ROWS = {
     "the head is removed": row(remove_head, "HEAD_MISSING", where="head"),
     "an older head is put back": row(older_head, outside="harmless"),
     "the index lacks a posting": row(delete_posting, "INDEX_FALSE", where="log main, entry 100", flags=("--indexes",)),
+    "the index is no database any more": row(garble_index, "INDEX_DAMAGED", where="log main", flags=("--indexes",)),
     **{
         f"older: {' and '.join(names)}, put back without the others": row(take_back(*names), "LOG_PUT_BACK")
         for names in PUT_BACK
