@@ -215,7 +215,8 @@ def remove_dictionary_file(folder: Path, _folders: Folders) -> None:
 def delete_posting(folder: Path, _folders: Folders) -> None:
     """Have the index forget who did one entry."""
     with opened(folder / "logs/main/index.db") as index, opened(folder / "logs/main/evidence.db") as evidence:
-        run, end = index.execute("SELECT first, end FROM runs WHERE first <= ? ORDER BY first DESC LIMIT 1", (TARGET,)).get
+        newest = "SELECT first, end FROM runs WHERE first <= ? ORDER BY first DESC LIMIT 1"
+        run, end = index.execute(newest, (TARGET,)).get
         rows = [terms_of(parse_leaf(leaf_of(evidence, number))) for number in range(run, end)]
         forgotten = "u" + parse_leaf(leaf_of(evidence, TARGET))["event"]["actor"]["id"]
         terms = rows[TARGET - run].split("\n")

@@ -53,8 +53,8 @@ def test_refuses_a_proof_that_its_checkpoint_does_not_cover(log, auditlog, tmp_p
 def test_says_whether_the_bundle_was_verified(log, auditlog):
     result = auditlog("prove", "3", "-o", "b", "--key", log.tree.vkey)
     assert (result.stdout, result.stderr) == ("", "b: entry 3 in a tree of 5, verified\n")
-    result = auditlog("prove", "3", "-o", "b")
-    assert result.stderr == "b: entry 3 in a tree of 5, not verified, for want of --key\n"
+    result = auditlog("prove", "3", "-o", "c")
+    assert result.stderr == "c: entry 3 in a tree of 5, not verified, for want of --key\n"
 
 
 def test_writes_to_stdout_unless_told_otherwise(log, auditlog, bundle):
