@@ -21,6 +21,7 @@ from benchmarks._chart import Point, chart
 from benchmarks._events import CLOUDTRAIL_FOLDER, Kind, cloudtrail_events, small_events
 from benchmarks._footprint import entropy_floor, index_lag, sample_leaves, text_lag
 from benchmarks._frames import SkewedMaker
+from benchmarks._held import held_in_memory, read_through
 from benchmarks._leaves import make_entries
 from benchmarks._limits import raw_inserts_per_s
 from benchmarks._load import Load, run_load
@@ -82,30 +83,35 @@ class Scale:
         return done.events_per_s
 
     def _calls(self) -> Iterator[Figure]:
-        size = self._size
-        sizes = [random.randrange(1, size) for _ in range(_ASKED)]
-        proofs = [pb.ProveRequest(inclusion=pb.InclusionTarget(index=index)) for index in sizes]
-        extended = [pb.ProveRequest(consistency=pb.ConsistencyTarget(from_size=old, to_size=size)) for old in sizes]
-        gets = [pb.GetRequest(index=index) for index in sizes]
         one = self._subject.append(1, 1, 60.0, most_events=_ASKED)
         self._size += one.events
-        yield self._cost("append of one event", one.load)
-        for name, method, requests in (
-            ("get", "Get", gets),
-            ("inclusion proof", "Prove", proofs),
-            ("consistency proof", "Prove", extended),
-        ):
-            load = run_load(
-                self._subject.method(method), [request.SerializeToString() for request in requests], 1, 60.0
-            )
-            yield self._cost(name, load)
+        yield self._cost("append of one event", one.load, "")
+        evidence = self._log / "evidence.db"
+        yield from self._reads("", f"; {held_in_memory(evidence):.0%} of the evidence in memory")
+        read_through(evidence)
+        yield from self._reads(", all in memory", f"; {held_in_memory(evidence):.0%} of the evidence in memory")
 
-    def _cost(self, name: str, load: Load) -> Figure:
+    def _reads(self, state: str, held: str) -> Iterator[Figure]:
+        """Ask for entries and proofs; each kind of others, because what one has read is in memory for the next."""
+        size = self._size
+        for name, method, ask in (
+            ("get", "Get", lambda index: pb.GetRequest(index=index)),
+            ("inclusion proof", "Prove", lambda index: pb.ProveRequest(inclusion=pb.InclusionTarget(index=index))),
+            (
+                "consistency proof",
+                "Prove",
+                lambda old: pb.ProveRequest(consistency=pb.ConsistencyTarget(from_size=old, to_size=size)),
+            ),
+        ):
+            requests = [ask(random.randrange(1, size)).SerializeToString() for _ in range(_ASKED)]
+            yield self._cost(name + state, run_load(self._subject.method(method), requests, 1, 60.0), held)
+
+    def _cost(self, name: str, load: Load, held: str) -> Figure:
         """Hold the middle one of several calls against the same call at the first stage."""
         median = load.wait_ms(0.5)
         points = self.costs.setdefault(name, [])
         points.append((self._size, median))
-        note = f"p99 {load.wait_ms(0.99):.1f} ms, one caller"
+        note = f"p99 {load.wait_ms(0.99):.1f} ms, one caller{held}"
         if len(points) == 1:
             return _figure(f"{name}, p50", median, "ms", note=note)
         against = {"limit": points[0][1], "limit_name": "at first", "target": _FLAT, "at_most": True}

@@ -1,0 +1,233 @@
+"""The indexes of a server that was stopped can be lost, spoilt, old, or ahead of the evidence.
+
+Searches are exact from the first one on, and the indexes are whole again soon after.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from auditd._native import available
+from auditd_client import AdminClient
+from auditd_proto.v1 import audit_log_service_pb2 as pb
+from tests.system.conftest import Server
+
+HALF = 8_192
+MILLION = 1_024_000
+BLOCK = 4_096
+"""Text is indexed by blocks of so many entries, each once it is whole; times by 256."""
+START_NS = 1_790_000_000_000_000_000
+NAMES = ("index.db", "tiles.db")
+PAGE = 50
+REBUILT_S = 30.0
+MEMORY_MB = 300
+ORDERS = (pb.ORDER_NEWEST_FIRST, pb.ORDER_LATEST_EVENT_FIRST)
+
+
+def request(first: int, count: int) -> pb.AppendRequest:
+    made = pb.AppendRequest()
+    for number in range(first, first + count):
+        event = made.events.add(id=identifier(number), action="user.login" if number % 3 else "record.read")
+        event.outcome = "SUCCESS" if number % 10 else "FAILURE"
+        event.actor.id = f"user{number % 1_000}"
+        event.time.FromNanoseconds(START_NS + number * 1_000_000)
+        if number % 5_000 == 7:
+            event.attributes_json = f'{{"note":"a needle in stack {number}"}}'
+    return made
+
+
+def identifier(number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
+
+
+def questions(size: int) -> list[str]:
+    """Filters for every kind of index, and for what only the first or the last entries hold."""
+    late = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START_NS // 10**9 + (size - 300) // 1_000))
+    return [
+        f'id = "{identifier(size // 3)}" OR id = "{identifier(size - 5)}"',
+        'actor.id = "user7" AND action = record.read',
+        "outcome = FAILURE AND action = user.login",
+        f'"needle in stack {(size // 5_000 - 1) * 5_000 + 7}"',
+        f'time >= "{late}" AND action = user.login',
+    ]
+
+
+class Caller:
+    """An administrator."""
+
+    def __init__(self, server: Server) -> None:
+        self._address, self._token, self._stub = server.address, server.token("admin"), server.stub()
+        self._metadata = (("authorization", f"Bearer {self._token}"),)
+
+    def append(self, start: int, end: int) -> None:
+        for first in range(start, end, 1_000):
+            self._stub.Append(request(first, min(1_000, end - first)), metadata=self._metadata, timeout=60)
+
+    def query(self, text: str, order: int, *, no_index: bool = False) -> pb.QueryResponse:
+        asked = pb.QueryRequest(filter=text, order=order, page_size=PAGE, no_index=no_index, explain=True)
+        return self._stub.Query(asked, metadata=self._metadata, timeout=60)
+
+    def log(self) -> pb.LogStatus:
+        with AdminClient(self._address, self._token) as admin:
+            return next(log for log in admin.status().logs if log.name == "main")
+
+    def lag(self) -> int:
+        """How many entries the index that is furthest behind does not cover, of those that it could."""
+        log = self.log()
+        behind = [log.tree_size - log.index_covered, log.tree_size // 256 * 256 - log.time_index_covered]
+        if available():
+            behind.append(log.tree_size // BLOCK * BLOCK - log.text_index_covered)
+        return max(behind)
+
+    def await_whole(self, timeout_s: float = REBUILT_S) -> None:
+        until = time.monotonic() + timeout_s
+        while lag := self.lag():
+            assert time.monotonic() < until, f"still {lag} entries behind"
+
+
+class Stopped:
+    """One log in two folders: as it was half way, and whole. Tests change nothing but its indexes."""
+
+    def __init__(self, folder: Path, half: int) -> None:
+        self.whole = Server.make(folder / "whole")
+        self.half = Server(folder / "half", self.whole.vkeys)
+        self._size = {self.half.folder: half, self.whole.folder: 2 * half}
+        self._evidence: dict[tuple[Path, str, int], list[pb.Entry]] = {}
+
+    def fill(self) -> None:
+        half = self._size[self.half.folder]
+        self._append(0, half)
+        shutil.copytree(self.whole.folder, self.half.folder)
+        self._append(half, 2 * half)
+
+    def _append(self, start: int, end: int) -> None:
+        self.whole.start()
+        caller = Caller(self.whole)
+        caller.append(start, end)
+        caller.await_whole(10 * REBUILT_S)
+        self.whole.stop()
+
+    def close(self) -> None:
+        self.whole.stop()
+        self.half.stop()
+
+    def require_exact(self, server: Server) -> None:
+        """Ask everything, and hold the answers against what the evidence alone says."""
+        caller = Caller(server)
+        for text in questions(self._size[server.folder]):
+            for order in ORDERS:
+                key = server.folder, text, order
+                if key not in self._evidence:
+                    self._evidence[key] = list(caller.query(text, order, no_index=True).entries)
+                assert list(caller.query(text, order).entries) == self._evidence[key], text
+
+    def require_whole(self, server: Server) -> None:
+        """Wait until the indexes cover everything, and narrow what is asked."""
+        caller = Caller(server)
+        caller.await_whole()
+        size = self._size[server.folder]
+        self.require_exact(server)
+        for text in (f'id = "{identifier(size // 3)}"', f'"{identifier(size // 2)}"'):
+            found = caller.query(text, pb.ORDER_NEWEST_FIRST)
+            assert len(found.entries) == 1
+            assert found.explanation.examined < size // 10 or not available()
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
+    with closing(Stopped(tmp_path_factory.mktemp("lost"), HALF)) as made:
+        made.fill()
+        yield made
+
+
+def indexes(server: Server) -> list[Path]:
+    return [server.folder / "logs" / "main" / name for name in NAMES]
+
+
+def change(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(sql)
+
+
+def cut(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2 // 4_096 * 4_096)
+
+
+def put_old_ones(stopped: Stopped) -> None:
+    """Put the indexes back that were there half way; those of the half are left alone until now."""
+    for old, new in zip(indexes(stopped.half), indexes(stopped.whole), strict=True):
+        shutil.copy(old, new)
+
+
+@contextmanager
+def held_back(server: Server) -> Iterator[None]:
+    """Let nobody write the indexes."""
+    with ExitStack() as opened:
+        for path in indexes(server):
+            db = opened.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+            db.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def peak_mb(server: Server) -> float:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[1]) * 1_024 / 1e6
+
+
+def test_old_ones_that_cannot_be_written_are_used_as_far_as_they_go(stopped):
+    put_old_ones(stopped)
+    with held_back(stopped.whole):
+        stopped.whole.start()
+        stopped.require_exact(stopped.whole)
+        assert Caller(stopped.whole).lag() >= HALF
+    stopped.require_whole(stopped.whole)
+    stopped.whole.stop()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda path: path.unlink(), id="deleted"),
+        pytest.param(cut, id="cut"),
+        pytest.param(lambda path: path.write_bytes(b"no database at all" * 1_000), id="no database"),
+        pytest.param(lambda path: change(path, "PRAGMA user_version = 1"), id="older version"),
+    ],
+)
+def test_spoilt_ones_are_built_anew_while_searches_are_exact(stopped, spoil):
+    for path in indexes(stopped.whole):
+        spoil(path)
+    stopped.whole.start()
+    stopped.require_exact(stopped.whole)
+    stopped.require_whole(stopped.whole)
+    stopped.whole.stop()
+
+
+def test_those_of_a_longer_log_are_built_anew(stopped):
+    for newer, old in zip(indexes(stopped.whole), indexes(stopped.half), strict=True):
+        shutil.copy(newer, old)
+    stopped.half.start()
+    stopped.require_exact(stopped.half)
+    stopped.require_whole(stopped.half)
+    stopped.half.stop()
+
+
+@pytest.mark.soak
+def test_ones_behind_by_a_million_catch_up_in_bounded_memory(tmp_path):
+    with closing(Stopped(tmp_path, MILLION)) as stopped:
+        stopped.fill()
+        put_old_ones(stopped)
+        stopped.whole.start()
+        assert Caller(stopped.whole).lag() > MILLION // 2
+        stopped.require_exact(stopped.whole)
+        stopped.require_whole(stopped.whole)
+        assert peak_mb(stopped.whole) < MEMORY_MB
