@@ -10,9 +10,10 @@ from auditd.log._peers import sign_peers
 from auditd.log._plan import CommitPlan, Part
 from auditd.log._predecessors import Predecessors
 from auditd.log._restored import mark_restored, restored_from, unmark_restored
+from auditd.log._second_look import is_damage
 from auditd.log._settings import Answers, LogSettings, Observer, QueueLimits, deliver_each
 from auditd.log._snapshot import INCREMENT_NAME, Snapshot, are_of_one_moment, snapshot
-from auditd.log._store import Credential, StoredCredential, is_damage
+from auditd.log._store import Credential, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 
 __all__ = [

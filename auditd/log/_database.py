@@ -164,12 +164,22 @@ def open_housekeeper(path: Path) -> apsw.Connection:
     return db
 
 
-def _open(path: Path) -> apsw.Connection:
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=checksum_vfs(), statementcachesize=256)
+def open_once_more(path: Path, vfs: str) -> apsw.Connection:
+    """Open an evidence file that was opened before by a VFS of its own; MUST NOT commit anything."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=256)
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         _keep_wal(db)
         _distrust(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _open(path: Path) -> apsw.Connection:
+    db = open_once_more(path, checksum_vfs())
+    try:
         _require_format(path, db.pragma("application_id"), db.pragma("user_version"))
         _require_schema(db, path)
     except BaseException:

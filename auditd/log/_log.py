@@ -202,6 +202,16 @@ class Log:
             return f"it was restored from a backup of {self.restored_from} and is not resumed yet"
         return self._writer.problem
 
+    @property
+    def unreadable(self) -> str:
+        """What the device refuses to read, as far as is known; empty if nothing is. It is tried again and again."""
+        return self._store.unreadable
+
+    @property
+    def read_failures(self) -> int:
+        """How often the device refused a read."""
+        return self._store.read_failures
+
     def recover_soon(self) -> None:
         """Have a writer whose last commit failed reopen and verify the evidence, without waiting for an append."""
         self._writer.recover_soon()
@@ -353,6 +363,7 @@ class Log:
             return None
 
     def _chores(self) -> None:
+        self._store.read_again()
         self._release_soon_if_due()
         if self._trainer is not None and self.successor is None:
             self._trainer.train_if_due(self.size, self._writer.codec, self.leaf)

@@ -16,7 +16,7 @@ from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._increment import last_rows, write_increment
 from auditd.log._peers import open_peers
-from auditd.log._store import is_damage
+from auditd.log._second_look import is_damage
 from auditd.log.check._reading import undisturbed
 from auditd.merkle import leaf_hashes
 from auditd.note import Checkpoint, VerifierKey

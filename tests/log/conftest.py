@@ -271,7 +271,8 @@ def copy_of_large(large: OneLog, one_log: OneLog) -> OneLog:
 @pytest.fixture
 def faulty_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyDisk]:
     disk = FaultyDisk()
-    monkeypatch.setattr("auditd.log._database.checksum_vfs", lambda: "faulty")
+    for module in ("_database", "_second_look"):
+        monkeypatch.setattr(f"auditd.log.{module}.checksum_vfs", lambda: "faulty")
     yield disk
     disk.heal()
     disk.unregister()

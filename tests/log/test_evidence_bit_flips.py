@@ -124,7 +124,7 @@ def io_error(code):
     [
         pytest.param(lambda: io_error(apsw.SQLITE_IOERR_READ), UnavailableError, id="a read that fails"),
         pytest.param(lambda: io_error(apsw.SQLITE_IOERR_DATA), DamagedError, id="a checksum"),
-        pytest.param(lambda: io_error(apsw.SQLITE_IOERR_CORRUPTFS), DamagedError, id="the file system's own checksum"),
+        pytest.param(lambda: io_error(apsw.SQLITE_IOERR_CORRUPTFS), UnavailableError, id="a medium that fails"),
         pytest.param(apsw.CorruptError, DamagedError, id="a page that makes no sense"),
         pytest.param(apsw.NoMemError, UnavailableError, id="no memory"),
     ],

@@ -16,7 +16,8 @@ import apsw
 from auditd.errors import FolderError
 from auditd.log._database import checksum_vfs, plain_vfs, schema_differences
 from auditd.log._pending import holds_signature
-from auditd.log._store import CREDENTIALS_SQL, StoredCredential
+from auditd.log._queries import CREDENTIALS_SQL
+from auditd.log._store import StoredCredential
 
 _CHUNK = 1_000
 _WIDEST_GAP = 1_000_000
