@@ -54,18 +54,21 @@ def judged(error: apsw.Error, path: Path, look: Callable[[apsw.Connection], obje
             look_again(path, look)
         except AuditdError as found:
             return found
+        return unavailable(error, path, "could not be read for a moment")
     return unavailable(error, path)
 
 
-def unavailable(error: apsw.Error, path: Path, refused: str = "") -> UnavailableError:
+def unavailable(error: apsw.Error, path: Path, why: str = "") -> UnavailableError:
     """Return our error for one of SQLite's that may not come again."""
-    why = f"cannot be read now: its device refuses {refused}" if refused else f"cannot be used now: {error}"
-    return UnavailableError("EVIDENCE_UNAVAILABLE", f"{_name(path)} {why}", 1.0, _facts(error))
+    message = f"{_name(path)} {why or f'cannot be used now: {error}'}"
+    return UnavailableError("EVIDENCE_UNAVAILABLE", message, 1.0, _facts(error))
 
 
 def _found(error: apsw.Error, path: Path, refused: str) -> AuditdError:
-    if refused or not is_damage(error):
-        return unavailable(error, path, refused)
+    if refused:
+        return unavailable(error, path, f"cannot be read now: its device refuses {refused}")
+    if not is_damage(error):
+        return unavailable(error, path)
     message = f"{_name(path)} is damaged ({error}); run 'auditlog check', restore a backup"
     return DamagedError("EVIDENCE_UNREADABLE", message, _facts(error))
 

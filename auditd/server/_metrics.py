@@ -76,6 +76,7 @@ def _of_logs(logs: tuple[LogStatus, ...]) -> Iterator[Metric]:
     yield gauge("auditd_queue_bytes", "Their bytes.", (log.waiting_bytes for log in logs))
     yield counter("auditd_commits", "Commits.", (log.commits for log in logs))
     yield counter("auditd_commit_failures", "Commits that failed.", (log.failed_commits for log in logs))
+    yield counter("auditd_read_failures", "Reads that the device refused.", (log.read_failures for log in logs))
     yield counter("auditd_entries_recorded", "Entries recorded since the start.", (log.entries for log in logs))
     yield counter("auditd_duplicates", "Events that were recorded already.", (log.duplicates for log in logs))
     kept = [((name, log.name), index) for log in logs for name, index in log.indexes.items() if index.state != "OFF"]

@@ -36,6 +36,7 @@ class IndexStatus:
 class LogStatus:
     """A log: its size, its writer since the start, its indexes and its files. `problem` is empty where it can record.
 
+    `unreadable` says what its device refuses to read, and is empty where it refuses nothing; `read_failures` how often.
     `indexes` has those of `fields`, `text` and event `times`; `successor` is an origin once the log is closed.
     """
 
@@ -53,6 +54,8 @@ class LogStatus:
     indexes: Mapping[str, IndexStatus]
     files: Mapping[str, int]
     successor: str = ""
+    unreadable: str = ""
+    read_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ class Snapshots:
             indexes,
             {file: _bytes(folder / file) for file in _FILES},
             log.successor or "",
+            log.unreadable,
+            log.read_failures,
         )
 
     def _index_status(self, name: str) -> Mapping[str, IndexStatus]:
@@ -206,6 +211,7 @@ def _problems(
     logs: tuple[LogStatus, ...], clock: ClockState, free: int, min_free_bytes: int, damage: tuple[Damage, ...]
 ) -> list[str]:
     found = [f"log {log.name} cannot be written: {log.problem}" for log in logs if log.problem]
+    found += [f"log {log.name} cannot be read everywhere: {log.unreadable}" for log in logs if log.unreadable]
     if clock.suspect:
         found.append(f"the clock is not trusted: {clock.suspect}")
     if free < min_free_bytes:
