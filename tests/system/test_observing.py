@@ -337,15 +337,10 @@ def test_a_log_that_cannot_be_written_is_not_ready_until_it_can(make_server):
     assert stub.Append(request(), metadata=token).receipts
 
 
-@pytest.fixture(scope="module")
-def damaged(serve_folder):
-    """A server one of whose older entries was damaged on the disk, below everything that its start reads."""
-    server = serve_folder(f'format = 1\norigin = "audit.example.com"\n{HTTP}\n[logging]\nformat = "text"\n')
-    server.stub().Append(request(count=MANY), metadata=bearer(server))
-    server.stop()
-    evidence = server.folder / "logs/main/evidence.db"
+def flip_a_bit(evidence: Path, index: int) -> None:
+    """Damage an entry of a log that nobody serves."""
     with sqlite3.connect(f"file:{evidence}?immutable=1", uri=True) as database:
-        ((frame,),) = database.execute("SELECT leaf FROM entries WHERE idx = 5").fetchall()
+        ((frame,),) = database.execute("SELECT leaf FROM entries WHERE idx = ?", (index,)).fetchall()
     database.close()
     data = bytearray(evidence.read_bytes())
     at = data.find(frame)
@@ -353,6 +348,15 @@ def damaged(serve_folder):
         at = data.index(frame, at + 1)
     data[at + len(frame) // 2] ^= 1
     evidence.write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def damaged(serve_folder):
+    """A server one of whose older entries was damaged on the disk, below everything that its start reads."""
+    server = serve_folder(f'format = 1\norigin = "audit.example.com"\n{HTTP}\n[logging]\nformat = "text"\n')
+    server.stub().Append(request(count=MANY), metadata=bearer(server))
+    server.stop()
+    flip_a_bit(server.folder / "logs/main/evidence.db", 5)
     (server.folder / "logs/main/index.db").unlink()
     for suffix in ("-wal", "-shm"):
         (server.folder / f"logs/main/index.db{suffix}").unlink(missing_ok=True)

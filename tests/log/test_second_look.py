@@ -1,0 +1,77 @@
+"""What SQLite calls damaged is looked at again: a device that refuses reads is no damage, and is tried again."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import apsw
+import pytest
+
+from auditd.errors import DamagedError, UnavailableError
+
+SIZE = 1_000
+
+
+def refused():
+    """What SQLite's own VFS says where a read ends with EIO."""
+    error = apsw.IOError("disk I/O error")
+    error.extendedresult = apsw.SQLITE_IOERR_CORRUPTFS
+    return error
+
+
+@pytest.fixture
+def log(one_log, faulty_disk):
+    one_log.filled(SIZE).close()
+    return one_log.open()
+
+
+def test_a_read_that_is_refused_once_is_made_again(log, faulty_disk):
+    faulty_disk.fail("read", refused)
+    assert log.leaf(600)
+    assert (log.unreadable, log.read_failures) == ("", 0)
+
+
+def test_what_stays_refused_is_remembered_until_it_can_be_read(log, faulty_disk):
+    faulty_disk.fail("read", refused, for_ever=True)
+    for _ in range(3):
+        with pytest.raises(UnavailableError) as caught:
+            log.leaf(600)
+        assert caught.value.reason == "EVIDENCE_UNAVAILABLE"
+    assert "main/evidence.db cannot be read now: its device refuses byte 0 of evidence.db" in log.unreadable
+    assert log.read_failures == 3
+    log._store.read_again()
+    assert log.unreadable
+    faulty_disk.heal()
+    log._store.read_again()
+    assert log.unreadable == ""
+    assert log.leaf(600)
+
+
+def test_a_place_that_is_damaged_once_it_can_be_read_is_not_called_refused(one_log, log, faulty_disk, rows):
+    faulty_disk.fail("read", refused, for_ever=True)
+    with pytest.raises(UnavailableError):
+        log.leaf(600)
+    ((frame,),) = rows(one_log.evidence, "SELECT leaf FROM entries WHERE idx = 600")
+    data = bytearray(one_log.evidence.read_bytes())
+    data[data.index(frame) + 20] ^= 1
+    with one_log.evidence.open("r+b") as file:
+        file.write(data)
+    faulty_disk.heal()
+    log._store.read_again()
+    assert log.unreadable == ""
+    with pytest.raises(DamagedError) as caught:
+        log.leaf(600)
+    assert (caught.value.reason, caught.value.facts["index"]) == ("EVIDENCE_UNREADABLE", "600")
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+def test_an_append_whose_reads_are_refused_is_unavailable_and_resumes(one_log, log, faulty_disk, sent, for_ever):
+    for number in range(12):
+        submission = sent(3, f"s{number}")
+        faulty_disk.fail("read", refused, number, for_ever=for_ever)
+        with suppress(UnavailableError):
+            one_log.record(log, submission)
+        faulty_disk.heal()
+        assert len(one_log.record(log, submission).indexes) == 3
+    assert log.size == SIZE + 36
+    one_log.require_one_history(log)
