@@ -119,7 +119,8 @@ class Callers:
         try:
             self.follow(stub, metadata)
         except (grpc.RpcError, ValueError) as error:
-            assert reason_of(error) in ("", "TAIL_ENDED"), error
+            if reason_of(error) not in ("", "TAIL_ENDED"):
+                raise
 
 
 def reason_of(error: Exception) -> str:
@@ -174,7 +175,8 @@ def rotate(server: Server) -> admin_pb.RotateLogResponse | None:
     try:
         return stub.RotateLog(admin_pb.RotateLogRequest(log="main", reason="a new year"), metadata=metadata, timeout=30)
     except grpc.RpcError as error:
-        assert reason_of(error) == ""
+        if reason_of(error):
+            raise
         return None
 
 
