@@ -176,7 +176,7 @@ FORGED = {
     "no subject": lambda p: p.token(sub=None),
     "two parts": lambda p: p.token().rpartition(".")[0],
     "text": lambda _: "alice",
-    "of 1 MiB": lambda _: "a" * (1 << 20),
+    "of 128 KiB": lambda _: "a" * (128 << 10),
     "not ASCII": lambda p: p.token() + "é",
 }
 
@@ -185,6 +185,12 @@ FORGED = {
 def test_a_token_that_is_no_good_refuses_its_event(recorder, provider, kind):
     code, at, _ = recorder.refusal(recorder.event(FORGED[kind](provider)))
     assert (code, at) == (grpc.StatusCode.INVALID_ARGUMENT, "events[0].actor_token")
+
+
+def test_an_event_that_a_token_makes_larger_than_any_good_one_is_refused_unread(recorder):
+    code, at, description = recorder.refusal(recorder.event("a" * (1 << 20)))
+    assert (code, at) == (grpc.StatusCode.INVALID_ARGUMENT, "events[0]")
+    assert "limit 262144" in description
 
 
 def test_the_token_of_a_caller_does_not_make_an_actor(recorder, users_server):
