@@ -145,7 +145,7 @@ def template(tmp_path_factory):
 
 
 @contextmanager
-def traced(server: Server, *flags: str) -> Iterator[None]:
+def traced(server: Server, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """Trace what a running server does to what a rotation makes or writes, and no other thread of it does."""
     folder = server.folder
     made = [folder / "keys" / name for name in (".main~2.pem.new", "main~2.pem")]
@@ -162,7 +162,7 @@ def traced(server: Server, *flags: str) -> Iterator[None]:
                 pytest.skip(f"strace may not trace a running server here: {line.strip()}")
             line = tracer.stderr.readline()
         try:
-            yield
+            yield tracer
         finally:
             tracer.terminate()
             tracer.communicate(timeout=60)
@@ -203,8 +203,11 @@ def kill_at(callers: Callers, syscall: str, number: int) -> bool:
     """Kill the server at a step of a rotation, or after it; return whether that was acknowledged."""
     callers.server.start()
     callers.begin()
-    with traced(callers.server, "-o", "/dev/null", "-e", f"inject={syscall}:signal=SIGKILL:when={number}"):
-        answer = rotate(callers.server)
+    with traced(callers.server, "-o", "/dev/null", "-e", f"inject={syscall}:signal=SIGKILL:when={number}") as tracer:
+        try:
+            answer = rotate(callers.server)
+        finally:
+            tracer.kill()  # for it may wait for ever for a thread of a process that was killed
     callers.server.kill()
     callers.end()
     return answer is not None
