@@ -138,7 +138,11 @@ def test_around_the_first_use_of_each_dictionary(machine):
     answered = [n for n, (kind, _, _, said) in enumerate(operations) if kind == "told" and b"receipts" in said]
     uses = [next(n for n in answered if n > moment) for moment in kept]
     hold_after(
-        machine, operations, {*uses, *(choose.randrange(*span) for span in zip(kept, uses, strict=True))}, choose, 1
+        machine,
+        operations,
+        {*kept, *uses, *(choose.randrange(*span) for span in zip(kept, uses, strict=True))},
+        choose,
+        1,
     )
     assert machine.dictionaries >= {0, 1, 2}
 
