@@ -29,9 +29,10 @@ from auditd.entry import (
 from auditd.log import Log, Recorded, TreeHead, create_key_file, load_signer
 from auditd.log._frames import LEVEL, FrameCodec
 from auditd.log._head import HeadFile
+from auditd.log._proofs import Proofs
 from auditd.log._store import Batch, EvidenceStore
 from auditd.log._training import DICTIONARY_BYTES
-from auditd.merkle import EMPTY_ROOT, Nodes, Tree, inclusion_paths, leaf_hashes
+from auditd.merkle import EMPTY_ROOT, Nodes, Tree, leaf_hashes
 from auditd.note import Checkpoint, sign_note
 from auditd.query._derived_file import create as create_index
 from auditd.query._index_file import FORM
@@ -140,7 +141,7 @@ class Stages:
     def _receipts(self, hashes: list[bytes], size: int, head: TreeHead) -> None:
         indexes = range(size, size + len(hashes))
         recorded = Recorded(indexes, [time.time_ns() // 1_000] * len(hashes), hashes, frozenset(), (), head)
-        log = cast("Any", SimpleNamespace(inclusion_paths=lambda some, at: inclusion_paths(some, at, self._nodes)))
+        log = cast("Any", SimpleNamespace(proofs=Proofs(cast("Any", SimpleNamespace(nodes=self._nodes)))))
         for include_proofs, stage in ((True, "receipts with inclusion proofs"), (False, "receipts")):
             call = AppendCall("", False, include_proofs, None, Unjudged(()))
             with self._timed(stage):
