@@ -12,8 +12,8 @@ import pytest
 
 from auditd.log import load_signer
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from tests.faults.failing import failing
 from tests.faults.told import Told
+from tests.faults.traced import failing
 from tests.system.conftest import ORIGIN, Server
 from tests.system.test_observing import refusal_of
 from tests.system.test_promises import Caller, event

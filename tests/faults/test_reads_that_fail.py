@@ -9,14 +9,13 @@ from collections.abc import Callable
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
-from grpc_status import rpc_status
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from tests.faults.failing import failing
 from tests.faults.injected import require_strace
 from tests.faults.seeds import seeded
+from tests.faults.traced import failing
 from tests.forked import AUDITLOG
-from tests.system.conftest import Server
+from tests.system.conftest import Server, detail_of
 from tests.system.test_observing import HTTP, configure, eventually, flip_a_bit, get, metrics, refusal_of
 from tests.system.test_promises import Caller, event
 
@@ -83,11 +82,7 @@ def cold(folder):
 def retry_after_s(call: Callable[[], object]) -> float:
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    retry = RetryInfo()
-    for detail in rpc_status.from_call(caught.value).details:
-        if detail.Is(retry.DESCRIPTOR):
-            detail.Unpack(retry)
-    return retry.retry_delay.ToMilliseconds() / 1_000
+    return detail_of(caught.value, RetryInfo).retry_delay.ToMilliseconds() / 1_000
 
 
 def test_a_device_that_refuses_all_reads_is_answered_unavailable_until_it_gives_them(cold):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
-from grpc_status import rpc_status
 
 from auditd.entry import parse_leaf
 from auditd.merkle import leaf_hash
@@ -25,13 +22,13 @@ from auditd_proto.v1 import admin_service_pb2 as admin_pb
 from auditd_proto.v1 import admin_service_pb2_grpc as admin_stubs
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1 import event_pb2
-from tests.faults.injected import require_strace
 from tests.faults.seeds import seeded
-from tests.system.conftest import ORIGIN, Server
+from tests.faults.traced import traced
+from tests.system.conftest import ORIGIN, Server, detail_of
 from tests.system.succession import pages
 from tests.system.test_promises import event
 
-SYSCALLS = ("mkdir", "rename", "unlink", "fsync", "fdatasync", "pwrite64", "ftruncate")
+SYSCALLS = "mkdir,rename,unlink,fsync,fdatasync,pwrite64,ftruncate"
 CALLERS = 2
 WARM = 30
 """Events that are acknowledged before the rotation begins."""
@@ -125,12 +122,7 @@ class Callers:
 
 def reason_of(error: Exception) -> str:
     """Return the reason that a server gives for a refusal; empty if it is no server that refuses."""
-    status = rpc_status.from_call(error) if isinstance(error, grpc.RpcError) else None
-    info = ErrorInfo()
-    for detail in status.details if status is not None else ():
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-    return info.reason
+    return detail_of(error, ErrorInfo).reason if isinstance(error, grpc.RpcError) else ""
 
 
 @pytest.fixture(scope="module")
@@ -144,28 +136,13 @@ def template(tmp_path_factory):
     return server
 
 
-@contextmanager
-def traced(server: Server, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """Trace what a running server does to what a rotation makes or writes, and no other thread of it does."""
+def files_of(server: Server) -> list[Path]:
+    """What a rotation makes or writes, and no other thread of a server does."""
     folder = server.folder
     made = [folder / "keys" / name for name in (".main~2.pem.new", "main~2.pem")]
     for log in (".main~2.new", "main~2"):
         made += [folder / "logs" / log / name for name in ("", "evidence.db", "evidence.db-wal", "head", "pending.db")]
-    paths = [folder / "keys", folder / "logs", *made, *(folder / "logs/control").glob("*")]
-    command = [require_strace(), "-f", "-p", str(server.process.pid), "-e", f"trace={','.join(SYSCALLS)}", *flags]
-    for path in paths:
-        command += ["-P", str(path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
-        line = tracer.stderr.readline()
-        while "attached" not in line:
-            if not line or "not permitted" in line:
-                pytest.skip(f"strace may not trace a running server here: {line.strip()}")
-            line = tracer.stderr.readline()
-        try:
-            yield tracer
-        finally:
-            tracer.terminate()
-            tracer.communicate(timeout=60)
+    return [folder / "keys", folder / "logs", *made, *(folder / "logs/control").glob("*")]
 
 
 def rotate(server: Server) -> admin_pb.RotateLogResponse | None:
@@ -189,7 +166,7 @@ def steps(template: Server, folder: Path) -> list[tuple[str, int]]:
     """Return each step of a rotation while nobody appends; strace counts each thread's calls on their own."""
     server, trace = copied(template, folder / "whole"), folder / "trace"
     server.start()
-    with traced(server, "-o", str(trace)):
+    with traced(server, SYSCALLS, files_of(server), trace=str(trace)):
         assert rotate(server) is not None
     assert server.stop() == 0
     most: dict[str, int] = {}
@@ -203,7 +180,8 @@ def kill_at(callers: Callers, syscall: str, number: int) -> bool:
     """Kill the server at a step of a rotation, or after it; return whether that was acknowledged."""
     callers.server.start()
     callers.begin()
-    with traced(callers.server, "-o", "/dev/null", "-e", f"inject={syscall}:signal=SIGKILL:when={number}") as tracer:
+    kill = f"{syscall}:signal=SIGKILL:when={number}"
+    with traced(callers.server, SYSCALLS, files_of(callers.server), kill) as tracer:
         try:
             answer = rotate(callers.server)
         finally:

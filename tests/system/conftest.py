@@ -10,15 +10,28 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 import pytest
+from google.protobuf.message import Message
+from grpc_status import rpc_status
 
 from auditd.server import load_config, local_issuer, make_folder
 from auditd_proto.v1 import audit_log_service_pb2_grpc as stubs
 from tests.forked import AUDITLOG, Forked, run
 
 ORIGIN = "audit.example.com"
+
+Detail = TypeVar("Detail", bound=Message)
+
+
+def detail_of(error: grpc.RpcError, kind: type[Detail]) -> Detail:
+    """Return what the status of a failed call holds of this kind; empty where it holds none."""
+    found, status = kind(), rpc_status.from_call(error)
+    for packed in status.details if status is not None else ():
+        packed.Unpack(found)
+    return found
 
 
 def after(prepare: str) -> tuple[str, ...]:
@@ -126,6 +139,12 @@ class Server:
         """Issue a token as `auditlog token issue` does, without a process of its own."""
         config = load_config(self.folder)
         return local_issuer(config).issue(subject, roles, ttl_s, config.audience, self.clock())
+
+    def memory_kb(self, field: str = "VmRSS") -> int:
+        """Return the memory that the process has in kB, now, or with `VmHWM` at most so far."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1])
 
     def check(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return auditlog("check", str(self.folder), *arguments)

@@ -12,11 +12,11 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc.error_details_pb2 import BadRequest
-from google.rpc.status_pb2 import Status
 
 from auditd.identity._strict import encode_base64url
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.providers import until
+from tests.system.conftest import detail_of
 
 ISSUER = "https://users.example.com"
 AUDIENCE = "https://app.example.com"
@@ -97,11 +97,7 @@ class Recorder:
         for event in request.events:
             for part in event.actor_token.split("."):
                 assert len(part) < 16 or part not in str(caught.value)
-        trailers = dict(caught.value.trailing_metadata())
-        detail = BadRequest()
-        for packed in Status.FromString(trailers["grpc-status-details-bin"]).details:
-            packed.Unpack(detail)
-        violation = detail.field_violations[0]
+        violation = detail_of(caught.value, BadRequest).field_violations[0]
         return caught.value.code(), violation.field, violation.description
 
     def verdicts(self, index: int) -> tuple[str, str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.hostile_text import HOSTILE_TEXTS, is_harmless
-from tests.system.conftest import Server
+from tests.system.conftest import Server, detail_of
 
 FILTERS = {
     "more than 10 kB": ("a" * 10_001, "at most 10000 are allowed"),
@@ -75,11 +74,9 @@ def refusal(server, method, request):
     with pytest.raises(grpc.RpcError) as caught:
         # What is no stream raises at once.
         list(answer_of(request, metadata=server.bearer, timeout=30))
-    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    for detail in rpc_status.from_call(caught.value).details:
-        detail.Unpack(info) or detail.Unpack(bad)
-    fields = [violation.field for violation in bad.field_violations]
-    return caught.value.code().name, info.reason, fields, caught.value.details()
+    reason = detail_of(caught.value, error_details_pb2.ErrorInfo).reason
+    fields = [one.field for one in detail_of(caught.value, error_details_pb2.BadRequest).field_violations]
+    return caught.value.code().name, reason, fields, caught.value.details()
 
 
 @pytest.mark.parametrize("case", FILTERS)

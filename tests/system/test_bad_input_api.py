@@ -8,10 +8,10 @@ import uuid
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
-from grpc_status import rpc_status
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1 import event_pb2
+from tests.system.conftest import detail_of
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -22,18 +22,9 @@ class Refusal:
     def __init__(self, error: grpc.RpcError) -> None:
         self.code = error.code()
         self.message = error.details()
-        self.reason = ""
-        self.fields: list[str] = []
-        status = rpc_status.from_call(error)
-        for detail in status.details if status else ():
-            if detail.Is(ErrorInfo.DESCRIPTOR):
-                info = ErrorInfo()
-                detail.Unpack(info)
-                self.reason, self.domain, self.facts = info.reason, info.domain, dict(info.metadata)
-            elif detail.Is(BadRequest.DESCRIPTOR):
-                bad = BadRequest()
-                detail.Unpack(bad)
-                self.fields = [violation.field for violation in bad.field_violations]
+        info, bad = detail_of(error, ErrorInfo), detail_of(error, BadRequest)
+        self.reason, self.domain, self.facts = info.reason, info.domain, dict(info.metadata)
+        self.fields = [violation.field for violation in bad.field_violations]
 
 
 @pytest.fixture(scope="module")

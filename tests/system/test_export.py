@@ -14,7 +14,6 @@ import grpc
 import pytest
 import zstandard
 from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from auditd.identity import LocalIssuer
 from auditd_client import (
@@ -25,7 +24,7 @@ from auditd_client import (
     UnauthenticatedError,
 )
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from tests.system.conftest import AUDITLOG, ORIGIN, Server
+from tests.system.conftest import AUDITLOG, ORIGIN, Server, detail_of
 from tests.system.export_log import COUNT, admin_token, fill, flip, run_export
 
 
@@ -160,10 +159,7 @@ def test_refuses_a_request_with_the_field_at_fault(server, members, field):
     with pytest.raises(grpc.RpcError) as refused:
         list(server.stub().Export(pb.ExportRequest(**members), metadata=metadata))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    details = rpc_status.from_call(refused.value).details
-    bad_request = next(detail for detail in details if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR))
-    found = error_details_pb2.BadRequest()
-    bad_request.Unpack(found)
+    found = detail_of(refused.value, error_details_pb2.BadRequest)
     assert [violation.field for violation in found.field_violations] == [field]
 
 

@@ -9,16 +9,15 @@ import threading
 import time
 import uuid
 from contextlib import closing
-from pathlib import Path
 
 import apsw
 import grpc
 import pytest
 from google.rpc import error_details_pb2 as details
-from grpc_status import rpc_status
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
+from tests.system.conftest import detail_of
 
 EXHAUSTED, INVALID = grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT
 LIMITS = """
@@ -56,11 +55,8 @@ def refusal(call) -> tuple[grpc.StatusCode, str, dict[str, str], bool]:
     """Return code, reason, facts, and whether it is said when to come again."""
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    info, again = details.ErrorInfo(), False
-    status = rpc_status.from_call(caught.value)
-    for detail in status.details if status is not None else ():
-        detail.Unpack(info)
-        again |= detail.Is(details.RetryInfo.DESCRIPTOR)
+    info = detail_of(caught.value, details.ErrorInfo)
+    again = detail_of(caught.value, details.RetryInfo).HasField("retry_delay")
     return caught.value.code(), info.reason, dict(info.metadata), again
 
 
@@ -162,15 +158,10 @@ def test_streams_that_ended_leave_their_caller_no_more_room_than_it_had(limited)
             try:
                 stub.GetCheckpoint(pb.GetCheckpointRequest(), metadata=token, timeout=12)
             except grpc.RpcError as error:
-                reason = refusal_reason(error)
+                reason = detail_of(error, details.ErrorInfo).reason
         assert not any(call.done() for call in held)
         ended.set()
     assert reason == "CALLER_BUSY"
-
-
-def refusal_reason(error: grpc.RpcError) -> str:
-    status, info = rpc_status.from_call(error), details.ErrorInfo()
-    return info.reason if status is not None and any(one.Unpack(info) for one in status.details) else ""
 
 
 def raw(server, data: bytes) -> socket.socket:
@@ -203,15 +194,13 @@ def headers(stream: int, block: bytes = CALL) -> bytes:
 
 def test_calls_that_never_send_their_request_cost_next_to_nothing(limited, metadata):
     """Without a token they are answered before they send anything; a slow loris has nothing to hold on to."""
-    status = Path(f"/proc/{limited.process.pid}/status")
     limited.stub().Append(append_of(), metadata=metadata, timeout=20)
     with raw(limited, b"".join(headers(2 * n + 1) for n in range(100))) as slow:
         received = b""
         while b"authorization: missing" not in received and b"too many calls" not in received:
             received += slow.recv(65_536)
         assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
-        used = int(next(line for line in status.read_text().splitlines() if line.startswith("VmRSS")).split()[1])
-        assert used < 300_000
+        assert limited.memory_kb() < 300_000
 
 
 def test_a_request_that_comes_byte_by_byte_holds_up_nobody(limited, metadata):
@@ -249,12 +238,7 @@ def test_metadata_beyond_what_is_read_ends_the_call_and_not_the_server(limited, 
 
 def test_a_compressed_bomb_is_refused_unopened(limited, metadata):
     bomb = gzip.compress(bytes(200 * 1024 * 1024), 9)
-    status = Path(f"/proc/{limited.process.pid}/status")
-
-    def most() -> int:
-        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
-
-    before = most()
+    before = limited.memory_kb("VmHWM")
     call = limited.channel().unary_unary("/auditd.v1.AuditLogService/Append")
     with pytest.raises(grpc.RpcError) as caught:
         call(bytes(180 * 1024), metadata=metadata, timeout=20, compression=grpc.Compression.Gzip)
@@ -265,7 +249,7 @@ def test_a_compressed_bomb_is_refused_unopened(limited, metadata):
     with raw(limited, headers(1, gzipped) + frame) as connection:
         connection.recv(65_536)
         assert limited.stub().Append(append_of(), metadata=metadata, timeout=20).receipts
-    assert most() - before < 50_000
+    assert limited.memory_kb("VmHWM") - before < 50_000
 
 
 NESTED = '{"k\\u0061":[' * 7 + "1.10" + "]}" * 7
@@ -303,18 +287,13 @@ def test_the_largest_batches_of_what_is_hard_to_read_leave_nothing_behind(ample,
     text = "{" + ",".join(f'"n{number}":{NESTED}' for number in range(540)) + "}"
     request = append_of(60, text)
     spoil(request.events[59])
-    status, stub = Path(f"/proc/{ample.process.pid}/status"), ample.stub()
-
-    def most() -> int:
-        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
-
-    before = most()
+    stub, before = ample.stub(), ample.memory_kb("VmHWM")
     for _ in range(40 if said else 2):
         call = stub.Append.future(request, metadata=metadata, timeout=30)
         problem = call.exception()
         assert (problem.details() if problem else "").startswith(said)
         assert bool(problem) == bool(said)
-    assert most() - before < 120_000
+    assert ample.memory_kb("VmHWM") - before < 120_000
 
 
 def test_mistakes_are_told_of_the_first_events_that_have_some(ample):
@@ -325,8 +304,7 @@ def test_mistakes_are_told_of_the_first_events_that_have_some(ample):
         request.events[at].attributes_json = "[]"
     with pytest.raises(grpc.RpcError) as caught:
         ample.stub().Append(request, metadata=metadata, timeout=20)
-    bad = details.BadRequest()
-    assert any(one.Unpack(bad) for one in rpc_status.from_call(caught.value).details)
+    bad = detail_of(caught.value, details.BadRequest)
     fields = [violation.field for violation in bad.field_violations]
     assert fields == [f"events[{at}].{name}" for at in (3, 5, 150, 999) for name in ("action", "attributes_json")]
 

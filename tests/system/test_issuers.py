@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
-from grpc_status import rpc_status
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.providers import running_provider, until
+from tests.system.conftest import detail_of
 
 HEAD = 'format = 1\norigin = "audit.example.com"\n'
 SOURCES = ("hang", "away", "large", "html", "private", "twice", "gone")
@@ -40,14 +40,8 @@ def call(server, token):
     try:
         server.stub().GetCheckpoint(pb.GetCheckpointRequest(), metadata=metadata, timeout=30)
     except grpc.RpcError as error:
-        return reason_of(error)
+        return detail_of(error, ErrorInfo).reason
     return ""
-
-
-def reason_of(error):
-    info = ErrorInfo()
-    rpc_status.from_call(error).details[0].Unpack(info)
-    return info.reason
 
 
 def control(server, name):

@@ -19,11 +19,11 @@ import apsw
 import grpc
 import pytest
 from google.rpc import error_details_pb2 as details
-from grpc_status import rpc_status
 
 from auditd.server._config import LimitSettings
 from auditd_client import Client
 from auditd_proto.v1 import audit_log_service_pb2 as pb
+from tests.system.conftest import detail_of
 
 EXHAUSTED, INVALID = grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT
 LIMITS = {
@@ -250,10 +250,8 @@ def large(server, count: int, bytes_each: int) -> None:
 
 def require_named(error: grpc.RpcError, code: grpc.StatusCode, reason: str, limit: str, value: int) -> None:
     """Require that a refusal names its limit and value, and says when to come again where waiting helps."""
-    info, again = details.ErrorInfo(), False
-    for detail in rpc_status.from_call(error).details:
-        detail.Unpack(info)
-        again |= detail.Is(details.RetryInfo.DESCRIPTOR)
+    info = detail_of(error, details.ErrorInfo)
+    again = detail_of(error, details.RetryInfo).HasField("retry_delay")
     assert (error.code(), info.reason) == (code, reason)
     assert (info.metadata["limit"], info.metadata["value"]) == (limit, str(value))
     assert again == (code is EXHAUSTED)

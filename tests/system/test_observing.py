@@ -20,11 +20,11 @@ from pathlib import Path
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
-from grpc_status import rpc_status
 from prometheus_client.parser import text_string_to_metric_families
 
 from auditd._native import available
 from auditd_proto.v1 import audit_log_service_pb2 as pb
+from tests.system.conftest import detail_of
 
 AUDITLOG = str(Path(sys.executable).with_name("auditlog"))
 HTTP = '\n[http]\nlisten = "127.0.0.1:0"\n'
@@ -85,11 +85,7 @@ def bearer(server) -> list[tuple[str, str]]:
 def refusal_of(call: Callable[[], object]) -> tuple[grpc.StatusCode, ErrorInfo]:
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    info = ErrorInfo()
-    for detail in rpc_status.from_call(caught.value).details:
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-    return caught.value.code(), info
+    return caught.value.code(), detail_of(caught.value, ErrorInfo)
 
 
 def eventually(ask: Callable[[], bool]) -> bool:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from auditd_client import Client
 from auditd_proto.v1 import audit_log_service_pb2 as pb
+from tests.system.conftest import detail_of
 
 COUNT = 600
 NOW = datetime.now(UTC)
@@ -60,11 +60,8 @@ class Caller:
         """Return the code, and the `ErrorInfo` and `BadRequest` of a query that is refused."""
         with pytest.raises(grpc.RpcError) as caught:
             self.query(**members)
-        details = rpc_status.from_call(caught.value).details
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        for detail in details:
-            detail.Unpack(info) or detail.Unpack(bad)
-        return caught.value.code(), info, bad
+        details = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest)
+        return caught.value.code(), *(detail_of(caught.value, kind) for kind in details)
 
 
 @pytest.fixture

@@ -151,12 +151,12 @@ def held(server) -> dict[str, float]:
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     tasks = re.search(r"^auditd_tasks (\S+)", text, re.MULTILINE)
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return {
         "tasks": float(tasks[1]),
         "files": len(list(Path(f"/proc/{pid}/fd").iterdir())),
         "threads": float(re.search(r"^Threads:\s+(\d+)", status, re.MULTILINE)[1]),
-        "megabytes": int(re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)[1]) / 1_000,
+        "megabytes": server.memory_kb() / 1_000,
     }
 
 

@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 import uuid
-from pathlib import Path
 
 import grpc
 import pytest
@@ -276,23 +275,18 @@ def test_readers_that_do_not_read_hold_nobody_back_and_miss_nothing(make_server)
     streams = [Caller(server, "reader").tail(from_index=0) for _ in range(10)]
     for stream in streams:
         next(stream)
-    before_kb = resident_kb(server)
+    before_kb = server.memory_kb()
     text = json.dumps({"text": "x" * 20_000})
     for _ in range(30):
         admin.append(40, attributes_json=text)
     size = admin.size()
     assert size == 1_201
-    assert resident_kb(server) - before_kb < 150_000, "ten times 24 MB of leaves are not held for them"
+    assert server.memory_kb() - before_kb < 150_000, "ten times 24 MB of leaves are not held for them"
     for stream in streams[::5]:
         indexes = [entry.index for message in until(stream, size) for entry in message.entries]
         assert indexes == list(range(size))
     for stream in streams:
         stream.cancel()
-
-
-def resident_kb(server) -> int:
-    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
 class TestClients:
