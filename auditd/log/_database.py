@@ -165,7 +165,7 @@ def open_housekeeper(path: Path) -> apsw.Connection:
 
 
 def open_once_more(path: Path, vfs: str) -> apsw.Connection:
-    """Open an evidence file that was opened before by a VFS of its own; MUST NOT commit anything."""
+    """Open an evidence file through a VFS, without finding that it is one: that was done before, or is done next."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=256)
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)

@@ -34,7 +34,7 @@ def is_damage(error: apsw.Error) -> bool:
 def look_again(path: Path, look: Callable[[apsw.Connection], _T]) -> _T:
     """Do what failed once more, and return its result where that was for a moment only.
 
-    `look` MUST leave nothing behind. Raises UnavailableError where the device refuses a read or SQLite cannot say now,
+    `look` MUST commit nothing. Raises UnavailableError where the device refuses a read or SQLite cannot say now,
     DamagedError where the bytes that were read are wrong.
     """
     vfs = _Noting()

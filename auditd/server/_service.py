@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -238,12 +239,9 @@ class AuditLogService:
         return parse
 
     async def _received(self, context: Context, caller: CallContext, meter: CallMeter) -> bytes:
-        pace, refuse = caller.pace, partial(self._refuse, meter, caller, None, context)
-        if pace.reading is None:
-            data = await self._arriving.read(pace, context.read, refuse)
-        else:
-            async with pace.reading:
-                data = await self._arriving.read(pace, context.read, refuse)
+        refuse = partial(self._refuse, meter, caller, None, context)
+        async with caller.pace.reading or nullcontext():
+            data = await self._arriving.read(caller.pace, context.read, refuse)
         if not isinstance(data, bytes):
             raise InvalidRequestError("MALFORMED_REQUEST", "the call ended without a request")
         return data

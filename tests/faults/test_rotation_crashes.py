@@ -237,7 +237,6 @@ def run(template: Server, folder: Path, chosen: list[tuple[str, int]]) -> None:
         shutil.rmtree(callers.server.folder)
 
 
-@pytest.mark.soak
 def test_some_steps(template, tmp_path):
     every = steps(template, tmp_path)
     # The last name that is given closes the log, so it is always among them.

@@ -10,7 +10,7 @@ from pathlib import Path
 from auditd_client import Client
 from auditd_client.exports import Request
 from tests.hostile_text import recordable
-from tests.system.conftest import AUDITLOG, Server
+from tests.system.conftest import AUDITLOG, Server, after
 
 COUNT = 3_000
 _TOKENS: dict[str, str] = {}
@@ -63,9 +63,9 @@ def run_export(server: Server, *arguments: str, limit_kib: int | None = None, **
     """Run the command; with a limit as on a disk that has no room for a larger file."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AUDITLOG_")}
     environment |= {"AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": admin_token(server)}
-    limited = [] if limit_kib is None else ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash"]
+    command = (AUDITLOG,) if limit_kib is None else after(f"ulimit -f {2 * limit_kib}")
     return subprocess.run(
-        [*limited, AUDITLOG, "export", *arguments], env=environment, capture_output=True, timeout=60, check=False,
+        [*command, "export", *arguments], env=environment, capture_output=True, timeout=60, check=False,
         **options,
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from auditd_client import Client
 from auditd_client.evidence import standalone, verify_package
 from auditd_client.verify import VerificationError, leaf_hash
 from tests.hostile_text import is_harmless, recordable
-from tests.system.conftest import AUDITLOG, Server
+from tests.system.conftest import AUDITLOG, Server, after
 
 SIZE = 24
 CHOSEN = 'action = "a.1"'
@@ -494,8 +494,8 @@ class TestNothingHalfMade:
         environment = {"AUDITLOG_ADDRESS": server.address, "AUDITLOG_TOKEN": server.token("admin")}
         # Python would leave cut-off byte code behind, which counts as a file as well.
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        command = f"ulimit -f 8; exec {AUDITLOG} export --evidence {tmp_path}/e.zip --list-omitted"
-        done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+        command = [*after("ulimit -f 16"), "export", "--evidence", f"{tmp_path}/e.zip", "--list-omitted"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (2, f"auditlog: {tmp_path}/e.zip: File too large\n")
         assert list(tmp_path.iterdir()) == []
 

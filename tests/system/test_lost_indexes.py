@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
 from auditd._native import available
+from auditd.log import checksum_vfs
 from auditd_client import AdminClient
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.system.conftest import Server
@@ -153,7 +155,8 @@ def indexes(server: Server) -> list[Path]:
 
 
 def change(path: Path, sql: str) -> None:
-    with closing(sqlite3.connect(path)) as db, db:
+    # By the VFS that keeps the checksums of pages, or it would be those that do not fit.
+    with closing(apsw.Connection(str(path), vfs=checksum_vfs())) as db:
         db.execute(sql)
 
 
