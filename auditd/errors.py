@@ -5,7 +5,8 @@ AuditdError
 │   ├── InvalidRequestError      a field is wrong: `violations` names it
 │   │   └── ConflictError        the event name is taken by another event
 │   ├── NotFoundError            no such log or entry
-│   └── PreconditionError        the log's state does not allow it
+│   ├── PreconditionError        the log's state does not allow it
+│   └── UnsupportedError         the server has no such method, or does not take what is sent in such a form
 ├── CallerError                  get another token, or another permission
 │   ├── UnauthenticatedError
 │   └── PermissionDeniedError
@@ -72,6 +73,10 @@ class ConflictError(InvalidRequestError):
 
 class PreconditionError(RequestError):
     """The log's state does not allow the request."""
+
+
+class UnsupportedError(RequestError):
+    """The server has no such method, or takes nothing in the form in which the request was sent."""
 
 
 class CallerError(AuditdError):

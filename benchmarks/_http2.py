@@ -20,6 +20,7 @@ _MAX_WINDOW: Final = 2**31 - 1
 _DEFAULT_WINDOW: Final = 65_535
 _FRAME_BYTES: Final = 16_384
 _HEAD: Final = struct.Struct(">HBBBL")  # length (24 bits in two fields), type, flags, stream
+_CANCEL: Final = (8).to_bytes(4, "big")  # RFC 9113 section 7
 _SETTING: Final = struct.Struct(">HL")
 _STATUS: Final = b"grpc-status"
 
@@ -77,7 +78,14 @@ class Connection(asyncio.Protocol):
     """One HTTP/2 connection for calls of one method; `answered` is told of each answer."""
 
     def __init__(
-        self, authority: str, path: str, token: str, answered: Answered, *, tls: bool = False, compressed: bool = False
+        self,
+        authority: str,
+        path: str,
+        token: str,
+        answered: Answered,
+        *,
+        tls: bool = False,
+        encoding: bytes | None = None,
     ) -> None:
         self._first_block, self._later_block = encode_headers(
             [
@@ -87,11 +95,11 @@ class Connection(asyncio.Protocol):
                 (b":authority", authority.encode()),
                 (b"te", b"trailers"),
                 (b"content-type", b"application/grpc"),
-                *([(b"grpc-encoding", b"gzip")] if compressed else ()),
+                *([(b"grpc-encoding", encoding)] if encoding else ()),
                 (b"authorization", b"Bearer " + token.encode()),
             ]
         )
-        self._flag = b"\1" if compressed else b"\0"
+        self._flag = b"\0" if encoding is None else b"\1"
         self._block = self._first_block
         self._answered = answered
         self._buffer = b""
@@ -109,6 +117,9 @@ class Connection(asyncio.Protocol):
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the connection is closed; an exception says that it should not have been."""
+        self.writable = asyncio.Event()
+        """Set unless very much waits to be sent."""
+        self.writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send preface and settings: no table for the answers' headers, so that a status is read as it stands."""
@@ -121,8 +132,17 @@ class Connection(asyncio.Protocol):
             + _frame(_WINDOW_UPDATE, 0, 0, (_MAX_WINDOW - _DEFAULT_WINDOW).to_bytes(4, "big"))
         )
 
+    def pause_writing(self) -> None:
+        """Tell whoever sends much."""
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        """Tell whoever waited."""
+        self.writable.set()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
+        self.writable.set()
         if not self.lost.done():
             self.lost.set_exception(CallError(f"connection lost: {exc or 'closed by the server'}"))
 
@@ -157,6 +177,11 @@ class Connection(asyncio.Protocol):
             self._windows[stream] = self._initial_window
             self._send_unsent()
         return stream
+
+    def end(self, stream: int) -> None:
+        """End a call, and be told of no answer."""
+        self._forget(stream)
+        self._transport.write(_frame(_RST_STREAM, 0, stream, _CANCEL))
 
     def _last(self, stream: int) -> int:
         """Return the flag of the last frame that is sent of a request."""

@@ -67,7 +67,9 @@ def _attack(name: str, subject: Subject) -> Iterator[Callable[[], str]]:
         yield lambda: ""
         return
     count = CROWD if name in ("crowd", "unfinished") else 1
-    token = {"no_token": "none"}.get(name) or ",".join(tokens(subject, "svc-hostile", count, "admin"))
+    token = ("none" if name in ("no_token", "fickle_strangers") else "") or ",".join(
+        tokens(subject, "svc-hostile", count, "admin")
+    )
     kind, token = ("no_token", forged(token)) if name == "forged" else (name, token)
     command = [sys.executable, "-m", "benchmarks._attacks", kind, subject.server.address, token]
     attacker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -22,7 +22,6 @@ _METADATA_BYTES = 2 * 1024 * 1024
 _KEEPALIVE_MS = 20_000
 _HANDSHAKE_MS = 20_000
 _PENDING_CALLS = 1_000_000
-_IDENTITY_ALONE = 1
 _UNREAD_BYTES = 16 * 1024
 
 
@@ -67,8 +66,9 @@ def _options(limits: LimitSettings) -> list[tuple[str, int]]:
         # Of what is not being read, a stream holds so many bytes and no more, however fast its connection is.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", _UNREAD_BYTES),
-        # gRPC unpacks a message before it looks at its size, and a thousand times its size is easily had.
-        ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ALONE),
+        # gRPC unpacks a message before it looks at its size, and a thousand times its size is easily had. So it has to
+        # hand on what is compressed as it was sent; calls that it refuses by itself it would have come at any rate.
+        ("grpc.per_message_decompression", 0),
         # Finds out about callers that are gone without a word, whose tails would stay.
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),

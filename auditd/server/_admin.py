@@ -16,11 +16,12 @@ from auditd.identity import LocalIssuer, Permission, Revocation, Revoked, Revoke
 from auditd.log import Recorded, Submission
 from auditd.note import VerifierKey
 from auditd.server._backup_stream import Backups
-from auditd.server._caller import CallContext, peer_ip
+from auditd.server._caller import CallContext
 from auditd.server._chain import CLOSE, closure
 from auditd.server._limits import require_fit_reason, require_size, violation
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
+from auditd.server._peers import peer_ip
 from auditd.server._rotation import Rotation
 from auditd.server._snapshot import Snapshots
 from auditd.server._standing import Standing

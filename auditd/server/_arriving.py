@@ -36,7 +36,7 @@ class Arriving:
     gRPC takes in a request as fast as it comes, and says how large it is once all of it is there. Small ones are there
     at once. One that is not after 50 to 100 milliseconds is large, or its sender slow, or never means to end it; any of
     these may be as large as requests can be. So those are counted, across callers, and none may have more than half
-    of them. Where there are too many the newest is refused, unless one has been waited for for ten seconds.
+    of them. Where there are too many the newest is refused, or the oldest if it has been waited for for ten seconds.
     """
 
     def __init__(self, limits: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -79,15 +79,14 @@ class Arriving:
 
     def _count(self, arrival: _Arrival) -> None:
         now = self._clock()
-        if sum(other.pace is arrival.pace for other in self._slow) >= (self._most + 1) // 2:
-            self._end(arrival)
-            return
-        if len(self._slow) >= self._most:
-            oldest = next(iter(self._slow))
-            if now - oldest.since < _PATIENCE_S:
+        for pace, most in ((arrival.pace, (self._most + 1) // 2), (None, self._most)):
+            slow = [other for other in self._slow if pace in (None, other.pace)]
+            if len(slow) < most:
+                continue
+            if now - slow[0].since < _PATIENCE_S:
                 self._end(arrival)
                 return
-            self._end(oldest)
+            self._end(slow[0])
         arrival.lane.pop(arrival)
         arrival.lane, arrival.since = self._slow, now
         self._slow[arrival] = None

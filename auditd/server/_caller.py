@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import unquote
 from weakref import WeakValueDictionary
 
 import grpc
@@ -19,7 +18,8 @@ from auditd.log import Credential
 from auditd.query import caller_terms
 from auditd.server._certificates import Certificates
 from auditd.server._config import LimitSettings
-from auditd.server._pace import Held, Pace, Strangers
+from auditd.server._pace import Pace
+from auditd.server._peers import Held, PeerRates, peer_ip, peer_too_fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Callers:
         self._limits = limits
         # As long as one of its calls is under way, or one of its tokens remembered.
         self._paces: WeakValueDictionary[tuple[str, str], Pace] = WeakValueDictionary()
-        self._strangers = Strangers(limits.max_refused_per_s_per_peer)
+        self._refused = PeerRates(limits.max_refused_per_s_per_peer)
         self._held = Held()
 
     @property
@@ -77,7 +77,7 @@ class Callers:
         return known
 
     async def _known(self, context: grpc.aio.ServicerContext) -> CallContext:
-        if self._strangers.seen:
+        if self._refused.seen:
             self._spare_verifying(context)
         try:
             try:
@@ -87,7 +87,8 @@ class Callers:
                     raise
                 known = self.now(context)
         except UnauthenticatedError:
-            self._strangers.count(peer_ip(context))
+            if not self._refused.take(peer_ip(context)):
+                raise self._too_fast() from None
             raise
         if known.credential is None:
             await self._certificates.require_recorded(known.caller)
@@ -98,8 +99,12 @@ class Callers:
         """Raise ExhaustedError for a token never seen before, from where too many were no good."""
         values = _authorization(context)
         known = not values or any(self._authenticator.remembers(value.partition(" ")[2]) for value in values)
-        if not known:
-            self._strangers.require_slow(peer_ip(context))
+        if not known and self._refused.full(peer_ip(context)):
+            raise self._too_fast()
+
+    def _too_fast(self) -> ExhaustedError:
+        said = "too many calls from this address had no good token"
+        return peer_too_fast(said, self._limits.max_refused_per_s_per_peer)
 
     def now(self, context: grpc.aio.ServicerContext) -> CallContext:
         """Return the same by the keys at hand, for a call under way; raises as `of` does.
@@ -153,13 +158,3 @@ def _credential(caller: Caller) -> Credential | None:
         key_thumbprint=caller.key_thumbprint,
         key_jwk=caller.key_jwk,
     )
-
-
-def peer_ip(context: grpc.aio.ServicerContext) -> str:
-    """Return the address of a call's peer as text; empty where it has none."""
-    scheme, _, rest = str(context.peer()).partition(":")
-    if scheme == "ipv4":
-        return rest.rpartition(":")[0]
-    if scheme == "ipv6":
-        return unquote(rest).rpartition(":")[0].strip("[]").partition("%")[0]
-    return ""

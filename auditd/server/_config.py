@@ -78,6 +78,7 @@ class LimitSettings:
     max_cached_tokens: int = setting(2_048, whole(1))
     max_calls_per_s_per_caller: int = setting(20_000, whole(1))
     max_calls_at_once_per_caller: int = setting(16, whole(1))
+    max_wasted_calls_per_s_per_caller: int = setting(100, whole(1))
     max_queued_calls_per_caller: int = setting(1_024, whole(1))
     max_refused_per_s_per_peer: int = setting(100, whole(1))
     max_calls_per_connection: int = setting(128, whole(1, 2**31 - 1))

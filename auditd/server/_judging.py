@@ -17,12 +17,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from auditd.entry import MAX_EVENT_BYTES, EncodedEvent, Limits, judge_events, require_count, require_none
-from auditd.errors import InvalidRequestError, Violation
+from auditd.errors import InvalidRequestError, RequestError, UnsupportedError, Violation
 from auditd_proto.v1.audit_log_service_pb2 import AppendRequest
 from auditd_proto.v1.event_pb2 import Event
 
 _PART_EVENTS = 100
 _PART_BYTES = 64 * 1024
+_COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""What gzip (RFC 1952) and zlib at each of its levels (RFC 1950) begin with."""
 _MORE_BYTES = 256 * 1024
 """Beyond the first mistake others are looked for in so many bytes."""
 
@@ -45,11 +47,14 @@ def read_envelope(data: bytes) -> Envelope:
     try:
         return _ENVELOPE.FromString(data)  # type: ignore[return-value]  # made of the message's own description
     except DecodeError as error:
-        raise malformed(AppendRequest) from error
+        raise malformed(AppendRequest, data) from error
 
 
-def malformed(kind: type[Message]) -> InvalidRequestError:
-    """Return the error for bytes that are no message of this kind."""
+def malformed(kind: type[Message], data: bytes = b"") -> RequestError:
+    """Return the error for a request whose bytes, `data` if it was read as a whole, are no message of this kind."""
+    if data.startswith(_COMPRESSED):
+        # What is compressed comes as it was sent: unpacked, it could be a thousand times as large.
+        return UnsupportedError("COMPRESSED_REQUEST", "the request is compressed; send it as it is (identity)")
     return InvalidRequestError("MALFORMED_REQUEST", f"the request is no {kind.DESCRIPTOR.full_name} message")
 
 

@@ -1,10 +1,8 @@
-"""How much one caller, or one address, may ask for, so that the others have their turn."""
+"""How much one caller may ask for, so that the others have their turn."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,12 +12,10 @@ from auditd.errors import ExhaustedError
 from auditd.server._config import LimitSettings
 
 HOLD_S = 4.0
-MAX_HELD = 8_192
-STRANGERS_BURST_S = 5.0
+"""How long those who ask for too much wait for the answer, on the average."""
+BURST_S = 5.0
 _READ_AT_ONCE = 4
 _MUCH_BYTES = 8 * 1024 * 1024
-_MAX_PEERS = 10_000
-_IPV6_NETWORK = 64
 
 
 class Rate:
@@ -59,11 +55,12 @@ class Pace:
     So that a caller who asks for much waits for itself, and not the others for it. Belongs to the event loop's thread.
     """
 
-    __slots__ = ("__weakref__", "_held_bytes", "_limits", "_rate", "_reading", "_under_way", "_waiting")
+    __slots__ = ("__weakref__", "_held_bytes", "_limits", "_rate", "_reading", "_under_way", "_waiting", "_wasted")
 
     def __init__(self, limits: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._rate = Rate(limits.max_calls_per_s_per_caller, clock)
+        self._wasted = Rate(limits.max_wasted_calls_per_s_per_caller, clock, BURST_S)
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._reading = asyncio.Semaphore(_READ_AT_ONCE)
@@ -89,7 +86,7 @@ class Pace:
         Raises ExhaustedError, and counts nothing, beyond the rate.
         """
         if not self._rate.take():
-            raise _too_much(
+            raise too_much(
                 "CALLER_TOO_FAST",
                 "this caller calls too often; send more events in each call",
                 "max_calls_per_s_per_caller",
@@ -105,7 +102,7 @@ class Pace:
         most = self._limits.max_queued_calls_per_caller
         if len(self._waiting) >= most:
             said = f"{len(self._waiting)} calls of this caller wait already"
-            raise _too_much("CALLER_BUSY", said, "max_queued_calls_per_caller", most)
+            raise too_much("CALLER_BUSY", said, "max_queued_calls_per_caller", most)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -126,88 +123,18 @@ class Pace:
                 self._under_way += 1
                 turn.set_result(None)
 
+    def wasted(self) -> None:
+        """Count a call that ended before it was answered, or sent much that is no good; beyond the rate, rest."""
+        # Who waits for answers can be made to wait. Who ends calls, or makes gRPC end them, would come at any rate.
+        if not self._wasted.take():
+            self.rest(HOLD_S)
+
     def rest(self, seconds: float) -> None:
         """Let this caller have one call less at once for a while."""
         self._under_way += 1
         asyncio.get_running_loop().call_later(seconds, self.leave)
 
 
-class Strangers:
-    """Calls that were refused for want of a good token, by address. Belongs to the event loop's thread."""
-
-    def __init__(self, max_per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max_per_s = max_per_s
-        self._clock = clock
-        self._rates: dict[str, Rate] = {}
-
-    def count(self, ip: str) -> None:
-        """Count a call from an address; raise ExhaustedError beyond the limit. Other networks have their own."""
-        peer = _network(ip)
-        rate = self._rates.get(peer)
-        if rate is None:
-            if len(self._rates) >= _MAX_PEERS:
-                self.forget_idle()
-            # With so many addresses at once, those that come new share one rate.
-            key = peer if len(self._rates) < _MAX_PEERS else ""
-            rate = self._rates.setdefault(key, Rate(self._max_per_s, self._clock, STRANGERS_BURST_S))
-        if not rate.take():
-            raise self._too_fast()
-
-    def forget_idle(self) -> None:
-        """Forget those that have been quiet for a while."""
-        self._rates = {known: rate for known, rate in self._rates.items() if not rate.idle}
-
-    @property
-    def seen(self) -> bool:
-        """Whether there were any of late."""
-        return bool(self._rates)
-
-    def require_slow(self, ip: str) -> None:
-        """Raise ExhaustedError, and count nothing, where one more from an address would be too much."""
-        rate = self._rates.get(_network(ip))
-        if rate is not None and rate.full:
-            raise self._too_fast()
-
-    def _too_fast(self) -> ExhaustedError:
-        return _too_much(
-            "PEER_TOO_FAST",
-            "too many calls from this address had no good token",
-            "max_refused_per_s_per_peer",
-            self._max_per_s,
-        )
-
-
-class Held:
-    """Has those who ask for too much wait before they are told, so that they cannot ask again at once.
-
-    A connection has only so many calls at once, so what it can ask in a second is bounded. Beyond 8,192 that wait,
-    answers go out at once: who waits costs memory.
-    """
-
-    def __init__(self) -> None:
-        self._held = 0
-
-    async def hold(self) -> None:
-        """Return after four seconds, or at once where too many wait."""
-        if self._held >= MAX_HELD:
-            return
-        self._held += 1
-        try:
-            # Not all at the same moment, or the next ones would come together too.
-            await asyncio.sleep(HOLD_S * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
-        finally:
-            self._held -= 1
-
-
-def _network(ip: str) -> str:
-    """Return what counts as one peer: an address, or of IPv6 the network that one customer has."""
-    if ":" not in ip:
-        return ip
-    try:
-        return str(ipaddress.IPv6Network((ip, _IPV6_NETWORK), strict=False))
-    except ValueError:
-        return ip
-
-
-def _too_much(reason: str, said: str, limit: str, value: int) -> ExhaustedError:
+def too_much(reason: str, said: str, limit: str, value: int) -> ExhaustedError:
+    """Return the error for a limit of the settings that was passed, and the time to wait before the next call."""
     return ExhaustedError(reason, f"{said}; {limit} is {value}", HOLD_S, {"limit": limit, "value": str(value)})

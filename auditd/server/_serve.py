@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_health.v1 import health_pb2
 
 from auditd.entry import Limits
 from auditd.identity import ActorJudge, Authenticator, CertificateCallers
@@ -42,6 +40,7 @@ from auditd.server._logging import event_logger
 from auditd.server._logs import Logs
 from auditd.server._memory import calm_the_collector, share_the_heap, trim
 from auditd.server._meters import Meters
+from auditd.server._open_methods import OpenMethods
 from auditd.server._own_events import OwnEvents
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
@@ -56,7 +55,6 @@ from auditd.server._watching import Watching
 if TYPE_CHECKING:
     from auditd.server._tracing import Tracing
 
-_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _CACHE_BYTES = 48 * 1024 * 1024
 """Of SQLite, for all logs together."""
 
@@ -227,15 +225,15 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
         service.standing,
         Rotation(config, logs, indexes, parts.clock),
     )
-    server.add_generic_rpc_handlers([service.handler(), admin.handler()])
     clock_watch = ClockWatch(parts.clock, config.folder, logs.ahead_of_clock, own_events, record_in_control)
-    checks = _add_health_and_reflection(server)
+    open_methods = OpenMethods((SERVICE, ADMIN_SERVICE), service.arriving, limits)
+    server.add_generic_rpc_handlers([service.handler(), admin.handler(), *open_methods.handlers()])
     addresses = server.listen(config, listen)
     stop = _stop_event()
     background = [asyncio.create_task(work) for work in (access.run(), tailer.watch(), trim(), clock_watch.run())]
     await server.start()
     for name in ("", SERVICE, ADMIN_SERVICE):
-        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await open_methods.health.set(name, health_pb2.HealthCheckResponse.SERVING)
     calm_the_collector()
     parts.watching.begin(snapshots)
     ready(addresses)
@@ -244,7 +242,7 @@ async def _run(config: Config, listen: str, parts: _Parts, ready: Callable[[Sequ
     finally:
         _events.info("stopping", drain_s=limits.drain_s)
         parts.watching.stopping()
-        await checks.enter_graceful_shutdown()
+        await open_methods.health.enter_graceful_shutdown()
         tailer.stop()
         exporter.stop()
         backups.stop()
@@ -313,27 +311,6 @@ def _entry_limits(config: Config) -> Limits:
         max_ahead_s=limits.max_ahead_s,
         max_event_age_s=limits.max_event_age_s,
     )
-
-
-def _add_health_and_reflection(server: Acceptors) -> health.aio.HealthServicer:
-    checks = health.aio.HealthServicer()
-    for one in server.servers:
-        health_pb2_grpc.add_HealthServicer_to_server(checks, one)
-    names = (SERVICE, ADMIN_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION_V1)
-    reflector = reflection.aio.ReflectionServicer(names)
-    # The messages of v1 are those of v1alpha, byte for byte, so one servicer answers under both names.
-    method = grpc.stream_stream_rpc_method_handler(
-        reflector.ServerReflectionInfo,
-        reflection_pb2.ServerReflectionRequest.FromString,
-        reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    server.add_generic_rpc_handlers(
-        [
-            grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method})
-            for name in (reflection.SERVICE_NAME, _REFLECTION_V1)
-        ]
-    )
-    return checks
 
 
 def _tasks(loop: asyncio.AbstractEventLoop) -> int:

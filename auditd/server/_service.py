@@ -20,6 +20,7 @@ from auditd.errors import (
     InvalidRequestError,
     NotFoundError,
     PreconditionError,
+    RequestError,
     Violation,
 )
 from auditd.identity import Permission, TokenError
@@ -28,7 +29,7 @@ from auditd.server._access import AccessRecorder
 from auditd.server._actors import REASONS as ACTOR_REASONS
 from auditd.server._append import AppendCall, Appender
 from auditd.server._arriving import Arriving
-from auditd.server._caller import CallContext, Callers, peer_ip
+from auditd.server._caller import CallContext, Callers
 from auditd.server._chain import Extent, place_of, told_apart
 from auditd.server._config import LimitSettings
 from auditd.server._damage import DamageRegister
@@ -39,6 +40,7 @@ from auditd.server._large import REASON as TOO_MANY_LARGE
 from auditd.server._limits import require_size
 from auditd.server._logs import Logs
 from auditd.server._meters import CallMeter, Meters
+from auditd.server._peers import peer_ip
 from auditd.server._prove import Prover
 from auditd.server._query import Querier
 from auditd.server._standing import Standing
@@ -90,7 +92,8 @@ class AuditLogService:
         self._meters = meters
         self._damage = damage
         self._max_request_bytes = limits.max_request_bytes
-        self._arriving = Arriving(limits)
+        self.arriving = Arriving(limits)
+        """The requests of all methods of the server that are on their way in."""
         self._large = LargeRequests(limits)
 
     def close(self) -> None:
@@ -152,14 +155,16 @@ class AuditLogService:
         async def answer(_requests: object, context: Context) -> bytes:
             caller: CallContext | None = None
             request: Request | None = None
+            size = 0
             meter = method.begin(context)
             try:
                 caller = await self._callers.of(context)
                 meter.authenticated(caller)
                 data = await self._received(context, caller, meter)
-                if len(data) > LARGE_REQUEST_BYTES:
-                    with caller.pace.holding(len(data)):
-                        async with self._large.turn(caller.pace, len(data)):
+                size = len(data)
+                if size > LARGE_REQUEST_BYTES:
+                    with caller.pace.holding(size):
+                        async with self._large.turn(caller.pace, size):
                             request = await self._large.work(read, caller, data)
                             data = b""
                             meter.decoded()
@@ -171,11 +176,17 @@ class AuditLogService:
                 meter.answered()
                 return response
             except AuditdError as error:
+                if caller is not None and size > LARGE_REQUEST_BYTES and isinstance(error, RequestError):
+                    caller.pace.wasted()
                 log, data, request = _named(request), b"", None
                 if isinstance(error, ExhaustedError) and error.reason == TOO_MANY_LARGE:
                     # Told at once, it would only send as much again.
                     await asyncio.sleep(error.retry_after_s)
                 await self._refuse(meter, caller, log, context, error)
+            except asyncio.CancelledError:
+                if caller is not None:
+                    caller.pace.wasted()
+                raise
             finally:
                 if caller is not None:
                     caller.pace.leave()
@@ -209,6 +220,10 @@ class AuditLogService:
                 meter.answered()
             except AuditdError as error:
                 await self._refuse(meter, caller, _named(request), context, error)
+            except asyncio.CancelledError:
+                if caller is not None:
+                    caller.pace.wasted()
+                raise
             finally:
                 meter.end()
 
@@ -234,15 +249,16 @@ class AuditLogService:
             try:
                 return kind.FromString(data)
             except DecodeError as error:
-                raise malformed(kind) from error
+                raise malformed(kind, data) from error
 
         return parse
 
     async def _received(self, context: Context, caller: CallContext, meter: CallMeter) -> bytes:
         refuse = partial(self._refuse, meter, caller, None, context)
         async with caller.pace.reading or nullcontext():
-            data = await self._arriving.read(caller.pace, context.read, refuse)
+            data = await self.arriving.read(caller.pace, context.read, refuse)
         if not isinstance(data, bytes):
+            caller.pace.wasted()
             raise InvalidRequestError("MALFORMED_REQUEST", "the call ended without a request")
         return data
 

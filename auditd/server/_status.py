@@ -25,6 +25,7 @@ from auditd.errors import (
     RetryError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedError,
 )
 
 DOMAIN = "auditd"
@@ -38,6 +39,7 @@ CODES: tuple[tuple[type[AuditdError], grpc.StatusCode], ...] = (
     (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (NotFoundError, grpc.StatusCode.NOT_FOUND),
     (PreconditionError, grpc.StatusCode.FAILED_PRECONDITION),
+    (UnsupportedError, grpc.StatusCode.UNIMPLEMENTED),
     (RequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
     (PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED),

@@ -221,6 +221,30 @@ async def test_one_that_has_been_on_its_way_for_long_makes_room_for_the_next():
     assert await slow.looked_at_twice() == {"c1", "a1"}
 
 
+async def test_so_does_one_of_a_caller_for_the_next_one_of_the_same():
+    slow = Slow(4)
+    slow.begin("a1", "a2")
+    await slow.looked_at_twice()
+    slow.now += 11.0
+    slow.begin("a3")
+    assert await slow.looked_at_twice() == {"a1"}
+
+
+async def test_who_wastes_calls_beyond_the_rate_has_one_less_for_each():
+    now = 0.0
+    pace = Pace(LimitSettings(max_wasted_calls_per_s_per_caller=1, max_calls_at_once_per_caller=1), lambda: now)
+    for _ in range(6):
+        pace.wasted()
+        assert pace.enter()
+        pace.leave()
+    pace.wasted()
+    assert not pace.enter()
+    waiting = asyncio.ensure_future(pace.wait())
+    await settle()
+    assert not waiting.done()
+    waiting.cancel()
+
+
 async def test_who_was_refused_has_one_call_less_for_a_while():
     pace = Pace(LimitSettings(max_calls_at_once_per_caller=2))
     assert pace.enter()

@@ -53,6 +53,7 @@ HELD_ELSEWHERE = {
     "max_calls_at_once_per_caller": "tests/system/test_hostile_peers.py::test_on_calls_of_one_caller",
     "max_queued_calls_per_caller": "tests/system/test_hostile_peers.py::test_on_calls_of_one_caller",
     "max_refused_per_s_per_peer": "tests/system/test_hostile_peers.py::test_on_calls_without_a_good_token",
+    "max_wasted_calls_per_s_per_caller": "tests/system/test_limits.py::test_who_wastes_calls_waits_and_nobody_else",
     "max_calls_per_connection": "tests/system/test_limits.py::test_calls_beyond_those_of_a_connection",
     "max_connections": "tests/system/test_limits.py::test_connections_beyond_the_limit",
     "max_slow_requests": "tests/system/test_limits.py::test_requests_that_never_come_are_counted",
@@ -322,3 +323,118 @@ def test_requests_that_never_come_are_counted_and_those_beyond_the_limit_refused
     finally:
         never.set()
     assert {ended.get(timeout=60).code() for _ in range(2)} == {INVALID}
+
+
+def test_requests_for_health_and_reflection_count_as_those_of_one_caller(make_server):
+    """They need no token. Two of four may be slow to come, so of three one is refused; others are answered."""
+    server = make_server(limits="max_slow_requests = 4")
+    never, ended, channel = threading.Event(), queue.SimpleQueue[grpc.Future](), server.channel()
+    check = channel.stream_unary("/grpc.health.v1.Health/Check")
+    calls = [check.future(iter(never.wait, True)) for _ in range(2)]
+    calls.append(
+        channel.stream_unary("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").future(iter(never.wait, True))
+    )
+    for call in calls:
+        call.add_done_callback(ended.put)
+    try:
+        refused = ended.get(timeout=60).exception()
+        require_named(refused, EXHAUSTED, "TOO_MANY_SLOW_REQUESTS", "max_slow_requests", 4)
+        assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=30) == b"\x08\x01"
+        assert server.stub().Append(append_of(), metadata=token(server), timeout=30).receipts
+    finally:
+        never.set()
+        for call in calls:
+            call.cancel()
+
+
+@pytest.mark.parametrize(
+    ("requests", "timeout_s"),
+    [([], 30), ([b"\xff" * 70_000], 30), (None, 0.05)],
+    ids=["without a request", "much that is no good", "no time for a request"],
+)
+def test_who_wastes_calls_waits_and_nobody_else(make_server, requests, timeout_s):
+    server = make_server(limits="max_wasted_calls_per_s_per_caller = 1\nmax_calls_at_once_per_caller = 2")
+    append = server.channel().stream_unary("/auditd.v1.AuditLogService/Append")
+    mine, others, never = token(server), token(server), threading.Event()
+
+    def waste() -> None:
+        some = [iter(never.wait, True) if requests is None else iter(requests) for _ in range(8)]
+        for call in [append.future(one, timeout=timeout_s, metadata=mine) for one in some]:
+            call.exception()
+
+    try:
+        for _ in range(100):
+            waste()
+            try:
+                server.stub().Append(append_of(), metadata=mine, timeout=1)
+            except grpc.RpcError as error:
+                assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # noqa: PT017 -- by then it waits
+                break
+        else:
+            pytest.fail("who wasted 800 calls was answered at once")
+        assert server.stub().Append(append_of(), metadata=others, timeout=30).receipts
+        assert server.stub().Append(append_of(), metadata=mine, timeout=60).receipts
+    finally:
+        never.set()
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [(b"\x0a\x83\x20" + b"x" * 4_099, "REQUEST_TOO_LARGE"), (b"\x0a\xff", "MALFORMED_REQUEST")],
+    ids=["too large", "malformed"],
+)
+@pytest.mark.parametrize(
+    "method",
+    [
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ],
+)
+def test_bad_requests_without_a_token_get_a_reason(tight, method, request_, reason):
+    with pytest.raises(grpc.RpcError) as caught:
+        list(tight.channel().unary_stream(f"/{method}")(request_, timeout=30))
+    assert (caught.value.code(), detail_of(caught.value, details.ErrorInfo).reason) == (INVALID, reason)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["auditd.v1.AuditLogService/Change", "grpc.health.v1.Health/Cure", "Nothing/Nothing", "/"],
+)
+def test_a_method_that_does_not_exist_is_named(tight, method):
+    with pytest.raises(grpc.RpcError) as caught:
+        tight.channel().unary_unary(f"/{method}")(b"", timeout=30)
+    info = detail_of(caught.value, details.ErrorInfo)
+    assert (caught.value.code(), info.reason) == (grpc.StatusCode.UNIMPLEMENTED, "METHOD_UNKNOWN")
+    assert f"'/{method}'" in caught.value.details()
+    assert "auditd.v1.AuditLogService" in caught.value.details()
+
+
+def test_health_is_watched_by_so_many_and_no_more(make_server):
+    server = make_server(limits="max_tails = 3")
+    watch = server.channel().unary_stream("/grpc.health.v1.Health/Watch")
+    watches = [watch(b"") for _ in range(3)]
+    try:
+        assert [next(one) for one in watches] == [b"\x08\x01"] * 3
+        with pytest.raises(grpc.RpcError) as caught:
+            next(watch(b"", timeout=30))
+        require_named(caught.value, EXHAUSTED, "TOO_MANY_WATCHES", "max_tails", 3)
+        watches.pop().cancel()
+        server.stub().Append(append_of(), metadata=token(server), timeout=30)
+        assert next(watch(b"", timeout=30)) == b"\x08\x01"
+    finally:
+        for one in watches:
+            one.cancel()
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["grpc.health.v1.Health/Check", "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "Nothing/Nothing"],
+)
+def test_who_asks_too_often_for_what_needs_no_token_waits_and_is_refused(make_server, method):
+    server = make_server(limits="max_refused_per_s_per_peer = 1")
+    ask = server.channel().unary_stream(f"/{method}")
+    with pytest.raises(grpc.RpcError) as caught:
+        until_refused(lambda: list(ask(b"\x22\x04grpc" if "reflection" in method else b"", timeout=60)), at_once=8)
+    require_named(caught.value, EXHAUSTED, "PEER_TOO_FAST", "max_refused_per_s_per_peer", 1)
+    assert server.stub().Append(append_of(), metadata=token(server), timeout=30).receipts
