@@ -348,23 +348,30 @@ def test_requests_for_health_and_reflection_count_as_those_of_one_caller(make_se
 
 
 @pytest.mark.parametrize(
-    ("requests", "timeout_s"),
-    [([], 30), ([b"\xff" * 70_000], 30), (None, 0.05)],
-    ids=["without a request", "much that is no good", "no time for a request"],
+    "waste", ["no request", "no time for a request", "no time for an answer", "much that is no good"]
 )
-def test_who_wastes_calls_waits_and_nobody_else(make_server, requests, timeout_s):
+def test_who_wastes_calls_waits_and_nobody_else(make_server, waste):
     server = make_server(limits="max_wasted_calls_per_s_per_caller = 1\nmax_calls_at_once_per_caller = 2")
     append = server.channel().stream_unary("/auditd.v1.AuditLogService/Append")
     mine, others, never = token(server), token(server), threading.Event()
 
-    def waste() -> None:
-        some = [iter(never.wait, True) if requests is None else iter(requests) for _ in range(8)]
-        for call in [append.future(one, timeout=timeout_s, metadata=mine) for one in some]:
-            call.exception()
+    def requests() -> Iterator[bytes]:
+        if waste == "no time for a request":
+            never.wait()
+        elif waste == "no time for an answer":
+            yield append_of().SerializeToString()
+        elif waste == "much that is no good":
+            yield b"\xff" * 70_000
+
+    def waste_some() -> None:
+        timeout_s = 0.05 if waste.startswith("no time") else 30
+        with stalled(server) if waste == "no time for an answer" else contextlib.nullcontext():
+            for call in [append.future(requests(), timeout=timeout_s, metadata=mine) for _ in range(8)]:
+                call.exception()
 
     try:
         for _ in range(100):
-            waste()
+            waste_some()
             try:
                 server.stub().Append(append_of(), metadata=mine, timeout=1)
             except grpc.RpcError as error:
