@@ -93,6 +93,66 @@ def test_an_event_is_proven_by_its_name_wherever_it_is(two_logs):
     assert call(server, "Prove", message).inclusion.index == 2
 
 
+LEARN = "`auditlog verify FILE --key OLD` of a file with that prints its `successor_key`"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("prove", "0"),
+        ("prove", "0..1"),
+        ("prove", "--event-name", "https://audit.example.com/local", "svc-test", "later", "2026-11-18T11:06:40Z"),
+        ("prove", "--consistency", "1"),
+        ("export", "--out"),
+        ("tail", "--from", "0"),
+    ],
+    ids=" ".join,
+)
+def test_who_asks_with_the_key_of_the_closed_log_is_told_how_to_learn_the_new_one(two_logs, command, tmp_path):
+    server, _ = two_logs
+    if command[0] == "export":
+        command = (*command, str(tmp_path / "entries.zip"))
+    done = server.cli(*command, "--key", server.vkey)
+    assert done.returncode == 1, done.stderr
+    assert f"if {MAIN} was closed, {MAIN}~2 goes on for it" in done.stderr
+    assert LEARN in done.stderr
+    assert f"--log main~1 asks for {MAIN} itself" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_of_another_log_of_the_chain_says_so_and_what_to_do(two_logs, auditlog, tmp_path):
+    server, _ = two_logs
+    newest_key = listed(server)["main"]["verifier_key"]
+    files = {name: tmp_path / name for name in ("main~1", "main", "control")}
+    for name, file in files.items():
+        file.write_text(server.cli("checkpoint", "--log", name).stdout)
+    done = auditlog("verify", str(files["main"]), "--key", server.vkey)
+    assert (done.returncode, LEARN in done.stderr, "--log" in done.stderr) == (1, True, False)
+    done = auditlog("verify", str(files["main~1"]), "--key", newest_key, "--output", "jsonl")
+    assert done.returncode == 1
+    advice = f"it is of {MAIN}, which {MAIN}~2 goes on for: verify it with that log's own key"
+    assert json.loads(done.stdout)["advice"] == advice
+    state = ("--state", str(tmp_path / "state"), "--once")
+    done = server.cli("monitor", *state, "--key", newest_key, "--known", str(files["main~1"]))
+    assert (done.returncode, advice in done.stderr) == (2, True)
+    done = auditlog("verify", str(files["control"]), "--key", server.vkey)
+    assert (done.returncode, "goes on" in done.stderr) == (1, False)
+
+
+def test_no_consistency_is_asked_for_from_a_checkpoint_of_another_log(two_logs, tmp_path):
+    server, _ = two_logs
+    for name in ("main~1", "control"):
+        (tmp_path / name).write_text(server.cli("checkpoint", "--log", name).stdout)
+    done = server.cli("prove", "--consistency", str(tmp_path / "main~1"), "-o", str(tmp_path / "proof"))
+    assert (done.returncode, (tmp_path / "proof").exists()) == (2, False)
+    said = f"the checkpoint given is of {MAIN}, the log asked for is {MAIN}~2; --log main~1 asks for {MAIN} itself"
+    assert said in done.stderr
+    done = server.cli("prove", "--consistency", str(tmp_path / "control"))
+    assert (done.returncode, "; --log" in done.stderr) == (2, False)
+    done = server.cli("prove", "--consistency", str(tmp_path / "main~1"), "--log", "main~1", "--key", server.vkey)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_range_is_proven_of_one_log(two_logs, auditlog, tmp_path):
     server, _ = two_logs
     for log in ("main~1", "main"):

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from auditd_client import errors
 from auditd_client.cli._errors import CommandError, ExitStatus
+from auditd_client.cli._other_log import other_log_advice
 from auditd_client.cli._output import note
-from auditd_client.verify import VerificationError
+from auditd_client.verify import VerificationError, WrongLogError
 
 _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (errors.RequestError, ExitStatus.REFUSED),
@@ -72,7 +73,8 @@ def explain(error: Exception, locate: Callable[[str], str] = str) -> CommandErro
     if status is ExitStatus.DEFECT:
         return CommandError(f"defect: {type(error).__name__}: {error}; please report it", status=status)
     if not isinstance(error, errors.ClientError):
-        return CommandError(str(error), status=status)
+        remedy = other_log_advice(error, asks_server=True) if isinstance(error, WrongLogError) else ""
+        return CommandError(f"{error}; {remedy}" if remedy else str(error), status=status)
     message = _message(error)
     # A refused filter is shown with a caret below the place, both behind what begins every line.
     place = message.split("\n")[1:3] if error.reason == "INVALID_FILTER" else []

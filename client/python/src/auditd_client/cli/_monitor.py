@@ -18,10 +18,11 @@ from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._explain import explain
 from auditd_client.cli._key import read_key
 from auditd_client.cli._monitor_files import load_state, save_evidence, save_state
+from auditd_client.cli._other_log import other_log_advice
 from auditd_client.cli._output import compact_json, output_option, time_text, write_line, write_text
 from auditd_client.cli._settings import ConnectionSettings, connection_options
 from auditd_client.errors import ClientError, PermissionDeniedError
-from auditd_client.verify import VerificationError, open_checkpoint
+from auditd_client.verify import VerificationError, WrongLogError, open_checkpoint
 
 _MAX_NOTE_BYTES = 1 << 20
 
@@ -180,7 +181,8 @@ def _begin_with(known: Path, watch: _Watch) -> None:
     except OSError as error:
         raise CommandError(f"{known}: {error.strerror}") from error
     except VerificationError as error:
-        raise CommandError(f"{known}: {error}") from error
+        advice = other_log_advice(error, asks_server=False) if isinstance(error, WrongLogError) else ""
+        raise CommandError(f"{known}: {error}" + (f"; {advice}" if advice else "")) from error
     if load_state(watch.state_file, watch.settings.key) is None:
         begin = 0 if watch.from_start else checkpoint.size
         save_state(watch.state_file, MonitorState(checkpoint, begin, begin))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +13,7 @@ import click
 from auditd_client import Client, EventName, InclusionProof
 from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._errors import CommandError, ExitStatus
+from auditd_client.cli._other_log import other_origin_advice
 from auditd_client.cli._output import note, write_text
 from auditd_client.cli._progress import progress
 from auditd_client.cli._settings import MAX_NUMBER, ConnectionSettings, connection_options
@@ -112,7 +113,7 @@ def _write_range(client: Client, first: int, last: int, out: str, key: str) -> s
     proof = client.prove_range(first, last)
     with new_file(Path(out)) if out != _STDOUT else tempfile.TemporaryFile() as file:
         file.write(range_bundle_head(first, last, proof.hashes, proof.checkpoint).encode())
-        _write_leaves(client, first, last, proof.checkpoint.partition("\n")[0], file)
+        _write_leaves(client, first, last, _origin_of(proof.checkpoint), file)
         if key:
             file.seek(0)
             verify_range_bundle(file, key)
@@ -147,6 +148,7 @@ def _write_consistency(client: Client, targets: Sequence[str], out: str, key: st
         else:
             text, sizes[position] = _checkpoint_file(target)
             notes[("from_checkpoint", "to_checkpoint")[position]] = text
+    _require_one_log(client, notes.values())
     proof = client.prove_consistency(sizes[0] or 0, sizes[1])
     notes["checkpoint"] = proof.checkpoint
     text = consistency_json(proof.from_size, proof.to_size, proof.hashes, notes)
@@ -158,6 +160,22 @@ def _write_consistency(client: Client, targets: Sequence[str], out: str, key: st
         verify_consistency_file(text, key)
     _write(out, text)
     return f"the tree of {proof.to_size} extends that of {proof.from_size}, {how}"
+
+
+def _require_one_log(client: Client, notes: Iterable[str]) -> None:
+    """Raise CommandError where checkpoints are given that are not of the log asked for: no proof leads from them."""
+    given = {_origin_of(note) for note in notes}
+    if not given:
+        return
+    asked = _origin_of(client.checkpoint().checkpoint)
+    for origin in given - {asked}:
+        advice = other_origin_advice(origin, asked)
+        said = f"prove: the checkpoint given is of {origin}, the log asked for is {asked}"
+        raise CommandError(f"{said}; {advice}" if advice else said)
+
+
+def _origin_of(note: str) -> str:
+    return note.partition("\n")[0]
 
 
 def _checkpoint_file(name: str) -> tuple[str, int]:

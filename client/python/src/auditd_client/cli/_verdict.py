@@ -15,6 +15,7 @@ from auditd_client.cli._credential_facts import CREDENTIAL_START, Namings, crede
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._evidence import package_facts
 from auditd_client.cli._export_facts import MANIFEST_MARK, export_facts
+from auditd_client.cli._other_log import other_log_advice
 from auditd_client.cli._output import compact_json
 from auditd_client.cli._progress import progress
 from auditd_client.verify import (
@@ -24,6 +25,7 @@ from auditd_client.verify import (
     Leaf,
     VerificationError,
     VerifierKey,
+    WrongLogError,
     open_checkpoint,
     open_closing,
     verify_bundle,
@@ -93,7 +95,8 @@ class _Judge:
         except OSError as error:
             return Verdict(file, ExitStatus.REFUSED, {"reason": error.strerror or str(error)})
         except VerificationError as error:
-            return Verdict(file, ExitStatus.NO, {"reason": str(error)})
+            advice = other_log_advice(error, asks_server=False) if isinstance(error, WrongLogError) else ""
+            return Verdict(file, ExitStatus.NO, {"reason": str(error)} | ({"advice": advice} if advice else {}))
         return Verdict(file, ExitStatus.YES, facts)
 
     def _facts(self, file: str) -> dict[str, object]:

@@ -64,4 +64,5 @@ def _write(verdict: Verdict) -> None:
         write_line(f"{verdict.file}: verified {verdict.facts['kind']}: {facts}")
     else:
         answer = "does not verify: " if verdict.status is ExitStatus.NO else ""
-        note(f"auditlog: {verdict.file}: {answer}{verdict.facts['reason']}")
+        advice = f"; {verdict.facts['advice']}" if "advice" in verdict.facts else ""
+        note(f"auditlog: {verdict.file}: {answer}{verdict.facts['reason']}{advice}")

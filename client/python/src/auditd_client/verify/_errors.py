@@ -32,7 +32,11 @@ class MalformedError(VerificationError):
 
 
 class WrongLogError(VerificationError):
-    """The note is another log's: signed by no expected key, or of another origin."""
+    """The note is another log's: signed by no expected key, or of another origin.
+
+    Also what a log looks like that was closed, to who knows its key alone: `open_closing` of what it signed then, which
+    `Client.logs` has, returns the key of the log that goes on.
+    """
 
     def __init__(self, message: str, expected: str, actual: str) -> None:
         super().__init__(f"{message}: expected {quote(expected)}, found {quote(actual)}")
