@@ -17,14 +17,15 @@ from auditd.log import Recorded, Submission
 from auditd.note import VerifierKey
 from auditd.server._backup_stream import Backups
 from auditd.server._caller import CallContext
+from auditd.server._calls import Calls
 from auditd.server._chain import CLOSE, closure
 from auditd.server._limits import require_fit_reason, require_size, violation
 from auditd.server._logs import Logs
 from auditd.server._own_events import OwnEvents
 from auditd.server._peers import peer_ip
+from auditd.server._reach import Reach
 from auditd.server._rotation import Rotation
 from auditd.server._snapshot import Snapshots
-from auditd.server._standing import Standing
 from auditd.server._status_message import status_message
 from auditd_proto.v1 import admin_service_pb2 as pb
 
@@ -34,10 +35,6 @@ DEFAULT_TTL_S = 900
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1_000
 
 Context: TypeAlias = "grpc.aio.ServicerContext"
-Unary: TypeAlias = Callable[..., Callable[[bytes, Context], Awaitable[bytes]]]
-"""Makes a handler of a method's name, its request's class and a function of caller, request and context."""
-Stream: TypeAlias = Callable[..., Callable[[object, Context], Awaitable[None]]]
-"""Makes the handler of a method that answers with a stream, in the same way."""
 Record: TypeAlias = Callable[[Submission], Awaitable[Recorded]]
 """Returns once a submission is durable in `control`."""
 
@@ -51,8 +48,8 @@ class AdminService:
 
     def __init__(
         self,
-        unary: Unary,
-        stream: Stream,
+        calls: Calls,
+        reach: Reach,
         logs: Logs,
         own_events: OwnEvents,
         record: Record,
@@ -62,11 +59,10 @@ class AdminService:
         snapshots: Snapshots,
         clock: Callable[[], float],
         backups: Backups,
-        standing: Callable[[Context, str, Permission], Standing],
         rotation: Rotation,
     ) -> None:
-        self._unary = unary
-        self._stream = stream
+        self._calls = calls
+        self._reach = reach
         self._logs = logs
         self._revocations = logs.revocations
         self._own_events = own_events
@@ -77,7 +73,6 @@ class AdminService:
         self._snapshots = snapshots
         self._clock = clock
         self._backups = backups
-        self._standing = standing
         self._rotation = rotation
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -93,12 +88,12 @@ class AdminService:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                name: grpc.stream_unary_rpc_method_handler(self._unary(name, kind, method))
+                name: grpc.stream_unary_rpc_method_handler(self._calls.unary(name, kind, method))
                 for name, (kind, method) in methods.items()
             }
             | {
                 "MakeBackup": grpc.stream_stream_rpc_method_handler(
-                    self._stream("MakeBackup", pb.MakeBackupRequest, self._make_backup)
+                    self._calls.stream("MakeBackup", pb.MakeBackupRequest, self._make_backup)
                 )
             },
         )
@@ -207,7 +202,7 @@ class AdminService:
 
     async def _make_backup(self, caller: CallContext, request: pb.MakeBackupRequest, context: Context) -> None:
         caller.caller.require(Permission.BACK_UP, CONTROL)
-        standing = self._standing(context, CONTROL, Permission.BACK_UP)
+        standing = self._reach.standing(context, CONTROL, Permission.BACK_UP)
         await self._backups.run(request, caller, peer_ip(context), standing, context.write)
 
     async def _by_caller(
