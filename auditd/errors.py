@@ -44,6 +44,16 @@ class AuditdError(Exception):
         self.message = message
         self.facts: dict[str, str] = dict(facts or {})
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pass from one process to another as it is, whatever a class was given to be made of."""
+        return _made_again, (type(self), self.message, vars(self))
+
+
+def _made_again(kind: type[AuditdError], message: str, state: Mapping[str, object]) -> AuditdError:
+    error = kind.__new__(kind, message)
+    vars(error).update(state)
+    return error
+
 
 class RequestError(AuditdError):
     """The request must change."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditd.cli._check import AGAINST, KEYS, OUTPUT, note_of, print_report, report_as_json
+from auditd.cli._check import AGAINST, KEYS, OUTPUT, note_of, print_report, report_as_json, require_sound
 from auditd.cli._errors import folder_errors
-from auditd_client.cli import Bars, CommandError, ExitStatus, shown
+from auditd_client.cli import Bars, shown
 
 if TYPE_CHECKING:
     from auditd.server import Manifest
@@ -82,8 +82,9 @@ def _print_made(destination: Path, manifest: Manifest, output: str) -> None:
 def verify(path: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], output: str) -> None:
     """Verify the backup PATH: each file's hash, then every entry, tile, checkpoint and token.
 
-    Ends with 0 if it is sound, 1 if not. Only what others hold shows that entries are missing at the end, or that
-    someone with the signing key has made another history: give their checkpoints with --against.
+    Ends with 0 if it is sound, 1 if not, 2 if the disk refuses to give all of it. Only what others hold shows that
+    entries are missing at the end, or that someone with the signing key has made another history: give their
+    checkpoints with --against.
     """
     from auditd.server import verify_backup
 
@@ -95,8 +96,7 @@ def verify(path: Path, against: tuple[Path, ...], vkeys: tuple[str, ...], output
         click.echo(json.dumps(report_as_json(report), indent=2))
     else:
         print_report(report)
-    if not report.is_sound:
-        raise CommandError("the backup is damaged", status=ExitStatus.NO)
+    require_sound(report, "the backup is damaged")
 
 
 @backup.command("restore")

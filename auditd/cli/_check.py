@@ -12,10 +12,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from auditd.cli._errors import folder_errors
+from auditd.cli._errors import folder_errors, unfinished
 from auditd_client.cli import Bars, CommandError, ExitStatus, shown
 
 if TYPE_CHECKING:
+    from auditd.log.check import LogReport
     from auditd.server import FolderReport
 
 
@@ -75,7 +76,8 @@ def check(
     """Re-hash and verify all evidence in the server folder DIR.
 
     Works beside a running server or a stopped one, and never changes a byte of evidence. Says where the evidence is
-    damaged, and what could not be excluded without what others hold. Ends with 0 if it is sound, 1 if not.
+    damaged, and what could not be excluded without what others hold. Ends with 0 if it is sound, 1 if not, 2 if the
+    disk refuses to give all of it and nothing wrong was found in the rest.
     """
     from auditd.server import (
         LastCheck,
@@ -98,7 +100,7 @@ def check(
                 check_indexes(config, report, bars.update)
             else:
                 report.not_excluded.append("a false index.db or tiles.db, which hides entries from searches: --indexes")
-    if keep_outcome:
+    if keep_outcome and (report.is_damaged or report.is_sound):
         findings = len(report.findings) + sum(log.finding_count for log in report.logs)
         entries = sum(log.entries for log in report.logs)
         keep_last_check(folder, LastCheck(time.time(), report.is_sound, findings, entries))
@@ -106,8 +108,7 @@ def check(
         click.echo(json.dumps(report_as_json(report), indent=2))
     else:
         print_report(report)
-    if not report.is_sound:
-        raise CommandError("the evidence is damaged", status=ExitStatus.NO)
+    require_sound(report, "the evidence is damaged")
 
 
 def note_of(path: Path) -> str:
@@ -122,19 +123,20 @@ def note_of(path: Path) -> str:
         raise InvalidRequestError("BAD_CHECKPOINT", f"{path}: {error}") from error
 
 
+def require_sound(report: FolderReport, damaged: str) -> None:
+    """End the command unless all was read and nothing was found."""
+    if report.is_damaged:
+        raise CommandError(damaged, *report.unread, status=ExitStatus.NO)
+    if report.unread:
+        raise unfinished(*report.unread)
+
+
 def print_report(report: FolderReport) -> None:
     """Print a table of the logs, what was found, and what could not be excluded."""
     console = Console(highlight=False)
     table = Table("log", "entries", "checkpoints", "credentials", "outcome", box=None, pad_edge=False)
     for log in report.logs:
-        found = (
-            "sound"
-            if log.finding_count == 0
-            else "1 finding"
-            if log.finding_count == 1
-            else f"{log.finding_count:,} findings"
-        )
-        table.add_row(log.name, f"{log.entries:,}", f"{log.checkpoints:,}", f"{log.credentials:,}", found)
+        table.add_row(log.name, f"{log.entries:,}", f"{log.checkpoints:,}", f"{log.credentials:,}", _outcome(log))
     if report.logs:
         console.print(table)
     for name, finding in _findings(report):
@@ -143,6 +145,12 @@ def print_report(report: FolderReport) -> None:
         click.echo("Not excluded:")
         for line in report.not_excluded:
             click.echo(shown(f"  {line}"))
+
+
+def _outcome(log: LogReport) -> str:
+    if log.finding_count:
+        return "1 finding" if log.finding_count == 1 else f"{log.finding_count:,} findings"
+    return "not read to its end" if log.unread else "sound"
 
 
 def _findings(report: FolderReport) -> list[tuple[str, Any]]:
@@ -176,4 +184,5 @@ def report_as_json(report: FolderReport) -> dict[str, Any]:
             for name, finding in _findings(report)
         ],
         "not_excluded": report.not_excluded,
+        "unread": report.unread,
     }

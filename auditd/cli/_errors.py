@@ -22,6 +22,11 @@ def folder_errors() -> Iterator[None]:
     except InvalidRequestError as error:
         raise CommandError(error.message) from error
     except AuditdError as error:
-        raise CommandError(error.message) from error
+        raise (unfinished if error.reason == "EVIDENCE_UNAVAILABLE" else CommandError)(error.message) from error
     except PermissionError as error:
         raise CommandError(f"{error.filename}: {error.strerror}; run it as the user that owns the folder") from error
+
+
+def unfinished(*lines: str) -> CommandError:
+    """Return the error of a command that could not read all that it had to; what it read is not wrong by that."""
+    return CommandError(*lines, "  run it again; if it stays, copy the folder to another disk, or restore a backup")

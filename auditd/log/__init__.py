@@ -7,10 +7,11 @@ from auditd.log._increment import apply_increment
 from auditd.log._keys import LogSigner, create_key_file, load_signer, verify_ed25519, write_private_file
 from auditd.log._log import Log
 from auditd.log._peers import sign_peers
+from auditd.log._plain_files import bytes_of, chunks_of
 from auditd.log._plan import CommitPlan, Part
 from auditd.log._predecessors import Predecessors
 from auditd.log._restored import mark_restored, restored_from, unmark_restored
-from auditd.log._second_look import is_damage
+from auditd.log._second_look import is_damage, judged_by_pages, look_again
 from auditd.log._settings import Answers, LogSettings, Observer, QueueLimits, deliver_each
 from auditd.log._snapshot import INCREMENT_NAME, Snapshot, are_of_one_moment, snapshot
 from auditd.log._store import Credential, StoredCredential
@@ -39,11 +40,15 @@ __all__ = [
     "apply_increment",
     "are_of_one_moment",
     "bound_caches",
+    "bytes_of",
     "checksum_vfs",
+    "chunks_of",
     "create_key_file",
     "deliver_each",
     "is_damage",
+    "judged_by_pages",
     "load_signer",
+    "look_again",
     "mark_restored",
     "open_closing",
     "plain_vfs",

@@ -13,6 +13,7 @@ import apsw
 import apsw.sqlite_extra
 
 from auditd.errors import DamagedError, FolderError
+from auditd.log._plain_files import chunks_of
 
 APPLICATION_ID = 0x61756474  # "audt"
 FORMAT_VERSION = 1
@@ -40,26 +41,33 @@ def schema_text() -> str:
     return resources.files("auditd.log").joinpath("schema.sql").read_text(encoding="utf-8")
 
 
-@functools.cache
 def checksum_vfs() -> str:
-    """Register SQLite's checksum VFS once a process, and return its name.
+    """Return the name of SQLite's checksum VFS.
 
     It keeps eight bytes a page, so that a flipped bit is an error instead of a wrong answer; stock `sqlite3`
     reads such a file as any other.
     """
+    return _vfs_names()[0]
+
+
+def plain_vfs() -> str:
+    """Return the VFS below the checksum VFS, which reads damaged pages as they are."""
+    return _vfs_names()[1]
+
+
+@functools.cache
+def _vfs_names() -> tuple[str, str]:
+    """Register the checksum VFS once a process; return its name, and that of the one it was put on."""
     if apsw.sqlite_extra.has("cksumvfs") is None:
         raise FolderError(
             "CHECKSUM_VFS_MISSING",
             "this build of apsw lacks SQLite's checksum VFS; install apsw from its published wheel",
         )
+    # Not asked for later: whatever is registered meanwhile comes before it.
+    below = apsw.vfs_names()[0]
     # The extension stays registered with the process after the connection that loaded it is gone.
     apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
-    return "cksmvfs"
-
-
-def plain_vfs() -> str:
-    """Return the VFS below the checksum VFS, which reads damaged pages as they are."""
-    return next(name for name in apsw.vfs_names() if name != checksum_vfs())
+    return "cksmvfs", below
 
 
 def create_evidence(path: Path, origin: str, verifier_key: str) -> None:
@@ -85,11 +93,11 @@ def require_evidence(path: Path) -> None:
     MUST be called before the first connection: when a process closes any descriptor of a file, it loses all of its
     locks on it, and the next stranger to close the database would take the write-ahead log away.
 
-    Raises FolderError for a file that is missing, of another program or of a newer format.
+    Raises FolderError for a file that is missing, of another program or of a newer format, UnavailableError where its
+    device refuses to give it.
     """
     try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER.size)
+        header = next(chunks_of(path, _HEADER.size), b"")
     except FileNotFoundError as error:
         raise FolderError(
             "EVIDENCE_MISSING",
@@ -164,9 +172,9 @@ def open_housekeeper(path: Path) -> apsw.Connection:
     return db
 
 
-def open_once_more(path: Path, vfs: str) -> apsw.Connection:
+def open_once_more(path: Path, vfs: str, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
     """Open an evidence file through a VFS, without finding that it is one: that was done before, or is done next."""
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=256)
+    db = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=256)
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         _keep_wal(db)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auditd.errors import AuditdError, FolderError
 from auditd.log._keys import verify_ed25519
+from auditd.log._plain_files import refused_read
 from auditd.note import Checkpoint, VerifierKey, open_note
 
 SLOT_BYTES = 4_096
@@ -47,7 +48,10 @@ class HeadFile:
             head.close()
 
     def read(self) -> tuple[str, Checkpoint] | None:
-        """Return the newest note that verifies and its checkpoint; None where neither slot holds one."""
+        """Return the newest note that verifies and its checkpoint; None where neither slot holds one.
+
+        Raises UnavailableError where the device refuses a slot, which may be the one that holds the newest.
+        """
         found = [(slot, held) for slot in (0, 1) if (held := self._read_slot(slot))]
         if not found:
             return None
@@ -74,7 +78,11 @@ class HeadFile:
             os.close(self._descriptor)
 
     def _read_slot(self, slot: int) -> tuple[str, Checkpoint] | None:
-        data, _, _ = os.pread(self._descriptor, SLOT_BYTES, slot * SLOT_BYTES).partition(b"\0")
+        offset = slot * SLOT_BYTES
+        try:
+            data, _, _ = os.pread(self._descriptor, SLOT_BYTES, offset).partition(b"\0")
+        except OSError as error:
+            raise refused_read(self._path, f"byte {offset} of {self._path.name}") from error
         try:
             note = data.decode()
             checkpoint = Checkpoint.parse(open_note(note, [self._key], verify_ed25519).text)

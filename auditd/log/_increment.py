@@ -13,8 +13,9 @@ from typing import Final
 
 import apsw
 
-from auditd.errors import DamagedError
+from auditd.errors import DamagedError, FolderError, UnavailableError
 from auditd.log._database import checksum_vfs, plain_vfs
+from auditd.log._second_look import judged_by_pages, tells_of_read
 
 _COLUMNS: Final = {
     "dictionaries": "id, dictionary",
@@ -50,7 +51,8 @@ def apply_increment(increment: Path, evidence: Path, progress: Progress) -> None
     """Add the rows of an increment to a copy of the evidence that it was made after.
 
     The evidence's own triggers are in force: what is not the next row is refused. Whether the rows are genuine says
-    only a check of all of it. Raises DamagedError where rows do not follow, or the file is no increment.
+    only a check of all of it. Raises DamagedError where rows do not follow, or the file is no increment,
+    UnavailableError where its device refuses a read, FolderError where the copy's is full.
     """
     try:
         with (
@@ -64,7 +66,12 @@ def apply_increment(increment: Path, evidence: Path, progress: Progress) -> None
             _require_plain(file)
             with db:
                 _copy(file, db, dict.fromkeys(_COLUMNS, -1), progress)
+    except apsw.FullError as error:
+        raise FolderError("BACKUP_UNWRITABLE", f"{evidence}: {error}; nothing was joined") from error
     except apsw.Error as error:
+        found = judged_by_pages(error, increment, guarded=False) if tells_of_read(error) else None
+        if isinstance(found, UnavailableError):
+            raise found from error
         raise DamagedError(
             "INCREMENT_UNFIT", f"{increment} does not follow on what is there: {error}; nothing was joined"
         ) from error

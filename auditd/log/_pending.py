@@ -10,8 +10,9 @@ from pathlib import Path
 
 import apsw
 
-from auditd.errors import FolderError, UnavailableError
+from auditd.errors import AuditdError, DamagedError, FolderError, UnavailableError
 from auditd.log._database import BUSY_TIMEOUT_MS, require_writable
+from auditd.log._second_look import is_damage, judged_by_pages, read_twice
 from auditd.log._store import Credential
 
 _SCHEMA = """
@@ -29,7 +30,8 @@ class PendingSignatures:
     `next_expiry` is the Unix time in seconds at which the first of its tokens expires, None where it is empty; any
     thread may read it.
 
-    Made where it is missing; raises FolderError where SQLite cannot read it.
+    Made where it is missing; raises FolderError where it is no such file, or cannot be written, UnavailableError where
+    its device refuses a read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,17 +60,19 @@ class PendingSignatures:
                 reader.set_busy_timeout(BUSY_TIMEOUT_MS)
                 self._db, self._reader = db, reader
                 self.next_expiry = self._first_expiry()
-            except (apsw.ReadOnlyError, apsw.IOError, apsw.FullError) as error:
-                raise FolderError(
-                    "FOLDER_UNUSABLE", f"{path}: {error}; the server must be able to write there"
-                ) from error
             except apsw.Error as error:
-                raise FolderError(
-                    "PENDING_UNREADABLE",
-                    f"{path}: {error}. Move it away to go on; the signatures of tokens that have not expired are then"
-                    " lost",
-                ) from error
+                raise self._unusable(error) from error
             opened.pop_all()
+
+    def _unusable(self, error: apsw.Error) -> AuditdError:
+        # Whoever moves it away loses signatures, so not for a device that refuses reads.
+        found = judged_by_pages(error, self._path, guarded=False)
+        if isinstance(found, DamagedError):
+            message = f"{self._path}: {error}. Move it away to go on; the signatures of tokens that have not expired"
+            return FolderError("PENDING_UNREADABLE", f"{message} are then lost")
+        if isinstance(error, apsw.ReadOnlyError | apsw.FullError | apsw.IOError) and not is_damage(error):
+            return FolderError("FOLDER_UNUSABLE", f"{self._path}: {error}; the server must be able to write there")
+        return found
 
     def reopen(self) -> None:
         """Open the file anew, as after a failure that may have left a connection that is good for nothing."""
@@ -109,8 +113,9 @@ class PendingSignatures:
         """Tell whether a signature waits here; for any thread. Raises UnavailableError if that cannot be read."""
         try:
             with self._reading:
-                return holds_signature(self._reader, credential)
-        except apsw.Error as error:
+                return waits_in(self._reader, self._path, credential)
+        except DamagedError as error:
+            # It is no evidence, and what it holds is lost only once somebody says so by moving it away.
             raise UnavailableError("EVIDENCE_UNAVAILABLE", f"pending.db cannot be read now: {error}") from error
 
     def close(self) -> None:
@@ -123,6 +128,11 @@ class PendingSignatures:
         return self._db.execute("SELECT min(expires_at) FROM signatures").get  # type: ignore[no-any-return]
 
 
-def holds_signature(db: apsw.Connection, credential: bytes) -> bool:
-    """Tell whether the signature of a credential waits in the `pending.db` that `db` has open."""
-    return db.execute("SELECT 1 FROM signatures WHERE credential = ?", (credential,)).fetchone() is not None
+def waits_in(db: apsw.Connection, path: Path, credential: bytes) -> bool:
+    """Tell whether the signature of a credential waits in the `pending.db` at `path`, which `db` has open.
+
+    Raises UnavailableError where that cannot be read now, DamagedError where the file is damaged.
+    """
+    sql = "SELECT 1 FROM signatures WHERE credential = ?"
+    look = lambda db: db.execute(sql, (credential,)).fetchone()  # noqa: E731
+    return read_twice(db, path, look, guarded=False) is not None

@@ -14,7 +14,7 @@ import apsw
 
 from auditd.errors import AuditdError, UnavailableError
 from auditd.log._database import open_reader
-from auditd.log._second_look import is_damage, look_again, unavailable
+from auditd.log._second_look import look_again, may_be_refused, unavailable
 
 MAX_REMEMBERED = 16
 """Of reads that the device refused."""
@@ -65,7 +65,7 @@ class Readers:
         try:
             return query(db, *args)
         except apsw.Error as error:
-            if not isinstance(error, apsw.IOError) and not is_damage(error):
+            if not may_be_refused(error):
                 raise unavailable(error, self._path) from error
         try:
             return look_again(self._path, lambda fresh: query(fresh, *args))

@@ -16,7 +16,7 @@ from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._increment import last_rows, write_increment
 from auditd.log._peers import open_peers
-from auditd.log._second_look import is_damage
+from auditd.log._second_look import judged_by_pages, tells_of_read
 from auditd.log.check._reading import undisturbed
 from auditd.merkle import leaf_hashes
 from auditd.note import Checkpoint, VerifierKey
@@ -33,11 +33,11 @@ class Snapshot:
     server the write-ahead log keeps growing as long as this is open.
     """
 
-    def __init__(self, folder: Path, db: apsw.Connection, note: str, checkpoint: Checkpoint, key: VerifierKey) -> None:
+    def __init__(self, path: Path, db: apsw.Connection, note: str, checkpoint: Checkpoint, key: VerifierKey) -> None:
         self.key = key
         self.note = note
         self.checkpoint = checkpoint
-        self._folder = folder
+        self._path = path
         self._db = db
         # The first read of a transaction fixes what it sees, and what the copy below sees with it.
         db.execute("BEGIN")
@@ -45,27 +45,28 @@ class Snapshot:
 
     def peers(self) -> list[tuple[str, int, bytes]]:
         """Return (origin, size, root) of each other log of the folder that the newest stored checkpoint names."""
-        row = self._db.execute("SELECT peers FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
+        with _typed_errors(self._path):
+            row = self._db.execute("SELECT peers FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
         return [] if row is None or row[0] is None else open_peers(row[0], self.key)
 
     def last_rows(self) -> dict[str, int]:
         """Return the highest rowid of each table, by which an increment says after what it comes."""
-        with _typed_errors(self._folder):
+        with _typed_errors(self._path):
             return last_rows(self._db)
 
     def frames(self, start: int, end: int) -> list[bytes]:
         """Return the frames of the entries [start, end); raise DamagedError where one is missing."""
-        with _typed_errors(self._folder):
+        with _typed_errors(self._path):
             rows = self._db.execute("SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end))
             frames = [bytes(row[0]) for row in rows]
         if len(frames) != end - start:
-            where = f"log {self._folder.name}: one of entries {start} to {end - 1}"
+            where = f"log {self._path.parent.name}: one of entries {start} to {end - 1}"
             raise DamagedError("ENTRY_MISSING", f"{where} is missing; no backup was made")
         return frames
 
     def tile(self, level: int, index: int) -> bytes:
         """Return the 8,192 bytes of a full tile; `b""` if it is not stored."""
-        with _typed_errors(self._folder):
+        with _typed_errors(self._path):
             row = self._db.execute("SELECT hashes FROM tiles WHERE level = ? AND tile = ?", (level, index)).fetchone()
         return b"" if row is None else bytes(row[0])
 
@@ -74,7 +75,7 @@ class Snapshot:
 
         Reads the entries that came later; `progress` is told of them. Raises DamagedError where that does not hold.
         """
-        with _typed_errors(self._folder):
+        with _typed_errors(self._path):
             codec = FrameCodec(row[0] for row in self._db.execute("SELECT dictionary FROM dictionaries ORDER BY rowid"))
         if size > self.checkpoint.size:
             raise self._other_history(size)
@@ -94,16 +95,16 @@ class Snapshot:
     def _other_history(self, size: int) -> DamagedError:
         return DamagedError(
             "OTHER_HISTORY",
-            f"log {self._folder.name}: its first {size} entries are not those that were signed for;"
+            f"log {self._path.parent.name}: its first {size} entries are not those that were signed for;"
             " run 'auditlog check'; no backup was made",
-            {"log": self._folder.name, "size": str(size)},
+            {"log": self._path.parent.name, "size": str(size)},
         )
 
     def copy_increment_to(self, folder: Path, before: Mapping[str, int], progress: Callable[[int, int], None]) -> None:
         """Write what came after `before`, `head` and the new dictionaries into `folder`; else as `copy_to`."""
         try:
             (folder / "dictionaries").mkdir(parents=True, mode=0o700)
-            with _typed_errors(self._folder):
+            with _typed_errors(self._path):
                 write_increment(self._db, before, folder / INCREMENT_NAME, progress)
             self._write_small(folder, before["dictionaries"])
         except OSError as error:
@@ -115,11 +116,11 @@ class Snapshot:
         """Write evidence, `head` and dictionaries into `folder`, which is made; `progress` is told of pages.
 
         Every page is read through its checksum and keeps it. Raises DamagedError where a page cannot be believed,
-        FolderError where `folder` cannot be written.
+        UnavailableError where the device refuses it, FolderError where `folder` cannot be written.
         """
         try:
             (folder / "dictionaries").mkdir(parents=True, mode=0o700)
-            with _typed_errors(self._folder):
+            with _typed_errors(self._path):
                 self._copy_pages(folder / "evidence.db", progress)
             self._write_small(folder, -1)
         except OSError as error:
@@ -128,7 +129,7 @@ class Snapshot:
             ) from error
 
     def _write_small(self, folder: Path, dictionaries_before: int) -> None:
-        with _typed_errors(self._folder):
+        with _typed_errors(self._path):
             sql = "SELECT dictionary FROM dictionaries WHERE rowid > ?"
             dictionaries = [row[0] for row in self._db.execute(sql, (dictionaries_before,))]
         for data in dictionaries:
@@ -158,20 +159,21 @@ class Snapshot:
 def snapshot(folder: Path, key: VerifierKey) -> Iterator[Snapshot]:
     """Look at the log in `folder`, beside a running server or a stopped one, without changing a byte.
 
-    Raises FolderError where evidence or head are missing, DamagedError where they cannot be believed.
+    Raises FolderError where evidence or head are missing, DamagedError where they cannot be believed, UnavailableError
+    where a device refuses them.
     """
     require_evidence(folder / "evidence.db")
     with ExitStack() as opened:
         # Before the evidence: beside a running server it must not be newer.
         note, checkpoint = _newest_head(folder, key)
         [path] = opened.enter_context(undisturbed(folder, ["evidence.db"]))
-        with _typed_errors(folder):
+        with _typed_errors(path):
             db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
             opened.callback(db.close)
             db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
             db.set_busy_timeout(BUSY_TIMEOUT_MS)
-            taken = Snapshot(folder, db, note, checkpoint, key)
+            taken = Snapshot(path, db, note, checkpoint, key)
         yield taken
 
 
@@ -196,15 +198,16 @@ def _newest_head(folder: Path, key: VerifierKey) -> tuple[str, Checkpoint]:
 
 
 @contextmanager
-def _typed_errors(folder: Path) -> Iterator[None]:
+def _typed_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        raise _typed(error, folder) from error
+        raise _typed(error, path) from error
 
 
-def _typed(error: apsw.Error, folder: Path) -> AuditdError:
-    if is_damage(error):
-        message = f"{folder / 'evidence.db'} is damaged ({error}); run 'auditlog check'; no backup was made"
-        return DamagedError("EVIDENCE_UNREADABLE", message)
-    return FolderError("BACKUP_UNWRITABLE", f"log {folder.name} cannot be copied: {error}; no backup was made")
+def _typed(error: apsw.Error, path: Path) -> AuditdError:
+    if not tells_of_read(error):
+        message = f"log {path.parent.name} cannot be copied: {error}; no backup was made"
+        return FolderError("BACKUP_UNWRITABLE", message)
+    found = judged_by_pages(error, path)
+    return type(found)(found.reason, f"{found.message}; no backup was made", facts=found.facts)

@@ -11,8 +11,9 @@ from typing import cast
 
 import apsw
 
-from auditd.log import plain_vfs
-from auditd.query._derived_file import BUSY_TIMEOUT_MS, Form, UnfitError, UnreadableError, check_form, is_unfit
+from auditd.errors import AuditdError, UnavailableError
+from auditd.log import judged_by_pages, look_again, plain_vfs
+from auditd.query._derived_file import BUSY_TIMEOUT_MS, Form, UnfitError, UnreadableError, check_form
 from auditd.query._grams import BLOCK_ENTRIES, TILE_ENTRIES, sign_leaves
 from auditd.query._index_file import FORM as INDEX_FORM
 from auditd.query._index_file import RUNS
@@ -48,17 +49,9 @@ def covered_by(path: Path) -> int | None:
     if not path.exists():
         return None
     try:
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=plain_vfs())
-    except apsw.Error:
+        row = look_again(path, lambda db: db.execute("SELECT size FROM covered").fetchone(), guarded=False)
+    except AuditdError:
         return None
-    try:
-        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        db.set_busy_timeout(BUSY_TIMEOUT_MS)
-        row = db.execute("SELECT size FROM covered").fetchone()
-    except apsw.Error:
-        return None
-    finally:
-        db.close()
     return row[0] if row is not None and isinstance(row[0], int) else None
 
 
@@ -66,7 +59,8 @@ def verify_index(path: Path, leaves: Leaves, roots: Roots, progress: Progress) -
     """Compare each run of `index.db` with the one that its leaves make; return at most a hundred differences.
 
     Raises UnfitError for a file that a server would not use either, and build anew, UnreadableError where that is for
-    damage. Beside a running server its write-ahead log cannot shrink meanwhile.
+    damage, UnavailableError where its device refuses a read. Beside a running server its write-ahead log cannot shrink
+    meanwhile.
     """
     found: list[FalseEntries] = []
     with _opened(path, INDEX_FORM, roots) as (db, size):
@@ -156,11 +150,15 @@ def _has_times(db: apsw.Connection, tile: int, times: Sequence[int]) -> bool:
 
 @contextmanager
 def _opened(path: Path, form: Form, roots: Roots) -> Iterator[tuple[apsw.Connection, int]]:
-    """Give a file as it is at one moment, damaged pages and all, and up to which size it is to be compared."""
+    """Give a file as it is at one moment, damaged pages and all, and up to which size it is to be compared.
+
+    Raises UnavailableError where its device refuses a read.
+    """
     if not path.exists():
         raise UnfitError("missing")
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=plain_vfs())
+    db: apsw.Connection | None = None
     try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=plain_vfs())
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         db.execute("PRAGMA temp_store = MEMORY; BEGIN")
@@ -170,6 +168,10 @@ def _opened(path: Path, form: Form, roots: Roots) -> Iterator[tuple[apsw.Connect
         # Beside a running server it has grown since the roots were taken.
         yield db, max((known for known in roots if known <= size), default=0)
     except apsw.Error as error:
-        raise (UnreadableError if is_unfit(error) else UnfitError)(str(error)) from error
+        found = judged_by_pages(error, path, guarded=False)
+        if isinstance(found, UnavailableError):
+            raise found from error
+        raise UnreadableError(str(error)) from error
     finally:
-        db.close()
+        if db is not None:
+            db.close()

@@ -18,6 +18,7 @@ from auditd.log import (
     Snapshot,
     apply_increment,
     are_of_one_moment,
+    bytes_of,
     load_signer,
     mark_restored,
     snapshot,
@@ -60,7 +61,8 @@ def make_backup(
     With `since`, the manifest of another backup, only what came after that is copied, once the logs are found to go on
     from it.
 
-    Raises FolderError where `destination` exists or cannot be written, DamagedError where the evidence is not sound.
+    Raises FolderError where `destination` exists or cannot be written, DamagedError where the evidence is not sound,
+    UnavailableError where a device refuses a read.
     """
     _require_new(destination, "a backup is a new folder")
     with _whole_folder(destination, "no backup was made") as folder:
@@ -78,9 +80,9 @@ def verify_backup(
     Raises FolderError where `backup` is none, InvalidRequestError as `check_folder` does.
     """
     manifest = Manifest.read(backup)
-    differences = compare_files(manifest, backup, partial(progress, "files"))
-    if differences:
-        return manifest, FolderReport(findings=differences)
+    differences, unread = compare_files(manifest, backup, partial(progress, "files"))
+    if differences or unread:
+        return manifest, FolderReport(findings=differences, unread=unread)
     if manifest.since is not None:
         return manifest, FolderReport(not_excluded=[f"anything but changed files: {_joined_first(backup, manifest)}"])
     config = load_config(backup)
@@ -103,10 +105,11 @@ def restore_backup(backup: Path, folder: Path, vkeys: Iterable[str], progress: P
     manifest, report = verify_backup(backup, vkeys, {}, progress)
     if manifest.since is not None:
         raise FolderError("BACKUP_INCREMENT", f"{_joined_first(backup, manifest)}; nothing was restored")
-    if not report.is_sound:
+    if report.is_damaged:
         raise DamagedError(
             "EVIDENCE_UNSOUND", f"{backup} is damaged, nothing was restored: run 'auditlog backup verify {backup}'"
         )
+    report.require_read("nothing was restored")
     with _whole_folder(folder, "nothing was restored") as restored:
         for number, (name, told) in enumerate(sorted(manifest.files.items()), 1):
             copy_file(backup / name, restored / name, told)
@@ -156,10 +159,12 @@ def _require_chain(backups: Sequence[Path], manifests: Sequence[Manifest]) -> No
 def _add(backup: Path, manifest: Manifest, folder: Path, progress: Progress) -> None:
     """Copy a backup's files over those before, and its increments into their evidence."""
     # Before any name that the manifest gives is used as a path.
-    for finding in compare_files(manifest, backup, partial(progress, f"{backup.name}: files")):
+    differences, unread = compare_files(manifest, backup, partial(progress, f"{backup.name}: files"))
+    for finding in differences:
         raise DamagedError(
             "EVIDENCE_UNSOUND", f"{backup}: {finding.where}: {finding.what} [{finding.kind}]; nothing was joined"
         )
+    FolderReport(unread=unread).require_read("nothing was joined")
     for number, (name, told) in enumerate(sorted(manifest.files.items()), 1):
         copy = folder / name
         if copy.name == INCREMENT_NAME:
@@ -239,13 +244,13 @@ def _finish(folder: Path, manifest: Manifest, vkeys: Iterable[str], progress: Pr
     manifest = replace(manifest, files=described)
     (folder / MANIFEST_NAME).write_text(manifest.text(), encoding="utf-8")
     _, report = verify_backup(folder, vkeys, {}, progress)
-    if not report.is_sound:
-        first = next(iter([*report.findings, *(finding for log in report.logs for finding in log.findings)]))
+    for first in [*report.findings, *(finding for log in report.logs for finding in log.findings)]:
         raise DamagedError(
             "EVIDENCE_UNSOUND",
             f"what was copied does not verify: {first.where}: {first.what} [{first.kind}]; no backup was made:"
             f" run 'auditlog check {source}'",
         )
+    report.require_read("no backup was made")
     sync_all(folder)
     return manifest
 
@@ -295,14 +300,14 @@ def _copy_settings(config: Config, folder: Path) -> None:
         if original.is_relative_to(config.folder) and original.is_file():
             copy = folder / original.relative_to(config.folder)
             copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            copy.write_bytes(original.read_bytes())
+            copy.write_bytes(bytes_of(original))
 
 
 def _copy_keys(keys: Path, copies: Path) -> None:
     copies.mkdir(mode=0o700)
     for path in sorted(keys.iterdir()):
         if path.is_file():
-            write_private_file(copies / path.name, path.read_bytes())
+            write_private_file(copies / path.name, bytes_of(path))
 
 
 def _require_new(destination: Path, rule: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auditd.entry import parse_leaf
-from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError
+from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError, UnavailableError
 from auditd.identity import TokenVerdict
 from auditd.log import load_signer, verify_ed25519
 from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers, unverified_leaves
@@ -33,16 +33,30 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class FolderReport:
-    """The outcome for a server folder: a report a log, what is wrong between logs, and what could not be excluded."""
+    """The outcome for a server folder: a report a log, what is wrong between logs, and what could not be excluded.
+
+    `unread` says what a device refused to give, so that it was not checked.
+    """
 
     logs: list[LogReport] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     not_excluded: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing was found wrong."""
-        return not self.findings and all(report.finding_count == 0 for report in self.logs)
+        """Whether all was read, and nothing was found wrong."""
+        return not self.is_damaged and not self.unread
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something was found wrong, even if not all could be read."""
+        return bool(self.findings) or any(report.finding_count for report in self.logs)
+
+    def require_read(self, otherwise: str) -> None:
+        """Raise UnavailableError, ending with `otherwise`, where not all could be read."""
+        if self.unread:
+            raise UnavailableError("EVIDENCE_UNAVAILABLE", f"{self.unread[0]}; {otherwise}")
 
 
 def check_folder(
@@ -56,8 +70,8 @@ def check_folder(
     """Check every log of a folder; `vkeys` stand in for its own keys, `against` are others' signed notes by name.
 
     `sizes` asks for roots at further sizes, by log. Up to `jobs` processes share a large log. Raises
-    InvalidRequestError for a key that is none and for a note of no log of this folder, FolderError where nothing can be
-    read.
+    InvalidRequestError for a key that is none and for a note of no log of this folder, FolderError where evidence is
+    missing, UnavailableError where the device refuses what says which log it is.
     """
     report = FolderReport()
     given = {key.name: key for key in map(_parse_key, vkeys)}
@@ -81,12 +95,16 @@ def check_folder(
             verify_token=verify_stored,
         )
         report.logs.append(outcome)
+        if outcome.unread:
+            report.unread.append(f"log {outcome.name} was not checked to its end: {outcome.unread}")
         _compare_with_peers(outcome, named, report)
     report.logs.sort(key=lambda outcome: chain_of(outcome.name) != "control")
-    for outcome in report.logs:
-        _compare_with_control(outcome, announced, report)
+    if not any(outcome.unread for outcome in report.logs if chain_of(outcome.name) == "control"):
+        for outcome in report.logs:
+            _compare_with_control(outcome, announced, report)
     report.not_excluded += chains.compare({outcome.name: outcome for outcome in report.logs}, announced.closures)
     report.findings += chains.findings
+    report.unread += chains.unread
     _say_what_remains(config, report, chains.spoken_for(set(claims)))
     return report
 
@@ -139,6 +157,8 @@ def _peers(config: Config, keys: Mapping[str, VerifierKey], report: FolderReport
     for name in sorted(keys):
         try:
             named += [(*peer, name) for peer in named_peers(config.log_folder(name), keys[name])]
+        except UnavailableError as error:
+            report.unread.append(f"what log {name} says of the others is not known: {error.message}")
         except AuditdError as error:
             report.findings.append(Finding(error.reason, f"log {name}", error.message))
     present = {key.name for key in keys.values()}
@@ -153,6 +173,8 @@ def _peers(config: Config, keys: Mapping[str, VerifierKey], report: FolderReport
 def _compare_with_peers(outcome: LogReport, named: Iterable[tuple[int, bytes, str]], report: FolderReport) -> None:
     for size, root, by in named:
         where = f"log {outcome.name}"
+        if not outcome.knows(size):
+            continue
         if size > outcome.entries:
             what = f"has {outcome.entries} entries, but {by} has recorded that it had {size}: it was put back alone"
             report.findings.append(Finding("LOG_PUT_BACK", where, what))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from auditd.errors import AuditdError
+from auditd.errors import AuditdError, UnavailableError
 from auditd.log.check import Finding, LogReport, unverified_leaves
 from auditd.note import VerifierKey
 from auditd.server._chain import Link, chain_of, chains_of, closure, place_of
@@ -21,6 +21,7 @@ class ChainChecks:
         self._keys = keys
         self._links: dict[str, Link] = {}
         self.findings: list[Finding] = []
+        self.unread: list[str] = []
         for names in chains_of(keys).values():
             for before, after in pairwise(names):
                 self._read(before, after)
@@ -38,7 +39,7 @@ class ChainChecks:
         unrecorded = []
         for after, link in self._links.items():
             before = by_origin[link.predecessor]
-            if problem := link.difference(before.entries, before.roots.get(link.size)):
+            if before.knows(link.size) and (problem := link.difference(before.entries, before.roots.get(link.size))):
                 self._found(after, f"goes on from {link.predecessor}, but {problem}")
             if chain_of(after) == "control":
                 continue
@@ -67,6 +68,8 @@ class ChainChecks:
         try:
             with unverified_leaves(self._config.log_folder(after)) as leaves:
                 self._links[after] = Link.of(leaves(0, 1)[0], self._keys[before], self._keys[after])
+        except UnavailableError as error:
+            self.unread.append(f"how log {after} goes on from the one before is not known: {error.message}")
         except AuditdError as error:
             self._found(after, error.message)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from auditd.errors import AuditdError
+from auditd.errors import AuditdError, UnavailableError
 from auditd.log.check import Finding, LogReport, undisturbed, unverified_leaves
 from auditd.query import FalseEntries, UnfitError, UnreadableError, covered_by, verify_index, verify_tiles
 from auditd.server._check import FolderReport, Progress
@@ -22,8 +22,9 @@ def covered_sizes(config: Config, name: str) -> list[int]:
 def check_indexes(config: Config, report: FolderReport, progress: Progress) -> None:
     """Compare `index.db` and `tiles.db` of every sound log with its leaves; add what is false to the report."""
     for outcome in report.logs:
-        if outcome.finding_count:
-            report.not_excluded.append(f"log {outcome.name}: a false index, for the evidence itself is damaged")
+        if not outcome.is_sound:
+            why = "is damaged" if outcome.finding_count else "could not be read"
+            report.not_excluded.append(f"log {outcome.name}: a false index, for the evidence itself {why}")
             continue
         with undisturbed(config.log_folder(outcome.name), list(_VERIFIERS)) as paths:
             for path, (file, verify) in zip(paths, _VERIFIERS.items(), strict=True):
@@ -36,6 +37,8 @@ def check_indexes(config: Config, report: FolderReport, progress: Progress) -> N
                 except UnfitError:
                     # Not one that a server would use: it builds such a file anew.
                     report.not_excluded.append(f"log {outcome.name}: that {file} is false, for it is not in use")
+                except UnavailableError as error:
+                    report.unread.append(f"{file} of log {outcome.name} was not compared: {error.message}")
                 except AuditdError as error:
                     report.findings.append(Finding(error.reason, f"log {outcome.name}", error.message))
                 else:

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditd.errors import DamagedError, FolderError
+from auditd.errors import DamagedError, FolderError, UnavailableError
+from auditd.log import bytes_of, chunks_of
 from auditd.log.check import Finding
 from auditd.note import NoteError, VerifierKey
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = "auditd-backup/1"
 _MAX_BYTES = 64 * 1024 * 1024
-_CHUNK = 1 << 20
 _ROOT_BYTES = 32
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
@@ -79,12 +79,15 @@ class Manifest:
 
     @classmethod
     def read(cls, backup: Path) -> Manifest:
-        """Read the manifest of a backup; raise FolderError where there is none or it is malformed."""
+        """Read the manifest of a backup; raise FolderError where there is none or it is malformed.
+
+        Raises UnavailableError where its device refuses a read.
+        """
         path = backup / MANIFEST_NAME
         try:
             if path.stat().st_size > _MAX_BYTES:
                 raise ValueError(f"more than {_MAX_BYTES} bytes")
-            return cls.parse(path.read_bytes())
+            return cls.parse(bytes_of(path))
         except FileNotFoundError as error:
             raise FolderError("NOT_A_BACKUP", f"{backup} is no backup: it has no {MANIFEST_NAME}") from error
         except (OSError, ValueError) as error:
@@ -147,29 +150,44 @@ def _number(value: object, lowest: int = 0) -> int:
     return value
 
 
-def describe_files(backup: Path, progress: Callable[[int, int], None]) -> dict[str, FileInBackup]:
-    """Return every file of a backup but the manifest; `progress` is told of bytes."""
+def describe_files(
+    backup: Path, progress: Callable[[int, int], None], unread: dict[str, str] | None = None
+) -> dict[str, FileInBackup]:
+    """Return every file of a backup but the manifest; `progress` is told of bytes.
+
+    Which files a device refuses to give goes to `unread`, with the reason; without it UnavailableError is raised.
+    """
     paths = sorted(_files(backup))
     total = sum(path.stat().st_size for path in paths)
     done = 0
     described = {}
     for path in paths:
-        digest, length = hashlib.sha256(), 0
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
+        name, digest, length = path.relative_to(backup).as_posix(), hashlib.sha256(), 0
+        try:
+            for chunk in chunks_of(path):
                 digest.update(chunk)
                 length += len(chunk)
                 progress(done + length, total)
+        except UnavailableError as error:
+            if unread is None:
+                raise
+            unread[name] = error.message
+        else:
+            described[name] = FileInBackup(length, digest.hexdigest())
         done += length
-        described[path.relative_to(backup).as_posix()] = FileInBackup(length, digest.hexdigest())
     return described
 
 
-def compare_files(manifest: Manifest, backup: Path, progress: Callable[[int, int], None]) -> list[Finding]:
-    """Hold the files of a backup against its manifest, and say what differs."""
-    there = describe_files(backup, progress)
+def compare_files(
+    manifest: Manifest, backup: Path, progress: Callable[[int, int], None]
+) -> tuple[list[Finding], list[str]]:
+    """Hold the files of a backup against its manifest; say what differs, and what its device refuses to give."""
+    unread: dict[str, str] = {}
+    there = describe_files(backup, progress, unread)
     findings = []
     for name, told in sorted(manifest.files.items()):
+        if name in unread:
+            continue
         if name not in there:
             findings.append(Finding("FILE_MISSING", name, "is not there"))
         elif there[name] != told:
@@ -187,15 +205,18 @@ def compare_files(manifest: Manifest, backup: Path, progress: Callable[[int, int
         for name in sorted(there)
         if name not in manifest.files
     ]
-    return findings
+    return findings, list(unread.values())
 
 
 def copy_file(original: Path, copy: Path, told: FileInBackup) -> None:
-    """Copy a file of a backup, for its owner alone; raise DamagedError if it is not what the manifest told."""
+    """Copy a file of a backup, for its owner alone; raise DamagedError if it is not what the manifest told.
+
+    Raises UnavailableError where its device refuses a read.
+    """
     copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest = hashlib.sha256()
-    with original.open("rb") as source, os.fdopen(os.open(copy, _NEW, 0o600), "wb") as target:
-        while chunk := source.read(_CHUNK):
+    with os.fdopen(os.open(copy, _NEW, 0o600), "wb") as target:
+        for chunk in chunks_of(original):
             digest.update(chunk)
             target.write(chunk)
     if digest.hexdigest() != told.sha256:

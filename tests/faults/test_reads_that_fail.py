@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 
 import grpc
@@ -11,10 +10,8 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
-from tests.faults.injected import require_strace
 from tests.faults.seeds import seeded
-from tests.faults.traced import failing
-from tests.forked import AUDITLOG
+from tests.faults.traced import failing, starting, stop_traced
 from tests.system.conftest import Server, detail_of
 from tests.system.test_observing import HTTP, configure, eventually, flip_a_bit, get, metrics, refusal_of
 from tests.system.test_promises import Caller, event
@@ -154,16 +151,12 @@ def test_each_read_of_a_call_refused(folder, name, when):
 
 def start_under(server: Server, when: str) -> tuple[int, str]:
     """Start a server whose reads of evidence are refused, and stop it if it starts; return status and what it said."""
-    command = [require_strace(), "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=pread64"]
-    for file in ("evidence.db", "evidence.db-wal"):
-        command += ["-P", str(server.folder / "logs/main" / file)]
-    command += ["-e", f"inject=pread64:error=EIO:when={when}", AUDITLOG, "serve", str(server.folder)]
-    with subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True) as process:
-        said = []
+    said = []
+    with starting(server, "evidence.db", "evidence.db-wal", when=when) as process:
         for line in process.stderr:
             said.append(line)
             if "is ready on" in line:
-                process.terminate()
+                stop_traced(server)
     return process.returncode, "".join(said)
 
 
@@ -171,8 +164,9 @@ def test_a_start_whose_reads_are_refused_ends_and_says_so(folder):
     evidence = folder.folder / "logs/main/evidence.db"
     before = evidence.read_bytes()
     status, said = start_under(folder, "1+")
-    assert (status, said.count("\n")) == (2, 1)
+    assert (status, said.count("\n")) == (2, 2)
     assert "main/evidence.db cannot be read now: its device refuses byte 0 of evidence.db" in said
+    assert "copy the folder to another disk" in said
     assert evidence.read_bytes() == before
 
 

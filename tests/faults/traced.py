@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injected import require_strace
+from tests.forked import AUDITLOG
 from tests.system.conftest import Server
 
 
@@ -43,3 +45,19 @@ def failing(server: Server, syscall: str, error: str, *files: str, when: str = "
     paths = [server.folder / "logs/main" / file for file in files]
     with traced(server, syscall, paths, f"{syscall}:error={error}:when={when}"):
         yield
+
+
+@contextmanager
+def starting(server: Server, *files: str, when: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `serve` while its reads of files of main are refused, from the first on; it is to end with the block."""
+    command = [require_strace(), "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=pread64"]
+    for file in files:
+        command += ["-P", str(server.folder / "logs/main" / file)]
+    command += ["-e", f"inject=pread64:error=EIO:when={when}", AUDITLOG, "serve", str(server.folder)]
+    with subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True) as process:
+        yield process
+
+
+def stop_traced(server: Server) -> None:
+    """Have a server that was started under a tracer, which ignores signals, stop."""
+    os.kill(int((server.folder / "logs/main/lock").read_text()), signal.SIGTERM)

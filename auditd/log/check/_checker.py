@@ -6,14 +6,17 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
-from auditd.errors import AuditdError
+from auditd.errors import AuditdError, DamagedError, UnavailableError
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
 from auditd.log._peers import open_peers
+from auditd.log._plain_files import bytes_of
 from auditd.log._store import StoredCredential
 from auditd.log.check._findings import Finding, Findings, Progress
 from auditd.log.check._leaves import Checked, LeafChecks, OnEntry, require_order
@@ -24,14 +27,19 @@ from auditd.merkle import HASH_SIZE
 from auditd.note import Checkpoint, VerifierKey, open_note
 
 _MAX_NAMED = 100_000
+_DAMAGED = "evidence.db is damaged"
 
 VerifyToken = Callable[[StoredCredential], str]
+_Claim: TypeAlias = tuple[Checkpoint, str]
+"""A signed checkpoint of the log, and where it was found."""
 
 
 @dataclass(slots=True)
 class LogReport:
-    """The outcome for one log; it is sound if there are no findings.
+    """The outcome for one log; it is sound if there are no findings, and nothing is `unread`.
 
+    `unread` says what a device refused to give, or else ended the check early; what was found until then still counts,
+    and of `entries` and `roots` some may be missing.
     `unprotected` are the entries behind the newest checkpoint that is signed and fits: nothing but the tree itself
     speaks for them. `dictionaries` are the SHA-256 (hex) of those it uses, `key_thumbprints` the issuer keys that its
     credentials name, `certificates` (SHA-256) those of callers, with the first entry that names each. `verdicts` counts
@@ -51,6 +59,16 @@ class LogReport:
     key_thumbprints: set[str] = field(default_factory=set)
     certificates: dict[bytes, int] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
+    unread: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all was read, and nothing was found wrong."""
+        return self.finding_count == 0 and not self.unread
+
+    def knows(self, size: int) -> bool:
+        """Tell whether the check came as far as this size, or found that the log ends before it."""
+        return not self.unread or size in self.roots
 
 
 def check_log(
@@ -70,17 +88,24 @@ def check_log(
     `against` are checkpoints that others hold, their signatures verified already. `sizes` asks for roots at further
     sizes. `on_entry` is given every well-formed entry, in order. `verify_token` verifies a credential's token again and
     says what came of it; `INVALID` is a finding. Up to `jobs` processes share a large log without `on_entry`. Changes
-    nothing. Raises FolderError where the evidence cannot be read at all, UnavailableError where a process of its own
-    is ended from outside.
+    nothing. Raises FolderError where there is no evidence, UnavailableError where a process of its own is ended from
+    outside.
     """
-    with evidence_reader(folder) as reader:
-        return _Check(name, folder, key, reader, verify_token).run(against, sizes, progress, on_entry, jobs)
+    try:
+        with evidence_reader(folder) as reader:
+            return _Check(name, folder, key, reader, verify_token).run(against, sizes, progress, on_entry, jobs)
+    except UnavailableError as error:
+        return LogReport(name, key.name, unread=_refused(error))
+    except DamagedError as error:
+        finding = Finding(error.reason, "evidence.db", _what(error))
+        return LogReport(name, key.name, findings=[finding], finding_count=1, unread=_DAMAGED)
 
 
 def named_peers(folder: Path, key: VerifierKey) -> list[tuple[str, int, bytes]]:
     """Return (origin, size, root) of each other log that a log's newest stored checkpoint names.
 
-    Raises DamagedError if what it says is damaged, FolderError as `check_log` does.
+    Raises DamagedError if what it says is damaged, UnavailableError where the device refuses to give it, FolderError as
+    `check_log` does.
     """
     with evidence_reader(folder) as reader:
         stored = reader.checkpoints()
@@ -99,6 +124,7 @@ class _Check:
         self._reader = reader
         self._findings = Findings()
         self._report = LogReport(name, key.name)
+        self._recorded_at = ""
         # What leaves name, with the first entry that does.
         self._credentials: dict[bytes, int] = {}
 
@@ -110,34 +136,58 @@ class _Check:
         on_entry: OnEntry | None,
         jobs: int,
     ) -> LogReport:
-        # The head is read before the entries: beside a running server it must not be newer than they are.
-        claims = self._claims(against)
-        self._check_file()
         of_entries = Findings()
         trees = Trees(self._reader, of_entries)
-        marks = _Marks(trees, {claim.size for claim, _ in claims} | set(sizes))
         with ThreadPoolExecutor(1) as aside:
             damage = aside.submit(page_damage, self._reader.path)
-            recorded_at = ""
-            for checked in self._entries(on_entry, jobs):
-                if checked.first is not None:
-                    require_order(of_entries, *checked.first, recorded_at)
-                    recorded_at = checked.last_recorded_at
-                of_entries.take(checked.findings)
-                self._note_named(checked)
-                marks.extend(bytes(checked.hashes))
-                progress(trees.size, self._reader.size)
-            for kind, complaint in damage.result():
-                self._findings.add(kind, "evidence.db", complaint)
-        trees.mark()
+            # The head is read before the entries: beside a running server it must not be newer than they are.
+            claims = [(checkpoint, "a checkpoint that was given") for checkpoint in against]
+            with self._going_on():
+                claims += self._head()
+            with self._going_on():
+                claims += self._stored_checkpoints()
+            with self._going_on():
+                self._check_file()
+            with self._going_on():
+                marks = _Marks(trees, {claim.size for claim, _ in claims} | set(sizes))
+                for checked in self._entries(on_entry, jobs):
+                    self._take(checked, of_entries)
+                    marks.extend(bytes(checked.hashes))
+                    progress(trees.size, self._reader.size)
+                    if checked.ended_by is not None:
+                        raise checked.ended_by
+            with self._going_on():
+                for kind, complaint in damage.result():
+                    self._findings.add(kind, "evidence.db", complaint)
+        with self._going_on():
+            trees.mark()
         self._findings.take(of_entries)
         self._compare(claims, trees)
-        self._check_credentials()
+        with self._going_on():
+            self._check_credentials()
         report = self._report
         report.entries = self._reader.size
         report.roots = {size: trees.root_that_counts(size) for size in trees.roots}
         report.findings, report.finding_count = self._findings.kept, self._findings.count
         return report
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Have a check go on with the rest where something cannot be read, be it damaged or refused."""
+        try:
+            yield
+        except UnavailableError as error:
+            self._report.unread = self._report.unread or _refused(error)
+        except DamagedError as error:
+            self._findings.add(error.reason, "evidence.db", _what(error))
+            self._report.unread = self._report.unread or _DAMAGED
+
+    def _take(self, checked: Checked, of_entries: Findings) -> None:
+        if checked.first is not None:
+            require_order(of_entries, *checked.first, self._recorded_at)
+            self._recorded_at = checked.last_recorded_at
+        of_entries.take(checked.findings)
+        self._note_named(checked)
 
     def _entries(self, on_entry: OnEntry | None, jobs: int) -> Iterator[Checked]:
         dictionaries, size = self._dictionaries(), self._reader.size
@@ -151,19 +201,21 @@ class _Check:
             if len(named) < _MAX_NAMED:
                 named.setdefault(name, index)
 
-    def _claims(self, against: Sequence[Checkpoint]) -> list[tuple[Checkpoint, str]]:
-        """Return every signed claim about this log, with a name for it; report those that are not signed."""
-        claims = [(checkpoint, "a checkpoint that was given") for checkpoint in against]
-        if (self._folder / "head").exists():
-            head_file = HeadFile(self._folder / "head", self._key, writable=False)
-            newest = head_file.read()
-            head_file.close()
-            if newest is None:
-                self._findings.add("HEAD_DAMAGED", "head", "neither of its slots holds a signed checkpoint")
-            else:
-                claims.append((newest[1], "head"))
-        else:
+    def _head(self) -> list[_Claim]:
+        """Return the claim that `head` holds; report where there is none."""
+        if not (self._folder / "head").exists():
             self._findings.add("HEAD_MISSING", "head", "is missing: nothing says how many entries were signed for")
+            return []
+        with closing(HeadFile(self._folder / "head", self._key, writable=False)) as head_file:
+            newest = head_file.read()
+        if newest is None:
+            self._findings.add("HEAD_DAMAGED", "head", "neither of its slots holds a signed checkpoint")
+            return []
+        return [(newest[1], "head")]
+
+    def _stored_checkpoints(self) -> list[_Claim]:
+        """Return the claims that the evidence holds; report those that are not signed."""
+        claims: list[_Claim] = []
         previous = 0
         for number, size, note, _ in self._reader.checkpoints():
             where = f"stored checkpoint {number}"
@@ -204,7 +256,7 @@ class _Check:
         for number, data in self._reader.dictionaries():
             digest = hashlib.sha256(data).hexdigest()
             file = self._folder / "dictionaries" / f"{digest}.zstd-dictionary"
-            if not file.is_file() or file.read_bytes() != data:
+            if not file.is_file() or bytes_of(file) != data:
                 self._findings.add("DICTIONARY_DAMAGED", f"dictionary {number}", f"differs from its file {file.name}")
             self._report.dictionaries.add(digest)
             sound.append(data)
@@ -215,13 +267,18 @@ class _Check:
             return ()
         return tuple(sound)
 
-    def _compare(self, claims: Sequence[tuple[Checkpoint, str]], trees: Trees) -> None:
-        """Hold each claim against the rebuilt trees, the smallest size first, and bound where they part."""
+    def _compare(self, claims: Sequence[_Claim], trees: Trees) -> None:
+        """Hold each claim against the rebuilt trees, the smallest size first, and bound where they part.
+
+        What entries that could not be read were signed for is left open.
+        """
         agreed, parted, tiles_are_wrong = 0, False, False
         for claim, where in sorted(claims, key=lambda item: item[0].size):
             if claim.size > self._reader.size:
                 lost = f"entries {self._reader.size} to {claim.size - 1}"
                 self._findings.add("TRUNCATED", lost, f"{where} was signed for {claim.size} entries; these are missing")
+                continue
+            if self._report.unread and claim.size not in trees.roots:
                 continue
             of_leaves, of_tiles = trees.compare(claim.size, claim.root)
             tiles_are_wrong |= of_leaves and not of_tiles
@@ -260,6 +317,17 @@ class _Check:
             self._credentials.pop(stored.credential, None)
         for credential, index in list(self._credentials.items())[:10]:
             self._findings.add("CREDENTIAL_MISSING", f"entry {index}", f"names credential {credential.hex()[:16]}…")
+
+
+def _refused(error: UnavailableError) -> str:
+    """Return what the device refused; raise the error where it is another one."""
+    if error.reason != "EVIDENCE_UNAVAILABLE":
+        raise error
+    return error.message
+
+
+def _what(error: DamagedError) -> str:
+    return f"SQLite cannot read all of it: {error.facts.get('sqlite', error.message)}"
 
 
 class _Marks:

@@ -34,7 +34,7 @@ class Checked:
 
     `hashes` are those of the leaves, concatenated. `first` and `last_recorded_at` are the times of the first and the
     last leaf that is well-formed, `first` with its index. `named` are the credentials that leaves name, and with True
-    the certificates, by the first index.
+    the certificates, by the first index. `ended_by` says why what follows could not be read.
     """
 
     hashes: bytearray = field(default_factory=bytearray)
@@ -42,6 +42,7 @@ class Checked:
     first: tuple[int, str] | None = None
     last_recorded_at: str = ""
     named: dict[tuple[bool, bytes], int] = field(default_factory=dict)
+    ended_by: AuditdError | None = None
 
 
 class LeafChecks:
@@ -58,7 +59,12 @@ class LeafChecks:
         checked = Checked()
         for first in range(start, end, _ROWS_AT_ONCE):
             last = min(first + _ROWS_AT_ONCE, end)
-            self._check_rows(checked, read(first, last), first, last)
+            try:
+                rows = read(first, last)
+            except AuditdError as error:
+                checked.ended_by = error
+                break
+            self._check_rows(checked, rows, first, last)
         return checked
 
     def _check_rows(self, checked: Checked, rows: Sequence[Row], start: int, end: int) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -81,15 +82,21 @@ class _Process:
         self.leaves = LeafChecks(evidence.origin, FrameCodec(evidence.dictionaries))
 
 
-_processes: list[_Process] = []
+_given: list[Evidence] = []
+
+
+@cache
+def _process() -> _Process:
+    return _Process(_given[0])
 
 
 def _begin(evidence: Evidence) -> None:
     # The process that began this one hears of ctrl-C as well, and ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _processes.append(_Process(evidence))
+    # What fails here ends the pool without a word of why, so the evidence is opened later.
+    _given.append(evidence)
 
 
 def _check(start: int, end: int) -> Checked:
-    process = _processes[0]
+    process = _process()
     return process.leaves.check(process.reader.rows, start, end)

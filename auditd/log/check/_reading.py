@@ -8,30 +8,39 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import apsw
 
-from auditd.errors import FolderError
+from auditd.errors import DamagedError, FolderError
 from auditd.log._database import checksum_vfs, plain_vfs, schema_differences
-from auditd.log._pending import holds_signature
+from auditd.log._pending import waits_in
+from auditd.log._plain_files import chunks_of
 from auditd.log._queries import CREDENTIALS_SQL
+from auditd.log._second_look import judged_by_pages, look_again, read_twice
 from auditd.log._store import StoredCredential
 
 _CHUNK = 1_000
 _WIDEST_GAP = 1_000_000
 """Entries that may be missing one by one; a row of a huge index must not have them all counted."""
 _READ = ("evidence.db", "pending.db")
+_MAX_UNREADABLE = 1_000
+"""Rows on damaged pages that are named one by one; each is looked for some times."""
 
 
 class EvidenceReader:
-    """Plain SQL over one evidence file at `path`, damaged or not: no checksum is required, no trigger trusted."""
+    """Plain SQL over one evidence file at `path`, damaged or not: no checksum is required, no trigger trusted.
 
-    def __init__(self, db: apsw.Connection, path: Path, pending: apsw.Connection | None = None) -> None:
+    Every method raises UnavailableError where the device refuses a read, DamagedError where a page makes no sense.
+    """
+
+    def __init__(self, db: apsw.Connection, path: Path, pending: tuple[apsw.Connection, Path] | None = None) -> None:
         self._db = db
         self.path = path
         self._pending = pending
+        self._unreadable = 0
         self.size = int(self._one("SELECT coalesce(max(idx), -1) FROM entries") or 0) + 1
         self.stray: int | None = None
         """The first entry behind a gap so wide that nothing is looked at from there on."""
@@ -40,14 +49,26 @@ class EvidenceReader:
             self.size, self.stray = end, int(self._one("SELECT min(idx) FROM entries WHERE idx >= ?", end))
 
     def rows(self, start: int, end: int) -> list[tuple[int, Any, Any]]:
-        """Return (index, key, frame) of what is stored of the entries [start, end), lowest index first."""
+        """Return (index, key, frame) of what is stored of the entries [start, end), lowest index first.
+
+        Key and frame are None for an entry that is on a page which makes no sense.
+        """
         sql = "SELECT idx, key, leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
-        return cast("list[tuple[int, Any, Any]]", self._db.execute(sql, (start, end)).fetchall())
+        try:
+            return cast("list[tuple[int, Any, Any]]", self._rows(sql, start, end))
+        except DamagedError:
+            if end - start > 1:
+                middle = (start + end) // 2
+                return self.rows(start, middle) + self.rows(middle, end)
+            self._unreadable += 1
+            if self._unreadable > _MAX_UNREADABLE:
+                raise
+            return [(start, None, None)]
 
     def frames(self, start: int, end: int) -> list[bytes]:
         """Return the frames of the entries [start, end) that are there."""
         sql = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
-        return [_as_bytes(frame) for (frame,) in self._db.execute(sql, (start, end))]
+        return [_as_bytes(frame) for (frame,) in self._rows(sql, start, end)]
 
     def _end(self) -> int:
         """Return the number of entries before the first gap that is too wide."""
@@ -70,7 +91,7 @@ class EvidenceReader:
     def checkpoints(self) -> list[tuple[int, int, str, str | None]]:
         """Return (id, size, note, peers) of each stored checkpoint of no more than `size` entries, oldest first."""
         sql = "SELECT id, size, note, peers FROM checkpoints WHERE size <= ? ORDER BY id"
-        rows = self._db.execute(sql, (self.size,))
+        rows = self._rows(sql, self.size)
         return [(number, size, _as_text(note), peers and _as_text(peers)) for number, size, note, peers in rows]
 
     def newest_checkpoint_size(self) -> int:
@@ -79,17 +100,14 @@ class EvidenceReader:
 
     def dictionaries(self) -> list[tuple[int, bytes]]:
         """Return id and bytes of each dictionary."""
-        rows = self._db.execute("SELECT id, dictionary FROM dictionaries ORDER BY rowid")
+        rows = self._rows("SELECT id, dictionary FROM dictionaries ORDER BY rowid")
         return [(number, _as_bytes(data)) for number, data in rows]
 
     def credentials(self) -> Iterator[StoredCredential]:
         """Yield each credential, with its key and signature as far as they are there."""
         after = 0
-        while rows := list(
-            self._db.execute(
-                f"SELECT c.rowid, {CREDENTIALS_SQL[7:]} WHERE c.rowid > ? ORDER BY c.rowid LIMIT ?", (after, _CHUNK)
-            )
-        ):
+        sql = f"SELECT c.rowid, {CREDENTIALS_SQL[7:]} WHERE c.rowid > ? ORDER BY c.rowid LIMIT ?"
+        while rows := self._rows(sql, after, _CHUNK):
             after = rows[-1][0]
             for _, credential, issuer, header, payload, signature_hash, thumbprint, jwk, signature in rows:
                 name = _as_bytes(credential)
@@ -109,44 +127,58 @@ class EvidenceReader:
 
     def _waiting(self, credential: bytes) -> tuple[bool, object]:
         """Tell whether a signature waits in `pending.db`, and return it if it has come into the evidence by now."""
-        waits = self._pending is not None and holds_signature(self._pending, credential)
+        waits = self._pending is not None and waits_in(*self._pending, credential)
         # In this order: a running server puts it into the evidence before it leaves `pending.db`.
         return waits, self._one("SELECT signature FROM credential_signatures WHERE credential = ?", credential)
 
     def identity(self) -> tuple[str, str] | None:
         """Return the origin and verifier key that the file says it is of."""
-        return next(iter(self._db.execute("SELECT origin, verifier_key FROM log LIMIT 1")), None)
+        rows = self._rows("SELECT origin, verifier_key FROM log LIMIT 1")
+        return cast("tuple[str, str]", rows[0]) if rows else None
 
     def schema_differences(self) -> list[str]:
         """Name every table, index and trigger that is not as it was made."""
-        return schema_differences(self._db)
+        return read_twice(self._db, self.path, schema_differences, guarded=False)
 
     def _one(self, sql: str, *values: Any) -> Any:  # noqa: ANN401 -- whatever SQLite holds
-        row = self._db.execute(sql, values).fetchone()
-        return None if row is None else row[0]
+        rows = self._rows(sql, *values)
+        return rows[0][0] if rows else None
+
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 -- whatever SQLite holds
+        def look(db: apsw.Connection) -> list[tuple[Any, ...]]:
+            return db.execute(sql, values).fetchall()
+
+        return read_twice(self._db, self.path, look, guarded=False)
 
 
 def page_damage(path: Path) -> list[tuple[str, str]]:
     """Return (kind, text) of what page checksums and SQLite's structure check complain about in a file, at most ten.
 
+    Raises UnavailableError where the device refuses to give a page.
+
     `PAGE_CHECKSUM` alone means that every page is well-formed: a bit flipped within a value, or another program,
     such as stock `sqlite3`, wrote pages without checksums.
     """
-    guarded = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=checksum_vfs())
-    guarded.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    complaints = _complaints(guarded, "PAGE_CHECKSUM")
-    guarded.close()
-    if complaints:
-        with open_undisturbed(path) as plain:
-            complaints += _complaints(plain, "PAGE_DAMAGED")
-    return list(dict.fromkeys(complaints))[:10]
+    found = _complaints(path, guarded=True)
+    if found:
+        found += _complaints(path, guarded=False)
+    return list(dict.fromkeys(found))[:10]
 
 
-def _complaints(db: apsw.Connection, kind: str) -> list[tuple[str, str]]:
+def _complaints(path: Path, *, guarded: bool) -> list[tuple[str, str]]:
+    """Return what is wrong with pages; what a device refuses to read is none of it."""
+    look = partial(_checked_pages, "PAGE_CHECKSUM" if guarded else "PAGE_DAMAGED")
+    with open_undisturbed(path, guarded=guarded) as db:
+        found = look(db)
+    return look_again(path, look, guarded=guarded) if found else []
+
+
+def _checked_pages(kind: str, db: apsw.Connection) -> list[tuple[str, str]]:
     try:
         rows = db.execute("PRAGMA integrity_check(10)").fetchall()
     except apsw.Error as error:
-        return [(kind, f"a page cannot be believed, its checksum does not match: {error}")]
+        why = "cannot be believed, its checksum does not match" if kind == "PAGE_CHECKSUM" else "makes no sense"
+        return [(kind, f"a page {why}: {error}")]
     return [("PAGE_DAMAGED", str(row[0])) for row in rows if row[0] != "ok"]
 
 
@@ -182,8 +214,11 @@ def undisturbed(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
         yield [folder / name for name in names]
         return
     private = Path(_make_private(folder))
+    # Errors name a file by its folder.
+    copies = private / folder.name
     try:
-        yield [_copy_database(folder / name, private / name) for name in names]
+        copies.mkdir()
+        yield [_copy_database(folder / name, copies / name) for name in names]
     finally:
         shutil.rmtree(private, ignore_errors=True)
 
@@ -209,12 +244,18 @@ def _copy_database(original: Path, path: Path) -> Path:
     try:
         os.link(original, path)
     except OSError:
-        shutil.copyfile(original, path)
+        _copy_file(original, path)
     wal = original.with_name(f"{original.name}-wal")
     if wal.exists():
-        shutil.copyfile(wal, path.with_name(wal.name))
+        _copy_file(wal, path.with_name(wal.name))
         path.with_name(wal.name).chmod(0o600)
     return path
+
+
+def _copy_file(original: Path, copy: Path) -> None:
+    with copy.open("wb") as file:
+        for chunk in chunks_of(original):
+            file.write(chunk)
 
 
 def _make_private(folder: Path) -> str:
@@ -226,31 +267,35 @@ def _make_private(folder: Path) -> str:
 
 
 @contextmanager
-def open_undisturbed(path: Path) -> Iterator[apsw.Connection]:
-    """Open a database where `undisturbed` says, for reading; raise FolderError if it is none."""
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=plain_vfs())
+def open_undisturbed(path: Path, *, guarded: bool = False) -> Iterator[apsw.Connection]:
+    """Open a database where `undisturbed` says, for reading, and with `guarded` only what page checksums vouch for.
+
+    Raises FolderError if it is none, UnavailableError where its device refuses what it begins with.
+    """
+    vfs = checksum_vfs() if guarded else plain_vfs()
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    except apsw.Error as error:
+        raise judged_by_pages(error, path, guarded=guarded) from error
     try:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         db.set_busy_timeout(5_000)
         yield db
-    except apsw.NotADBError as error:
-        raise FolderError("EVIDENCE_UNREADABLE", f"{path.name} is no SQLite file; restore a backup") from error
     finally:
         db.close()
 
 
-def _open_pending(path: Path, opened: ExitStack) -> apsw.Connection | None:
-    """Open `pending.db`; None where it is missing, unreadable or no such file: what it held is then lost."""
-    try:
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    except apsw.CantOpenError:
+def _open_pending(path: Path, opened: ExitStack) -> tuple[apsw.Connection, Path] | None:
+    """Open `pending.db`; None where it is missing, damaged or no such file: what it held is then lost.
+
+    Raises UnavailableError where its device refuses a read.
+    """
+    if not path.exists():
         return None
-    opened.callback(db.close)
-    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    db.set_busy_timeout(5_000)
     try:
-        holds_signature(db, b"")
-    except apsw.Error:
+        db = opened.enter_context(open_undisturbed(path))
+        waits_in(db, path, b"")
+    except DamagedError:
         return None
-    return db
+    return db, path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 
-from auditd.errors import DamagedError
+from auditd.errors import DamagedError, UnavailableError
 from auditd.log._database import restore_checksums
 from auditd.log.check._checker import check_log
 from auditd.note import VerifierKey
@@ -24,8 +24,10 @@ def restore_lost_checksums(name: str, folder: Path, key: VerifierKey, met: Damag
     """
     try:
         report = check_log(name, folder, key)
-    except (apsw.Error, TypeError, ValueError) as error:  # a page so damaged that it cannot even be checked
+    except (TypeError, ValueError) as error:  # a page so damaged that it cannot even be checked
         raise met from error
+    if report.unread and not report.finding_count:
+        raise UnavailableError("EVIDENCE_UNAVAILABLE", report.unread)
     others = [finding for finding in report.findings if finding.kind != "PAGE_CHECKSUM"]
     if others:
         raise DamagedError(met.reason, f"{met.message}; {others[0].where}: {others[0].what}", met.facts) from met

@@ -1,0 +1,44 @@
+"""Files read as they are, so that a device which refuses to give bytes is told from everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditd.errors import UnavailableError
+
+_CHUNK = 1 << 20
+
+
+def chunks_of(path: Path, chunk_bytes: int = _CHUNK) -> Iterator[bytes]:
+    """Yield the bytes of a file, so many at a time at most.
+
+    Raises UnavailableError where its device refuses them, OSError where it cannot be opened.
+    """
+    offset = 0
+    with path.open("rb", buffering=0) as file:
+        while True:
+            try:
+                chunk = file.read(chunk_bytes)
+            except OSError as error:
+                raise refused_read(path, f"byte {offset} of {path.name}") from error
+            if not chunk:
+                return
+            yield chunk
+            offset += len(chunk)
+
+
+def bytes_of(path: Path) -> bytes:
+    """Return all bytes of a file; raises as `chunks_of` does."""
+    return b"".join(chunks_of(path))
+
+
+def refused_read(path: Path, refused: str) -> UnavailableError:
+    """Return the error for a file whose device does not give what is `refused`."""
+    message = f"{short_name(path)} cannot be read now: its device refuses {refused}"
+    return UnavailableError("EVIDENCE_UNAVAILABLE", message)
+
+
+def short_name(path: Path) -> str:
+    """Shorten a path, because callers may read it."""
+    return f"{path.parent.name}/{path.name}"
