@@ -264,8 +264,11 @@ def test_an_index_of_text_that_is_cut_off_is_built_anew_for_a_hundred_thousand_e
         stopped.whole.start()
         stopped.require_exact(stopped.whole)
         stopped.require_whole(stopped.whole)
-        # Under a server that has read some of it, too.
+        # Under a server that has read some of it, too: it notices when it reads what is gone.
         cut(tiles)
+        caller = Caller(stopped.whole)
+        for number in range(5_007, HUNDRED_THOUSAND, 5_000):
+            assert caller.found(f'"needle in stack {number}"', pb.ORDER_NEWEST_FIRST) == [number]
         stopped.require_exact(stopped.whole)
         stopped.require_whole(stopped.whole)
         assert stopped.whole.stop() == 0

@@ -170,7 +170,8 @@ def _complaints(path: Path, *, guarded: bool) -> list[tuple[str, str]]:
     look = partial(_checked_pages, "PAGE_CHECKSUM" if guarded else "PAGE_DAMAGED")
     with open_undisturbed(path, guarded=guarded) as db:
         found = look(db)
-    return look_again(path, look, guarded=guarded) if found else []
+    # A second look names less, for it ends at the first page that cannot be read.
+    return found if found and look_again(path, look, guarded=guarded) else []
 
 
 def _checked_pages(kind: str, db: apsw.Connection) -> list[tuple[str, str]]:
