@@ -14,7 +14,6 @@ from auditd.query._index import Index
 from auditd.query._index_snapshot import IndexSnapshot
 from auditd.query._narrow import Narrowing
 from auditd.query._readers import IndexUnusableError
-from auditd.query._runs import MOST_ROWS
 from auditd.query._tiles import Tiles
 from auditd.query._tiles_file import TilesSnapshot
 
@@ -130,9 +129,9 @@ def _narrowed(snapshot: IndexSnapshot, narrowing: Narrowing, start: int, end: in
 def _found(snapshot: IndexSnapshot, narrowing: Narrowing, start: int, end: int, order: Order) -> Iterator[Span]:
     assert narrowing.fields is not None
     newest_first = order is Order.NEWEST_FIRST
-    for low, high in _chunks(start, end, order, MOST_ROWS):
-        yield from joined(snapshot.rows(narrowing.fields, low, high, newest_first=newest_first))
-        yield (low, low) if newest_first else (high, high)
+    for part, rows in snapshot.rows_by_run(narrowing.fields, start, end, newest_first=newest_first):
+        yield from joined(rows)
+        yield _passed(part, order)
 
 
 def joined(rows: Iterable[int]) -> Iterator[Span]:

@@ -254,17 +254,26 @@ class FailingIndex:
 
     def __init__(self, log, tree, most):
         self._true = [index for index, _ in expected(log.view(1000), tree)]
-        self._most = most
+        self._left = most
         self.size = self.covered = 1000
 
     @contextmanager
     def snapshot(self):
         yield self
 
-    def rows(self, need, start, end, *, newest_first):
-        found = [index for index in self._true if start <= index < end]
-        yield from (found[::-1] if newest_first else found)[: self._most]
+    def rows_by_run(self, need, start, end, *, newest_first):
+        for low in sorted(range(start, end, 100), reverse=newest_first):
+            part = low, min(end, low + 100)
+            found = [index for index in self._true if part[0] <= index < part[1]]
+            yield part, self._named(found[::-1] if newest_first else found)
         raise IndexUnusableError("it breaks here")
+
+    def _named(self, found):
+        for index in found:
+            if not self._left:
+                raise IndexUnusableError("it breaks here")
+            self._left -= 1
+            yield index
 
 
 @pytest.mark.parametrize("order", [Order.NEWEST_FIRST, Order.OLDEST_FIRST])
