@@ -264,7 +264,7 @@ def test_an_index_of_text_that_is_cut_off_is_built_anew_for_a_hundred_thousand_e
         stopped.whole.start()
         stopped.require_exact(stopped.whole)
         stopped.require_whole(stopped.whole)
-        # Under a server that has read some of it, too: it notices once it reads what is gone, at its next start at last.
+        # Under a server that has read some of it, too: it notices once it reads what is gone, or when it starts again.
         cut(tiles)
         caller = Caller(stopped.whole)
         for number in range(5_007, HUNDRED_THOUSAND, 5_000):
