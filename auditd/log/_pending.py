@@ -12,7 +12,7 @@ import apsw
 
 from auditd.errors import AuditdError, DamagedError, FolderError, UnavailableError
 from auditd.log._database import BUSY_TIMEOUT_MS, require_writable
-from auditd.log._second_look import is_damage, judged_by_pages, read_twice
+from auditd.log._second_look import judged_by_pages, read_twice, tells_of_read
 from auditd.log._store import Credential
 
 _SCHEMA = """
@@ -70,7 +70,7 @@ class PendingSignatures:
         if isinstance(found, DamagedError):
             message = f"{self._path}: {error}. Move it away to go on; the signatures of tokens that have not expired"
             return FolderError("PENDING_UNREADABLE", f"{message} are then lost")
-        if isinstance(error, apsw.ReadOnlyError | apsw.FullError | apsw.IOError) and not is_damage(error):
+        if isinstance(error, apsw.ReadOnlyError | apsw.FullError | apsw.IOError) and not tells_of_read(error):
             return FolderError("FOLDER_UNUSABLE", f"{self._path}: {error}; the server must be able to write there")
         return found
 
@@ -133,6 +133,8 @@ def waits_in(db: apsw.Connection, path: Path, credential: bytes) -> bool:
 
     Raises UnavailableError where that cannot be read now, DamagedError where the file is damaged.
     """
-    sql = "SELECT 1 FROM signatures WHERE credential = ?"
-    look = lambda db: db.execute(sql, (credential,)).fetchone()  # noqa: E731
-    return read_twice(db, path, look, guarded=False) is not None
+
+    def look(db: apsw.Connection) -> bool:
+        return db.execute("SELECT 1 FROM signatures WHERE credential = ?", (credential,)).fetchone() is not None
+
+    return read_twice(db, path, look, guarded=False)

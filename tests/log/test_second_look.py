@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from auditd.errors import DamagedError, UnavailableError
+from auditd.log.check import check_log
 
 SIZE = 1_000
 
@@ -75,3 +76,49 @@ def test_an_append_whose_reads_are_refused_is_unavailable_and_resumes(one_log, l
         assert len(one_log.record(log, submission).indexes) == 3
     assert log.size == SIZE + 36
     one_log.require_one_history(log)
+
+
+@pytest.fixture
+def check(one_log, faulty_disk, monkeypatch):
+    """Check a log whose page checksums alone are read from the disk that fails."""
+    one_log.filled(SIZE).close()
+    monkeypatch.setattr("auditd.log.check._reading.checksum_vfs", lambda: "faulty")
+    return lambda: check_log("main", one_log.folder, one_log.signer.verifier_key)
+
+
+@pytest.mark.parametrize("number", [0, 3, 20])
+def test_a_page_that_is_refused_to_a_check_is_no_finding(check, faulty_disk, number):
+    faulty_disk.fail("read", refused, number)
+    report = check()
+    assert (report.finding_count, report.entries) == (0, SIZE)
+    faulty_disk.fail("read", refused, number, for_ever=True)
+    report = check()
+    assert "main/evidence.db cannot be read now: its device refuses byte" in report.unread
+    assert (report.finding_count, report.entries, report.is_sound) == (0, SIZE, False)
+    faulty_disk.heal()
+    assert check().is_sound
+
+
+def test_damage_is_a_finding_whatever_is_refused_beside(one_log, check, faulty_disk, rows):
+    ((frame,),) = rows(one_log.evidence, "SELECT leaf FROM entries WHERE idx = 600")
+    data = bytearray(one_log.evidence.read_bytes())
+    data[data.index(frame) + 20] ^= 1
+    one_log.evidence.write_bytes(data)
+    faulty_disk.fail("read", refused, 3, for_ever=True)
+    report = check()
+    assert {finding.where for finding in report.findings} >= {"entry 600"}
+    assert "cannot be read now" in report.unread
+
+
+def test_a_page_that_makes_no_sense_costs_a_check_its_entries_alone(one_log, rows):
+    one_log.filled(SIZE).close()
+    ((frame,),) = rows(one_log.evidence, "SELECT leaf FROM entries WHERE idx = 600")
+    data = bytearray(one_log.evidence.read_bytes())
+    start = data.index(frame) // 4_096 * 4_096
+    data[start : start + 4_096] = b"\xff" * 4_096
+    one_log.evidence.write_bytes(data)
+    report = check_log("main", one_log.folder, one_log.signer.verifier_key)
+    damaged = {finding.where for finding in report.findings if finding.kind == "FRAME_DAMAGED"}
+    assert "entry 600" in damaged
+    assert len(damaged) < 50
+    assert (report.entries, report.unread) == (SIZE, "")
