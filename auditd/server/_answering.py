@@ -26,6 +26,7 @@ from auditd.server._clock import Clock
 from auditd.server._clock_watch import ClockWatch
 from auditd.server._config import Config
 from auditd.server._damage import DamageRegister
+from auditd.server._disk_reads import DiskReads
 from auditd.server._export import Exporter
 from auditd.server._folder import load_page_key
 from auditd.server._indexes import Indexes
@@ -74,7 +75,8 @@ class Answering:
         entry_tokens, page_key = EntryTokens(), load_page_key(config.keys)
         self._access = AccessRecorder(own_events, partial(record, logs.by_name["access"]))
         self._querier = Querier(parts.indexes.searches, page_key, limits, entry_tokens)
-        self._prover = Prover()
+        self._reads = DiskReads()
+        self._prover = Prover(self._reads)
         self._tailer = Tailer(parts.indexes.searches, limits, self._access)
         self._exporter = Exporter(parts.indexes.searches, page_key, limits, self._access, entry_tokens)
         self._backups = Backups(config, self._access)
@@ -98,6 +100,7 @@ class Answering:
             reach,
             logs,
             self._access,
+            self._reads,
             Appender(
                 _entry_limits(config),
                 limits.max_response_bytes,
@@ -152,7 +155,7 @@ class Answering:
         await self._tailer.close()
         self._exporter.close()
         await self._access.close()
-        for part in (self._querier, self._prover, self._calls):
+        for part in (self._querier, self._prover, self._reads, self._calls):
             part.close()
 
 

@@ -11,6 +11,7 @@ from auditd.entry import event_key, time_text
 from auditd.errors import NotFoundError
 from auditd.log import Log
 from auditd.server._access import Span
+from auditd.server._disk_reads import DiskReads
 from auditd.server._limits import require_size, violation
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 
@@ -25,15 +26,17 @@ _T = TypeVar("_T")
 class Prover:
     """Answers `Prove`. Belongs to the event loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, reads: DiskReads) -> None:
+        self._reads = reads
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="prove")
 
-    def holder(self, log: Log, name: pb.EventNameTarget) -> Log:
+    async def holder(self, log: Log, name: pb.EventNameTarget) -> Log:
         """Return the log that holds the event of a name, in the chain that ends with `log`; else `log` itself."""
         if not log.predecessors.logs:
             return log
         key, _ = _key_of(name)
-        return next((one for one in (log, *reversed(log.predecessors.logs)) if one.find(key) is not None), log)
+        logs = log, *reversed(log.predecessors.logs)
+        return await self._reads.read(lambda: next((one for one in logs if one.find(key) is not None), log))
 
     async def prove(self, log: Log, request: pb.ProveRequest) -> tuple[pb.ProveResponse, Span | None]:
         """Return the answer, and the lowest and highest index of the entries that it is about.
@@ -44,19 +47,23 @@ class Prover:
         response, size = pb.ProveResponse(checkpoint=head.note), head.size
         match request.WhichOneof("target"):
             case "consistency":
-                _prove_consistency(log, request.consistency, size, response.consistency)
+                await self._reads.read(lambda: _prove_consistency(log, request.consistency, size, response.consistency))
                 return response, None
             case "inclusion":
                 index = require_size("inclusion.index", request.inclusion.index)
-                entries = _prove_inclusion(log, index, _tree_size("inclusion", request.inclusion, size), response)
+                wanted = _tree_size("inclusion", request.inclusion, size)
+                entries = await self._reads.read(lambda: _prove_inclusion(log, index, wanted, response))
             case "event_name":
-                wanted = _tree_size("event_name", request.event_name, size)
-                entries = _prove_inclusion(log, _named_index(log, request.event_name), wanted, response)
+                name, wanted = request.event_name, _tree_size("event_name", request.event_name, size)
+                entries = await self._reads.read(
+                    lambda: _prove_inclusion(log, _named_index(log, name), wanted, response)
+                )
             case "range":
                 wanted = _tree_size("range", request.range, size)
-                entries = _span("range", request.range, wanted)
+                entries = first, last = _span("range", request.range, wanted)
                 response.entries.tree_size = wanted
-                response.entries.hashes.extend(log.proofs.entries([(entries[0], entries[1] + 1)], wanted))
+                hashes = await self._reads.read(lambda: log.proofs.entries([(first, last + 1)], wanted))
+                response.entries.hashes.extend(hashes)
             case "entries":
                 entries = await self._prove_entries(log, request.entries, size, response.entries)
             case "leaf_hashes":

@@ -17,6 +17,7 @@ from auditd.server._append import AppendCall, Appender
 from auditd.server._caller import CallContext
 from auditd.server._calls import Calls, too_large
 from auditd.server._chain import Extent, told_apart
+from auditd.server._disk_reads import DiskReads
 from auditd.server._export import Exporter
 from auditd.server._limits import require_size
 from auditd.server._logs import Logs
@@ -43,6 +44,7 @@ class AuditLogService:
         reach: Reach,
         logs: Logs,
         access: AccessRecorder,
+        reads: DiskReads,
         appender: Appender,
         querier: Querier,
         prover: Prover,
@@ -55,6 +57,7 @@ class AuditLogService:
         self._reach = reach
         self._logs = logs.by_name
         self._access = access
+        self._reads = reads
         self._appender = appender
         self._querier = querier
         self._prover = prover
@@ -110,7 +113,8 @@ class AuditLogService:
     async def _get(self, caller: CallContext, request: pb.GetRequest, context: Context) -> Message:
         log = self._reach.log(caller, request.log, Permission.GET)
         index = require_size("index", request.index)
-        response = pb.GetResponse(entry=pb.Entry(index=index, leaf=log.leaf(index)))
+        leaf = await self._reads.read(lambda: log.leaf(index))
+        response = pb.GetResponse(entry=pb.Entry(index=index, leaf=leaf))
         await self._access.read(caller, "get", log.name, peer_ip(context), told_apart(log), entries=(index, index))
         if request.verify_tokens:
             await asyncio.to_thread(self._entry_tokens.judge, log, [response.entry])
@@ -157,7 +161,7 @@ class AuditLogService:
     async def _prove(self, caller: CallContext, request: pb.ProveRequest, context: Context) -> Message:
         log = self._reach.log(caller, request.log, Permission.PROVE)
         if request.WhichOneof("target") == "event_name" and log.name == (request.log or DEFAULT_LOG):
-            log = self._prover.holder(log, request.event_name)
+            log = await self._prover.holder(log, request.event_name)
         response, entries = await self._prover.prove(log, request)
         await self._access.read(caller, "prove", log.name, peer_ip(context), told_apart(log), entries)
         return response
@@ -173,7 +177,8 @@ class AuditLogService:
             # Asked again: the log may have reached the caller's size only now.
             head = log.tree_head
             response.checkpoint = head.note
-            response.consistency_proof.extend(log.proofs.consistency(request.known_size, head.size))
+            hashes = await self._reads.read(lambda: log.proofs.consistency(request.known_size, head.size))
+            response.consistency_proof.extend(hashes)
         return response
 
     async def _list_logs(self, caller: CallContext, _request: pb.ListLogsRequest, _context: Context) -> Message:

@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.faults.seeds import seeded
-from tests.faults.traced import failing, starting, stop_traced
+from tests.faults.traced import failing, starting, stop_traced, traced
 from tests.system.conftest import Server, detail_of
 from tests.system.test_observing import HTTP, configure, eventually, flip_a_bit, get, metrics, refusal_of
 from tests.system.test_promises import Caller, event
@@ -112,6 +112,25 @@ def test_a_read_that_is_refused_once_is_made_again(cold, name):
     with failing(cold, "pread64", "EIO", "evidence.db", "evidence.db-wal", when="1"):
         assert CALLS[name](Caller(cold, "admin"))
     assert metrics(cold)["auditd_read_failures_total", "main"] == 0
+
+
+@pytest.mark.parametrize("name", ["get", "prove"])
+def test_a_device_that_takes_seconds_for_a_read_holds_up_who_reads_and_nobody_else(cold, name):
+    """The first such read says that it does; from then on another thread waits for it."""
+    caller = Caller(cold, "admin")
+    token = (("authorization", f"Bearer {cold.token('admin')}"),)
+    asked = {"get": pb.GetRequest(index=300), "prove": inclusion(300)}[name]
+    with (
+        cold.channel() as channel,
+        traced(cold, "pread64", [cold.folder / "logs/main/evidence.db"], "pread64:delay_enter=1000000"),
+    ):
+        assert caller.Get(pb.GetRequest(index=100)).entry.leaf
+        waiting = getattr(cold.stub(), asked.DESCRIPTOR.name.removesuffix("Request")).future(asked, metadata=token)
+        health = channel.unary_unary("/grpc.health.v1.Health/Check")
+        for _ in range(20):
+            assert health(b"", timeout=60) == b"\x08\x01"
+        assert not waiting.done()
+        assert waiting.result(timeout=60)
 
 
 def outcome(call: Callable[[], bool]) -> object:
