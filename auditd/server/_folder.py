@@ -82,7 +82,7 @@ def make_folder(folder: Path, origin: str, tls_hosts: Sequence[str] | None = Non
             "INVALID_ORIGIN", f"origin: {origin!r} {rule}", [Violation("origin", f"{origin!r} {rule}")]
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FolderError("FOLDER_NOT_EMPTY", f"{folder} is not empty; choose a new folder")
         keys = folder / "keys"

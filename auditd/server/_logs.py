@@ -24,9 +24,9 @@ from auditd.log import (
     sign_peers,
 )
 from auditd.note import VerifierKey
-from auditd.server._chain import CLOSE, Chain, Link, broken, chains_of, closed_by, closure, own_name
+from auditd.server._chain import CLOSE, Chain, Link, broken, chain_of, chains_of, closed_by, closure, own_name
 from auditd.server._clock import Clock
-from auditd.server._config import Config
+from auditd.server._config import Config, is_origin
 from auditd.server._disk_room import DiskRoom
 from auditd.server._key_register import KeyRegister
 from auditd.server._own_events import OwnEvents, cut
@@ -303,10 +303,13 @@ def _link(before: Log, after: Log) -> Link:
 def log_names(server_folder: Path) -> list[str]:
     """Return the names that the logs in a server folder were made with, those of a chain the oldest first.
 
+    What has a name that no log can have, such as the `lost+found` of a disk of its own, is none.
+
     Raises FolderError if one that every folder has, or one in a chain, is missing.
     """
     folder = server_folder / "logs"
-    there = [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."] if folder.is_dir() else []
+    folders = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    there = [name for name in folders if name[0] != "." and is_origin(chain_of(name))]
     chains = chains_of(there)
     names = []
     for chain in sorted({"main", *SYSTEM_LOGS, *chains}):

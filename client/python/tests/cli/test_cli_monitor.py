@@ -195,7 +195,7 @@ def test_the_token_is_read_from_its_file_at_each_poll(watched, auditlog, tmp_pat
     ("state", "message"),
     [
         ("", "no state of a monitor of this log"),
-        ("{}", "no state of a monitor of this log"),
+        ("{}", "no state of a monitor of this log, or damaged: has no 'v'"),
         ('{"v":2}', "version 2, expected 1"),
         ('{"v":1,"checkpoint":"x","entries":[0,0]}', "no state of a monitor of this log"),
         ("[" * 100_000, "no state of a monitor of this log"),
@@ -206,6 +206,7 @@ def test_a_state_that_cannot_be_read_is_never_begun_anew(watched, poll, tmp_path
     result, _ = poll()
     assert result.exit_code == 2
     assert message in result.stderr
+    assert "--known" in result.stderr
     assert (tmp_path / "state").read_text() == state
 
 

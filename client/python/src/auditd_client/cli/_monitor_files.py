@@ -43,8 +43,10 @@ def load_state(path: Path, key: str) -> MonitorState | None:
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from error
     except (VerificationError, ValueError, KeyError, TypeError, RecursionError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else str(error)
         raise CommandError(
-            f"{path}: no state of a monitor of this log: {error}; keep it, and name another file"
+            f"{path}: no state of a monitor of this log, or damaged: {what}",
+            "keep it, and name another file; with --known, the newest checkpoint that you have, nothing is forgotten",
         ) from error
     return state
 
