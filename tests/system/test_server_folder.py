@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.system.conftest import ORIGIN, auditlog
+from tests.system.conftest import ORIGIN, after, auditlog
 
 
 def test_init_makes_it_for_its_owner_alone(tmp_path):
@@ -26,3 +26,9 @@ def test_what_cannot_be_a_log_disturbs_nothing(make_server, tmp_path):
     assert auditlog("check", str(server.folder)).returncode == 0
     assert auditlog("backup", str(server.folder), str(tmp_path / "backup")).returncode == 0
     assert {path.name for path in (tmp_path / "backup" / "logs").iterdir()} == {"main", "control", "access"}
+
+
+def test_a_limit_of_open_files_that_is_too_low_is_said_as_such(make_server):
+    server = make_server(start=False)
+    done = auditlog("serve", str(server.folder), "--listen", "127.0.0.1:0", command=after("ulimit -n 120"))
+    assert (done.returncode, "open 120 files, a server needs 256" in done.stderr) == (2, True)
