@@ -16,6 +16,7 @@ from auditd.log._settings import Answers, LogSettings, Observer, QueueLimits, de
 from auditd.log._snapshot import INCREMENT_NAME, Snapshot, are_of_one_moment, snapshot
 from auditd.log._store import Credential, StoredCredential
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
+from auditd.log._tender import Tender
 
 __all__ = [
     "CHECKSUM_BYTES",
@@ -36,6 +37,7 @@ __all__ = [
     "Snapshot",
     "StoredCredential",
     "Submission",
+    "Tender",
     "TreeHead",
     "apply_increment",
     "are_of_one_moment",

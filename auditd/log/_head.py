@@ -52,12 +52,16 @@ class HeadFile:
 
         Raises UnavailableError where the device refuses a slot, which may be the one that holds the newest.
         """
-        found = [(slot, held) for slot in (0, 1) if (held := self._read_slot(slot))]
+        found = self._read_slots()
         if not found:
             return None
         slot, newest = max(found, key=lambda item: item[1][1].size)
         self._slot = slot
         return newest
+
+    def read_all(self) -> list[tuple[str, Checkpoint]]:
+        """Return each note that verifies, with its checkpoint."""
+        return [held for _, held in self._read_slots()]
 
     def write(self, note: str) -> None:
         """Put `note` in the slot that does not hold the newest one; raise OSError if that fails."""
@@ -76,6 +80,9 @@ class HeadFile:
                 os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
+
+    def _read_slots(self) -> list[tuple[int, tuple[str, Checkpoint]]]:
+        return [(slot, held) for slot in (0, 1) if (held := self._read_slot(slot))]
 
     def _read_slot(self, slot: int) -> tuple[str, Checkpoint] | None:
         offset = slot * SLOT_BYTES

@@ -24,6 +24,7 @@ from auditd.log._measures import WriterMeasures
 from auditd.log._peers import Peer, require_peers
 from auditd.log._pending import PendingSignatures
 from auditd.log._proofs import Proofs
+from auditd.log._readers import CONNECTIONS
 from auditd.log._release import SignatureReleaser
 from auditd.log._restored import restored_from
 from auditd.log._settings import LogSettings
@@ -34,7 +35,10 @@ from auditd.log._verified import VerifiedLeaves
 from auditd.log._writer import Parts, Writer
 from auditd.log.check._repair import restore_lost_checksums
 from auditd.merkle import EMPTY_ROOT, root_at
-from auditd.note import Checkpoint, sign_note
+from auditd.note import Checkpoint, VerifierKey, sign_note
+
+_WHERE_CLOSED = 2
+"""Connections that read a log to which nothing is added: there may be dozens of such, and few ask them."""
 
 _logger = logging.getLogger(__name__)
 
@@ -46,11 +50,15 @@ class Log:
     open leaves the evidence as it found it, byte for byte. Page checksums that another program left out are written
     anew, if everything else is sound.
 
+    With a verifier key in the place of its signer nothing is signed and no entry recorded, and it owns no thread: so a
+    closed log is opened, and one whose evidence ends before what was signed (`is_short`). It shows the newest signed
+    tree that the evidence has.
+
     `name` is the one by which callers ask for it; `successor` the origin of the log that goes on for it, once it is
     closed, and `closing` the note signed with its key that says so.
     """
 
-    def __init__(self, name: str, folder: Path, signer: LogSigner, settings: LogSettings) -> None:
+    def __init__(self, name: str, folder: Path, signer: LogSigner | VerifierKey, settings: LogSettings) -> None:
         self.name = name
         self.folder = folder
         self.origin = signer.name
@@ -58,8 +66,9 @@ class Log:
         self.closing = ""
         self._paused: Callable[[], AuditdError] | None = None
         self.predecessors = settings.predecessors
-        self.verifier_key = str(signer.verifier_key)
-        self._key = signer.verifier_key
+        self._key = signer if isinstance(signer, VerifierKey) else signer.verifier_key
+        self.verifier_key = str(self._key)
+        self._lost_to = 0
         if not folder.is_dir():
             raise FolderError("LOG_MISSING", f"{folder}: the log {name!r} is missing; put its folder back")
         try:
@@ -76,23 +85,24 @@ class Log:
                 f"{error.filename or folder}: {error.strerror}; the server must be able to write there",
             ) from error
 
-    def _opened(self, folder: Path, signer: LogSigner, settings: LogSettings) -> ExitStack:
+    def _opened(self, folder: Path, signer: LogSigner | VerifierKey, settings: LogSettings) -> ExitStack:
         with ExitStack() as opened:
             self._open(folder, signer, settings, opened)
             return opened.pop_all()
 
-    def _open(self, folder: Path, signer: LogSigner, settings: LogSettings, opened: ExitStack) -> None:
+    def _open(self, folder: Path, signer: LogSigner | VerifierKey, settings: LogSettings, opened: ExitStack) -> None:
         opened.callback(FolderLock(folder / "lock").release)
         self._restored_from = restored_from(folder)
-        self._store = EvidenceStore(folder / "evidence.db")
+        signs = signer if isinstance(signer, LogSigner) else None
+        self._store = EvidenceStore(folder / "evidence.db", CONNECTIONS if signs is not None else _WHERE_CLOSED)
         opened.callback(self._store.close)
-        head = HeadFile(folder / "head", signer.verifier_key)
+        head = HeadFile(folder / "head", self._key, writable=signs is not None)
         opened.callback(head.close)
         pending = PendingSignatures(folder / "pending.db")
         opened.callback(pending.close)
         self._writer = Writer(
             self.name,
-            Parts(self._store, pending, head, signer),
+            Parts(self._store, pending, head, self._key, signs),
             settings,
             self._first_dictionary,
         )
@@ -107,9 +117,11 @@ class Log:
         )
         self._pending = pending
         self._releaser = SignatureReleaser(pending, self._store, settings.clock)
-        self._housekeeper = Housekeeper(self.name, self._store, self._chores)
-        opened.callback(self._writer.stop)
-        opened.callback(self._housekeeper.stop)
+        if signs is not None:
+            self._housekeeper = Housekeeper(self.name, self._store, self._chores)
+            opened.callback(self._writer.stop)
+            opened.callback(self._housekeeper.stop)
+        self._signs = signs is not None
 
     @staticmethod
     def create(folder: Path, signer: LogSigner) -> None:
@@ -123,7 +135,7 @@ class Log:
 
     def start(self) -> None:
         """Begin to record; a restored log does not, it can be read alone, and a closed one records no entries."""
-        if self.restored_from is not None:
+        if self.restored_from is not None or not self._signs:
             return
         self._writer.start()
         self._housekeeper.start()
@@ -135,6 +147,47 @@ class Log:
     def resume(self) -> None:
         """Let a restored log go on, which MUST have been proven to lack nothing; before `start`."""
         self._restored_from = None
+
+    def retire(self) -> None:
+        """Let go of threads and the signing key of a closed log, to which nothing is submitted any more."""
+        if self._signs:
+            self._housekeeper.stop()
+            self._writer.retire()
+            self._signs = False
+
+    def tend(self) -> None:
+        """Do what a closed log that was retired, or opened without signer, still needs; by one thread alone."""
+        self._store.read_again()
+        # What is left of a short log stays byte for byte as it was found.
+        if not self.is_short and self._releaser.is_due():
+            self._writer.do(self._releaser.release)
+
+    def show(self, head: TreeHead, lost_to: int) -> None:
+        """Show this tree, the last of a closed log; entries beyond it up to, but without, `lost_to` are lost.
+
+        The caller MUST have found the evidence to have its root.
+        """
+        self._writer.tree_head, self._lost_to = head, lost_to
+
+    @property
+    def evidence_size(self) -> int:
+        """The number of entries in the evidence, whether they may be shown or not."""
+        return self._writer.nodes.size
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the evidence ends before what was signed for."""
+        return self.newest_signed.size > self.evidence_size
+
+    @property
+    def newest_signed(self) -> TreeHead:
+        """The largest tree that a note at hand was signed for, with the log's key; the evidence may lack it."""
+        return self._writer.newest_signed if not self._signs else self.tree_head
+
+    @property
+    def accounted_size(self) -> int:
+        """The number of entries with those known to be lost, by what the successor says or else the newest signed."""
+        return max(self.size, self._lost_to if self.successor is not None else self.newest_signed.size)
 
     def close_for(self, successor: str) -> None:
         """Record no more entries: the log of this origin goes on. What is queued already is still recorded."""

@@ -24,6 +24,10 @@ class Peer(Protocol):
     def size(self) -> int:
         """Its number of entries."""
 
+    @property
+    def accounted_size(self) -> int:
+        """Its number of entries with those that are known to be lost."""
+
     def root_at(self, size: int) -> bytes:
         """The root of its first `size` entries."""
 
@@ -57,6 +61,8 @@ def require_peers(note: str, key: VerifierKey, peers: Mapping[str, Peer]) -> Non
     """
     for origin, size, root in open_peers(note, key):
         peer = peers.get(origin)
+        if peer is not None and peer.size < size <= peer.accounted_size:
+            continue
         if peer is None or peer.size < size:
             has = "is missing" if peer is None else f"has {peer.size} entries"
             raise FolderError(

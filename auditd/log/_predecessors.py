@@ -19,6 +19,10 @@ class Predecessors:
 
     def __init__(self, logs: Sequence[Log] = ()) -> None:
         self.logs = tuple(logs)
+        self.count()
+
+    def count(self) -> None:
+        """Learn how many entries each log has; again once that is known to be another number."""
         self.size = sum(log.size for log in self.logs)
         """How many entries they have together."""
         self._starts = [0, *accumulate(log.size for log in self.logs)]

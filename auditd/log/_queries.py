@@ -19,6 +19,8 @@ CREDENTIALS_SQL = (
 )
 """The columns of a StoredCredential, in its order."""
 
+_ANY_SIZE = (1 << 63) - 1
+
 
 def statements(count: int) -> Iterator[tuple[int, int]]:
     """Split `count` rows into [start, end) of few distinct lengths, so that SQLite has prepared most of them before."""
@@ -79,9 +81,10 @@ def tile(db: apsw.Connection, level: int, index: int) -> bytes:
     return b"" if row is None else bytes(row[0])
 
 
-def newest_checkpoint(db: apsw.Connection) -> tuple[int, str, str | None] | None:
-    """Return size, note and peers of the checkpoint stored last."""
-    return db.execute("SELECT size, note, peers FROM checkpoints ORDER BY id DESC LIMIT 1").fetchone()
+def newest_checkpoint(db: apsw.Connection, within: int = _ANY_SIZE) -> tuple[int, str, str | None] | None:
+    """Return size, note and peers of the checkpoint stored last of those of at most `within` entries."""
+    sql = "SELECT size, note, peers FROM checkpoints WHERE size <= ? ORDER BY id DESC LIMIT 1"
+    return db.execute(sql, (within,)).fetchone()
 
 
 def dictionaries(db: apsw.Connection) -> list[tuple[int, bytes]]:

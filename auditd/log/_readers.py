@@ -18,7 +18,7 @@ from auditd.log._second_look import look_again, may_be_refused, unavailable
 
 MAX_REMEMBERED = 16
 """Of reads that the device refused."""
-_CONNECTIONS = 8
+CONNECTIONS = 8
 
 _T = TypeVar("_T")
 _Query = Callable[..., object]
@@ -34,7 +34,8 @@ class Readers:
     `try_again` has read it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, connections: int = CONNECTIONS) -> None:
+        self._connections = connections
         self._path = path
         self._name = path.parent.name
         # None, once closed, tells whoever waits for a connection.
@@ -44,7 +45,7 @@ class Readers:
         self._refused: list[tuple[_Query, tuple[object, ...], str]] = []
         self._failures = 0
         with ExitStack() as opened:
-            for _ in range(_CONNECTIONS):
+            for _ in range(connections):
                 reader = open_reader(path)
                 opened.callback(reader.close)
                 self._idle.put(reader)
@@ -99,7 +100,7 @@ class Readers:
 
     def close(self) -> None:
         """Close every connection, each as soon as it is given back; may be called once."""
-        for _ in range(_CONNECTIONS):
+        for _ in range(self._connections):
             if reader := self._idle.get():
                 reader.close()
         self._idle.put(None)

@@ -12,7 +12,8 @@ from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
 from auditd.log._leaves import require_leaf
 from auditd.log._store import EvidenceStore, StoredCheckpoint
-from auditd.merkle import Nodes, Tree, root_at
+from auditd.log._submission import TreeHead
+from auditd.merkle import EMPTY_ROOT, Nodes, Tree, root_at
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 
 
@@ -33,24 +34,51 @@ def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered
     where the evidence is another log's, has lost its `head` or ends before it, DamagedError where it contradicts
     a signed root.
     """
-    _require_identity(store, key)
-    codec = FrameCodec(data for _, data in store.dictionaries())
-    size = store.size()
-    tree = tree_at(store, codec, size)
-    nodes = Nodes(tree, store.tile)
+    state = _rebuild(store, key)
     signed = head.read()
     if signed is None:
-        raise FolderError(
-            "HEAD_MISSING",
-            f"log {key.name} has {size} entries and no valid head, so nothing says that they are all;"
-            " put its file 'head' back",
-            {"origin": key.name, "size": str(size)},
-        )
-    _require_extends(nodes, signed[1], "its head")
+        raise _head_missing(key, state.nodes.size)
+    _require_extends(state.nodes, signed[1], "its head")
     stored = store.newest_checkpoint()
     if stored is not None:
-        _require_extends(nodes, _open_stored(stored, key), "its newest stored checkpoint")
+        _require_extends(state.nodes, _open_stored(stored, key), "its newest stored checkpoint")
+    return state
+
+
+def recover_unsigned(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> tuple[Recovered, TreeHead, TreeHead]:
+    """Do what `recover` does for a log that signs nothing more; its evidence may end before what was signed.
+
+    Return also the largest tree signed for that the evidence has, and the largest signed for at all. What lies between
+    the first and the end of the evidence nobody vouches for.
+    """
+    state = _rebuild(store, key)
+    signed = [TreeHead(checkpoint.size, checkpoint.root, note) for note, checkpoint in head.read_all()]
+    if not signed:
+        raise _head_missing(key, state.nodes.size)
+    rows = (store.newest_checkpoint(), store.newest_checkpoint(state.nodes.size))
+    signed += [TreeHead(row.size, _open_stored(row, key).root, row.note) for row in rows if row is not None]
+    held = [known for known in signed if known.size <= state.nodes.size]
+    for known in held:
+        _require_extends(state.nodes, Checkpoint(key.name, known.size, known.root), "a checkpoint of its own")
+    shown = max(held, key=lambda known: known.size, default=TreeHead(0, EMPTY_ROOT, ""))
+    return state, shown, max(signed, key=lambda known: known.size)
+
+
+def _rebuild(store: EvidenceStore, key: VerifierKey) -> Recovered:
+    _require_identity(store, key)
+    codec = FrameCodec(data for _, data in store.dictionaries())
+    tree = tree_at(store, codec, store.size())
+    nodes = Nodes(tree, store.tile)
     return Recovered(codec, tree, nodes, _newest_recorded_at(store, codec, nodes))
+
+
+def _head_missing(key: VerifierKey, size: int) -> FolderError:
+    return FolderError(
+        "HEAD_MISSING",
+        f"log {key.name} has {size} entries and no valid head, so nothing says that they are all;"
+        " put its file 'head' back",
+        {"origin": key.name, "size": str(size)},
+    )
 
 
 def _open_stored(stored: StoredCheckpoint, key: VerifierKey) -> Checkpoint:
@@ -85,7 +113,8 @@ def _require_extends(nodes: Nodes, checkpoint: Checkpoint, what: str) -> None:
             "EVIDENCE_BEHIND",
             f"log {checkpoint.origin}: {what} says {checkpoint.size} entries were signed for, the evidence ends"
             f" after {nodes.size}: entries {nodes.size} to {checkpoint.size - 1} are missing. An older copy, or a"
-            " damaged write-ahead log; put the newest evidence.db and evidence.db-wal back",
+            " damaged write-ahead log; put the newest evidence.db and evidence.db-wal back. Where they are lost for"
+            f" good: auditlog log succeed DIR {checkpoint.origin.rpartition('/')[2]} --reason TEXT",
             {"origin": checkpoint.origin, "signed_size": str(checkpoint.size), "size": str(nodes.size)},
         )
     actual = root_at(checkpoint.size, nodes)

@@ -20,7 +20,7 @@ from auditd.log._database import (
     require_evidence,
     schema_differences,
 )
-from auditd.log._readers import Readers
+from auditd.log._readers import CONNECTIONS, Readers
 from auditd.log._second_look import judged
 from auditd.merkle import Tile
 
@@ -96,14 +96,14 @@ class EvidenceStore:
     may do better, or the store is closed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, readers: int = CONNECTIONS) -> None:
         self.path = path
         self.wal_pages = 0
         require_evidence(path)
         with _opening(path), ExitStack() as opened:
             self._writer = self._open_writer()
             opened.callback(self._writer.close)
-            self._readers = Readers(path)
+            self._readers = Readers(path, readers)
             opened.pop_all()
 
     def reopen(self) -> None:
@@ -193,9 +193,9 @@ class EvidenceStore:
             error.facts |= {"level": str(level), "tile": str(index)}
             raise
 
-    def newest_checkpoint(self) -> StoredCheckpoint | None:
-        """Return the checkpoint stored last."""
-        row = self._readers.read(queries.newest_checkpoint)
+    def newest_checkpoint(self, *within: int) -> StoredCheckpoint | None:
+        """Return the checkpoint stored last, or the last one of at most `within` entries."""
+        row = self._readers.read(queries.newest_checkpoint, *within)
         return None if row is None else StoredCheckpoint(*row)
 
     def dictionaries(self) -> list[tuple[int, bytes]]:

@@ -19,13 +19,13 @@ from auditd.log._measures import WriterMeasures
 from auditd.log._pending import PendingSignatures
 from auditd.log._plan import CommitPlan, Placed
 from auditd.log._queue import SubmissionQueue
-from auditd.log._recovery import Recovered, recover
+from auditd.log._recovery import Recovered, recover, recover_unsigned
 from auditd.log._refusals import not_recorded, refusal
 from auditd.log._settings import Answers, LogSettings
 from auditd.log._store import Batch, Credential, EvidenceStore, StoredCheckpoint
 from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
 from auditd.merkle import leaf_hash, leaf_hashes
-from auditd.note import Checkpoint, sign_note
+from auditd.note import Checkpoint, VerifierKey, sign_note
 
 CHECKPOINT_INTERVAL_S = 1.0
 INLINE_WAL_PAGES = 25_000
@@ -40,12 +40,13 @@ FirstDictionary = Callable[[Sequence[bytes], int, FrameCodec], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a writer works with; it alone writes through them."""
+    """What a writer works with; it alone writes through them. Without a signer it records nothing."""
 
     store: EvidenceStore
     pending: PendingSignatures
     head: HeadFile
-    signer: LogSigner
+    key: VerifierKey
+    signer: LogSigner | None
 
 
 class Writer(threading.Thread):
@@ -66,7 +67,7 @@ class Writer(threading.Thread):
         self._parts = parts
         self._settings = settings
         self._first_dictionary = first_dictionary
-        self._templates = {mark: LeafTemplate(parts.signer.name, clock_suspect=mark) for mark in (False, True)}
+        self._templates = {mark: LeafTemplate(parts.key.name, clock_suspect=mark) for mark in (False, True)}
         self._queue = SubmissionQueue(settings.limits)
         self._recovery_wanted = False
         self._credentials: dict[bytes, None] = {}
@@ -74,6 +75,8 @@ class Writer(threading.Thread):
         self._stored_checkpoint_at = -math.inf
         self.measures = WriterMeasures()
         self._state: Recovered | None = None
+        self.tree_head: TreeHead
+        self.newest_signed: TreeHead
         self.newest_recorded_at_us = 0
         self._in_doubt = False
         self._recover()
@@ -98,6 +101,8 @@ class Writer(threading.Thread):
     @property
     def problem(self) -> str:
         """Why nothing can be recorded now, as far as is known; empty if nothing stands against it."""
+        if self._parts.signer is None:
+            return ""
         return self.measures.problem if self.is_alive() else "its writer does not run"
 
     def recover_soon(self) -> None:
@@ -123,6 +128,13 @@ class Writer(threading.Thread):
         elif left := self._queue.take().submissions:
             self._hand_back([(submission, not_recorded("the server is stopping")) for submission in left])
 
+    def retire(self) -> None:
+        """Stop, for good, and let go of the signing key."""
+        self.stop()
+        self._parts = replace(self._parts, signer=None)
+        self._settings = replace(self._settings, peers=lambda: None)
+        self.newest_signed = self.tree_head
+
     def run(self) -> None:
         """Work until stopped."""
         stopping = False
@@ -139,8 +151,11 @@ class Writer(threading.Thread):
     def _do_chore(self) -> None:
         chore = self._queue.take_chore()
         wanted, self._recovery_wanted = self._recovery_wanted, False
-        if chore is None or (self._state is None and not wanted):
-            return
+        if chore is not None and (self._state is not None or wanted):
+            self.do(chore)
+
+    def do(self, chore: Callable[[], None]) -> None:
+        """Do a chore in this thread, which MUST be the writer thread, or the only one that writes if that has ended."""
         try:
             if self._state is None:
                 self._recover_again()
@@ -174,10 +189,15 @@ class Writer(threading.Thread):
 
     def _recover(self) -> Recovered:
         parts = self._parts
-        state = recover(parts.store, parts.signer.verifier_key, parts.head)
-        parts.store.trust()
-        head = self._sign(state)
-        parts.head.write(head.note)
+        if parts.signer is None:
+            state, head, self.newest_signed = recover_unsigned(parts.store, parts.key, parts.head)
+            if self.newest_signed.size <= state.tree.size:
+                parts.store.trust()
+        else:
+            state = recover(parts.store, parts.key, parts.head)
+            parts.store.trust()
+            head = self.newest_signed = self._sign(state, parts.signer)
+            parts.head.write(head.note)
         self._credentials.clear()
         self.nodes, self.codec, self.tree_head, self._state = state.nodes, state.codec, head, state
         self.newest_recorded_at_us = state.recorded_at_us
@@ -209,6 +229,8 @@ class Writer(threading.Thread):
     def _commit(self, state: Recovered, plan: CommitPlan, suspect: bool) -> tuple[list[bytes], list[bytes], int]:
         """Write the plan's new entries, sign, and write `head`; return leaves, leaf hashes and the time."""
         parts, began = self._parts, time.perf_counter()
+        if parts.signer is None:
+            raise RuntimeError("a log that signs nothing records nothing")
         recorded_at_us = max(self._settings.clock() // 1_000, state.recorded_at_us)
         leaves = self._leaves(plan, recorded_at_us, self._templates[suspect])
         hashes = leaf_hashes(leaves)
@@ -234,7 +256,7 @@ class Writer(threading.Thread):
         if new_dictionary is not None:
             self._new_dictionary = None
         self._state = state = replace(state, recorded_at_us=recorded_at_us)
-        head = self._sign(state)
+        head = self._sign(state, parts.signer)
         parts.head.write(head.note)
         self.tree_head, self.newest_recorded_at_us = head, recorded_at_us
         self.measures.committed(len(leaves), began, prepared, stored, time.perf_counter())
@@ -262,9 +284,9 @@ class Writer(threading.Thread):
             )
         return leaves
 
-    def _sign(self, state: Recovered) -> TreeHead:
-        checkpoint = Checkpoint(self._parts.signer.name, state.tree.size, state.tree.root())
-        return TreeHead(checkpoint.size, checkpoint.root, sign_note(checkpoint.text(), [self._parts.signer]))
+    def _sign(self, state: Recovered, signer: LogSigner) -> TreeHead:
+        checkpoint = Checkpoint(signer.name, state.tree.size, state.tree.root())
+        return TreeHead(checkpoint.size, checkpoint.root, sign_note(checkpoint.text(), [signer]))
 
     def _due_checkpoint(self) -> StoredCheckpoint | None:
         """Return the checkpoint of the commit before this one, at most one a second."""

@@ -63,7 +63,9 @@ class Derived(ABC, Generic[_S]):
         self._usable = False
         self._distrusted = False
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name=f"{path.stem} of {source.name}", daemon=True)
+        self._sealed = False
+        self._resting = False
+        self._thread = self._new_thread()
 
     @property
     def covered(self) -> int:
@@ -101,12 +103,19 @@ class Derived(ABC, Generic[_S]):
         with self._readers.snapshot(self._distrust) as snapshot:
             yield snapshot
 
+    def seal(self) -> None:
+        """Learn that the source grows no more: once all is covered no thread is needed, unless the file is lost."""
+        with self._condition:
+            self._sealed = True
+            self._condition.notify_all()
+
     def close(self) -> None:
         """Stop the thread and close the file. What was offered and not yet written is read again later."""
         with self._condition:
             self._closing = True
             self._condition.notify_all()
-        self._thread.join()
+            thread = self._thread
+        thread.join()
         self._readers.retire()
 
     def _distrust(self) -> None:
@@ -114,16 +123,33 @@ class Derived(ABC, Generic[_S]):
             self._distrusted = True
             self._usable = False
             self._condition.notify_all()
+            if self._resting and not self._closing:
+                self._resting = False
+                self._thread = self._new_thread(self._thread)
+                self._thread.start()
 
-    def _run(self) -> None:
-        rebuild = False
+    def _new_thread(self, after: threading.Thread | None = None) -> threading.Thread:
+        name = f"{self._path.stem} of {self._source.name}"
+        return threading.Thread(target=self._run, name=name, args=(after,), daemon=True)
+
+    def _run(self, after: threading.Thread | None) -> None:
+        rebuild = after is not None
+        if after is not None:
+            # It may still be closing the file that is to be replaced.
+            after.join()
         while not self._closed(0):
             try:
                 connection = self._open(rebuild=rebuild)
+                done = False
                 try:
                     self._feed(connection)
+                    done = self._may_rest()
                 finally:
-                    self._retire(connection)
+                    if not done:
+                        self._retire(connection)
+                if done:
+                    close(connection)
+                    return
                 rebuild = True
             except (apsw.Error, OSError) as error:
                 _logger.warning("%s of %s: %s", self._path.stem, self._source.origin, error)
@@ -135,6 +161,12 @@ class Derived(ABC, Generic[_S]):
                 self._on_error(error)
                 rebuild = False
                 self._closed(self._retry_s)
+
+    def _may_rest(self) -> bool:
+        """Tell whether nothing is left to do; from then on whoever finds the file unfit starts another thread."""
+        with self._condition:
+            self._resting = self._sealed and not self._stopping
+            return self._resting
 
     def _closed(self, timeout_s: float) -> bool:
         with self._condition:

@@ -101,7 +101,11 @@ class Index(Derived[IndexSnapshot]):
 
     def _await_work(self) -> bool:
         with self._condition:
-            self._condition.wait_for(lambda: self._stopping or self._behind or bool(self._offers))
+            self._condition.wait_for(lambda: self._stopping or self._behind or bool(self._offers) or self._sealed)
+            if self._sealed and not self._offers:
+                self._behind = self._covered < self._source.size
+                if not self._behind:
+                    return False
             if not self._behind:
                 # A commit of the index costs about as much as thousands of its rows.
                 self._condition.wait_for(lambda: self._stopping or self._waiting >= _BATCH, _GATHER_S)

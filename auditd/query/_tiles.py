@@ -76,8 +76,10 @@ class Tiles(Derived[TilesSnapshot]):
     def _feed(self, connection: apsw.Connection) -> None:
         self._set_covered(self.covered, text_blocks(connection) * BLOCK_ENTRIES)
         while not self._stopping_now():
-            size, calls, started = self._source.size, self._calls(), time.monotonic()
+            sealed, size, calls, started = self._sealed, self._source.size, self._calls(), time.monotonic()
             if not self._feed_once(connection, size):
+                if sealed:
+                    return
                 self._rest(_POLL_S)
             elif (self._source.size, self._calls()) != (size, calls):
                 self._rest(_REST * (time.monotonic() - started))

@@ -100,7 +100,7 @@ class Link:
 
     `lost` are the indexes [first, last) that were signed for and are not there; None where nothing is missing.
     `closing` is what the log before says itself, by its own key, and `note` the note in which it does; `reason` is why
-    it was closed.
+    it was closed, `checkpoint` the note of its last good tree.
     """
 
     predecessor: str
@@ -110,6 +110,7 @@ class Link:
     closing: Closing
     note: str
     reason: str
+    checkpoint: str
 
     @classmethod
     def of(cls, leaf: bytes, predecessor: VerifierKey, successor: VerifierKey) -> Link:
@@ -130,6 +131,7 @@ class Link:
                 closing,
                 attributes["closing"],
                 event.get("reason", ""),
+                attributes["predecessor"]["checkpoint"],
             )
             link._require_agreement(checkpoint.origin, predecessor, successor)
         except (AuditdError, KeyError, TypeError, ValueError) as error:
@@ -149,7 +151,7 @@ class Link:
     def difference(self, size: int, root: bytes | None) -> str:
         """Say what is wrong with the log before: it has `size` entries, and `root` over the first `self.size`.
 
-        Where entries were lost, the lost ones may have been found again.
+        Where entries were lost, the lost ones may have been found again, or be there with nothing signed to prove them.
         """
         most = self.lost[1] if self.lost else self.size
         if not self.size <= size <= most:

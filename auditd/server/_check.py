@@ -89,6 +89,7 @@ def check_folder(
             key,
             against=claims.get(key.name, ()),
             sizes=[*(size for size, _, _ in named), *chains.sizes(name), *(sizes or {}).get(name, ())],
+            lost_to=chains.lost_to(name),
             progress=lambda done, total, name=name: progress(name, done, total),  # type: ignore[misc]
             on_entry=announced.take if chain_of(name) == "control" else None,
             jobs=jobs,
@@ -97,7 +98,7 @@ def check_folder(
         report.logs.append(outcome)
         if outcome.unread:
             report.unread.append(f"log {outcome.name} was not checked to its end: {outcome.unread}")
-        _compare_with_peers(outcome, named, report)
+        _compare_with_peers(outcome, named, chains.lost_to(name), report)
     report.logs.sort(key=lambda outcome: chain_of(outcome.name) != "control")
     if not any(outcome.unread for outcome in report.logs if chain_of(outcome.name) == "control"):
         for outcome in report.logs:
@@ -170,9 +171,13 @@ def _peers(config: Config, keys: Mapping[str, VerifierKey], report: FolderReport
     return named
 
 
-def _compare_with_peers(outcome: LogReport, named: Iterable[tuple[int, bytes, str]], report: FolderReport) -> None:
+def _compare_with_peers(
+    outcome: LogReport, named: Iterable[tuple[int, bytes, str]], lost_to: int, report: FolderReport
+) -> None:
     for size, root, by in named:
         where = f"log {outcome.name}"
+        if outcome.entries < size <= lost_to:
+            continue
         if not outcome.knows(size):
             continue
         if size > outcome.entries:

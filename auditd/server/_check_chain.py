@@ -30,6 +30,11 @@ class ChainChecks:
         """Return the sizes at which the root of a log must be known."""
         return [link.size for link in self._links.values() if link.predecessor == self._keys[name].name]
 
+    def lost_to(self, name: str) -> int:
+        """Return up to which entry those of a log are lost, as its successor says; 0 where none is."""
+        found = (link.lost for link in self._links.values() if link.predecessor == self._keys[name].name)
+        return next((lost[1] for lost in found if lost), 0)
+
     def compare(self, outcomes: Mapping[str, LogReport], closures: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Hold the links against the logs as checked, by name, and `closures`, which `control` has, by origin.
 
@@ -41,6 +46,10 @@ class ChainChecks:
             before = by_origin[link.predecessor]
             if before.knows(link.size) and (problem := link.difference(before.entries, before.roots.get(link.size))):
                 self._found(after, f"goes on from {link.predecessor}, but {problem}")
+            if link.lost:
+                first, last = link.lost
+                what = f"that the entries {first} to {last - 1} were as they are told: they are lost, as {after} says"
+                unrecorded.append(f"log {before.name}: {what}")
             if chain_of(after) == "control":
                 continue
             recorded = closures.get(link.predecessor)

@@ -90,6 +90,13 @@ class Indexes:
             tiles = Tiles(log.folder / "tiles.db", log, text=text, calls=self._meters.calls, on_error=on_error)
             self.tiles[log.origin] = tiles
             self.searches[log.origin] = Search(log, index, tiles)
+            if log.successor is not None:
+                self.seal(log)
+
+    def seal(self, log: Log) -> None:
+        """Have the indexes of a closed log hold no thread once they cover all of it."""
+        self.fields[log.origin].seal()
+        self.tiles[log.origin].seal()
 
     def _note(self, log: Log, error: AuditdError) -> None:
         if isinstance(error, DamagedError):

@@ -20,6 +20,8 @@ from auditd.log import (
     Observer,
     Predecessors,
     QueueLimits,
+    Tender,
+    TreeHead,
     load_signer,
     sign_peers,
 )
@@ -38,7 +40,8 @@ class Logs:
     """Every log of a folder, opened and verified; `control` was replayed whole.
 
     `observer(origin)` is told of a log's commits. `deliver` takes the answers of a commit in a writer thread. The clock
-    is judged by them, and tells their time.
+    is judged by them, and tells their time. With `may_be_short` a log whose evidence ends before what was signed is
+    opened as well, without its signing key.
     """
 
     def __init__(
@@ -47,8 +50,12 @@ class Logs:
         deliver: Callable[[Answers], None],
         observer: Callable[[str], Observer | None],
         clock: Clock,
+        *,
+        may_be_short: bool = False,
     ) -> None:
         self._config = config
+        self._may_be_short = may_be_short
+        self._tender = Tender()
         self._deliver = deliver
         self._observer = observer
         self._clock = clock
@@ -60,10 +67,12 @@ class Logs:
             for chain_name, names in chains_of(log_names(config.folder)).items():
                 chain = self.chains[chain_name] = Chain(chain_name, [])
                 for name in names:
-                    self._add(chain, self._open(chain, name))
+                    self._add(chain, self._open(chain, name, is_closed=name != names[-1]))
             for chain in self.chains.values():
                 for before, after in pairwise(chain.logs):
                     chain.links.append(_link(before, after))
+                for log in chain.logs:
+                    log.predecessors.count()
             self._hold_against_each_other()
             self._recorded = self._replay_control()
             self._require_successors()
@@ -97,6 +106,8 @@ class Logs:
             self._by_name[name].require_open()
         for log in self._by_name.values():
             log.start()
+            if log.successor is not None:
+                self._tender.add(log)
         control = self._by_name["control"]
         digest = hashlib.sha256(self._config.text.encode()).hexdigest()
         if self._recorded.config != digest:
@@ -139,6 +150,11 @@ class Logs:
             # Its first entry says so itself.
             self._recorded.closed[before.origin] = after.origin
 
+    def retire(self, log: Log) -> None:
+        """Let go of the threads and the key of a log that was closed while the server runs."""
+        log.retire()
+        self._tender.add(log)
+
     def closure_recorded(self, chain: Chain) -> None:
         """Learn that `control` has recorded the closure of the log before a chain's newest."""
         self._recorded.closed[chain.logs[-2].origin] = chain.newest.origin
@@ -163,6 +179,7 @@ class Logs:
 
     def close(self) -> None:
         """Record what is queued and close every log, `control` and `access` last, so that they name the others."""
+        self._tender.stop()
         for name in sorted(self._by_name, key=lambda name: (is_system(name), name)):
             self._by_name[name].close()
 
@@ -175,24 +192,29 @@ class Logs:
         chain.logs.append(log)
         self._by_name[chain.name] = log
 
-    def _open(self, chain: Chain, name: str) -> Log:
-        config = self._config
-        signer = load_signer(config.keys / f"{name}.pem", config.log_origin(name))
-        return Log(
-            chain.name,
-            config.log_folder(name),
-            signer,
-            LogSettings(
-                clock=self._clock.now_ns,
-                clock_suspect=self._clock.is_suspect,
-                stopped=self._stopped if not is_system(name) else (lambda: None),
-                limits=QueueLimits(config.limits.max_queued_events, config.limits.max_queued_bytes),
-                deliver=self._deliver,
-                peers=lambda: self.peers_note(signer),
-                observer=self._observer(signer.name),
-                announce=None if chain.name == "control" else (lambda sha256: self._announce(name, sha256)),
-                predecessors=Predecessors(chain.logs),
-            ),
+    def _open(self, chain: Chain, name: str, *, is_closed: bool = False) -> Log:
+        folder = self._config.log_folder(name)
+        signer = load_signer(self._config.keys / f"{name}.pem", self._config.log_origin(name))
+        if not is_closed:
+            try:
+                return Log(chain.name, folder, signer, self._settings(chain, name, signer))
+            except FolderError as error:
+                if error.reason != "EVIDENCE_BEHIND" or not self._may_be_short:
+                    raise
+        return Log(chain.name, folder, signer.verifier_key, self._settings(chain, name, None))
+
+    def _settings(self, chain: Chain, name: str, signer: LogSigner | None) -> LogSettings:
+        limits = self._config.limits
+        return LogSettings(
+            clock=self._clock.now_ns,
+            clock_suspect=self._clock.is_suspect,
+            stopped=self._stopped if not is_system(name) else (lambda: None),
+            limits=QueueLimits(limits.max_queued_events, limits.max_queued_bytes),
+            deliver=self._deliver,
+            peers=(lambda: None) if signer is None else (lambda: self.peers_note(signer)),
+            observer=self._observer(self._config.log_origin(name)),
+            announce=None if chain.name == "control" else (lambda sha256: self._announce(name, sha256)),
+            predecessors=Predecessors(chain.logs),
         )
 
     def _stopped(self) -> UnavailableError | None:
@@ -207,7 +229,12 @@ class Logs:
 
     def peers_note(self, signer: LogSigner) -> str:
         """Return a note signed by a log's key about the newest trees of all others."""
-        heads = [(log.origin, log.tree_head) for log in list(self._by_name.values()) if log.origin != signer.name]
+        # Of a log that lacks entries what was signed for, so that it cannot be taken for whole later.
+        heads = [
+            (log.origin, log.tree_head if log.successor is not None else log.newest_signed)
+            for log in list(self._by_name.values())
+            if log.origin != signer.name
+        ]
         return sign_peers(signer, heads)
 
     def _announce(self, name: str, sha256: str) -> None:
@@ -294,9 +321,10 @@ def _link(before: Log, after: Log) -> Link:
     if after.size == 0:
         raise broken(after.origin, "it has no first entry")
     link = Link.of(after.leaf(0), VerifierKey.parse(before.verifier_key), VerifierKey.parse(after.verifier_key))
-    if problem := link.difference(before.size, before.root_at(min(link.size, before.size))):
+    if problem := link.difference(before.evidence_size, before.root_at(min(link.size, before.evidence_size))):
         raise broken(after.origin, f"it goes on from {before.origin}, but {problem}")
     before.closing = link.note
+    before.show(TreeHead(link.size, link.root, link.checkpoint), link.lost[1] if link.lost else 0)
     return link
 
 

@@ -47,8 +47,8 @@ class Rotation:
             if is_system(chain.name):
                 raise PreconditionError(
                     "NEEDS_STOP",
-                    f"log {chain.name!r} records what the server does, so it is closed while none runs:"
-                    " auditlog log succeed",
+                    f"log {chain.name!r} records what the server does, so it is closed while none runs: stop the"
+                    f" server, run auditlog log succeed DIR {chain.name} --reason TEXT, and start it again",
                     {"log": chain.name},
                 )
             before.require_open()
@@ -63,7 +63,12 @@ class Rotation:
                     before.pause(None)
                 raise
             self._logs.publish(chain, after, link)
+            await asyncio.to_thread(self._retire, before)
             return chain
+
+    def _retire(self, before: Log) -> None:
+        self._logs.retire(before)
+        self._indexes.seal(before)
 
     def _succeed(self, chain: Chain, before: Log, reason: str) -> tuple[Log, Link]:
         ends_at = time.monotonic() + DRAIN_S

@@ -1,4 +1,4 @@
-"""Closing a log and starting its successor: on purpose, or where a restored log has lost entries.
+"""Closing a log and starting its successor: on purpose, or where a log has lost entries.
 
 In this order: the successor's key, then its folder under a name that nothing looks at, its first entry in it, its real
 name, the record in `control`. With the real name, in one step, the log before is closed; whatever ends before that
@@ -23,6 +23,7 @@ from auditd.log import (
     Log,
     LogSettings,
     LogSigner,
+    TreeHead,
     create_key_file,
     deliver_each,
     load_signer,
@@ -30,7 +31,7 @@ from auditd.log import (
     sync,
     sync_all,
 )
-from auditd.note import Checkpoint, VerifierKey
+from auditd.note import Checkpoint, VerifierKey, sign_note
 from auditd.server._chain import SUCCEED, Chain, own_name, place_of, succession
 from auditd.server._check import claims_by_origin
 from auditd.server._clock import Clock
@@ -68,7 +69,7 @@ def succeed_log(config: Config, name: str, reason: str, against: Mapping[str, st
     """
     require_reason(reason)
     clock = Clock(config.limits.max_idle_s)
-    logs = Logs(config, deliver_each, lambda _origin: None, clock)
+    logs = Logs(config, deliver_each, lambda _origin: None, clock, may_be_short=True)
     try:
         chain = chain_to_succeed(logs, name)
         keys = {log.name: VerifierKey.parse(log.verifier_key) for log in logs.by_name.values()}
@@ -97,13 +98,18 @@ def succeed(
     """
     before = chain.newest
     _require_same_history(before, claims)
-    head = before.tree_head
     name = own_name(chain.name, len(chain.logs) + 1)
     try:
+        old_signer = _signer_of(config, before.folder.name)
+        head = _last_good(before, claims, old_signer)
         signer = _new_key(config, name)
-        closing = sign_closing(_signer_of(config, before.folder.name), head, str(signer.verifier_key))
-        lost_last = max((claim.size for claim in claims), default=0)
+        closing = sign_closing(old_signer, head, str(signer.verifier_key))
+        lost_last = max(before.newest_signed.size, *(claim.size for claim in claims), 0)
         attributes = succession(before.origin, head.note, head.size, closing, lost_last, claims)
+        if before.evidence_size > head.size:
+            # Whether these are the entries that were recorded nobody can prove; from now on they cannot be changed.
+            size = before.evidence_size
+            attributes["found"] = {"size": size, "root": before.root_at(size).hex()}
         _make(config, logs, name, signer, _first_entry(before, attributes, reason, clock))
     except OSError as error:
         raise FolderError("FOLDER_UNWRITABLE", f"{error.filename or config.folder}: {error.strerror}") from error
@@ -158,23 +164,37 @@ def _require_proven(logs: Logs, chain: Chain, claims: Mapping[str, Sequence[Chec
             f"log {before.name!r} was restored from a backup of {before.restored_from}: give the newest checkpoint"
             f" known of {before.origin} with --against, so that its successor can say what is missing",
         )
-    if chain.name != control.name and control.restored_from is not None:
+    if chain.name != control.name and (control.restored_from is not None or control.is_short):
+        was = "was restored as well" if control.restored_from is not None else "has lost entries as well"
         raise FolderError(
             "NOT_PROVEN",
-            f"the log {control.name!r}, in which this is recorded, was restored as well: have it go on first,"
+            f"the log {control.name!r}, in which this is recorded, {was}: have it go on first,"
             " by 'auditlog log resume' or 'auditlog log succeed'",
         )
 
 
 def _require_same_history(log: Log, claims: Sequence[Checkpoint]) -> None:
     for claim in claims:
-        if claim.size <= log.size and log.root_at(claim.size) != claim.root:
+        if claim.size <= log.evidence_size and log.root_at(claim.size) != claim.root:
             raise DamagedError(
                 "OTHER_HISTORY",
                 f"log {log.name} cannot be succeeded: its first {claim.size} entries are not those that were signed"
                 " for, so this is a fork. Keep both, they are evidence",
                 {"log": log.name, "signed_size": str(claim.size)},
             )
+
+
+def _last_good(log: Log, claims: Sequence[Checkpoint], signer: LogSigner) -> TreeHead:
+    """Return the largest tree that the evidence has and that was signed for before, by what is at hand or `claims`.
+
+    Where entries are missing, nothing proves those behind it: to sign for them might be to sign another history.
+    """
+    if not log.is_short:
+        return log.tree_head
+    held = [claim for claim in claims if log.size < claim.size <= log.evidence_size]
+    size = max((claim.size for claim in held), default=log.size)
+    good = Checkpoint(log.origin, size, log.root_at(size))
+    return TreeHead(size, good.root, sign_note(good.text(), [signer]))
 
 
 def _new_key(config: Config, name: str) -> LogSigner:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import grpc
 import pytest
 
 from auditd.log import open_closing
 from auditd.note import VerifierKey
-from auditd_client import Client
+from auditd_client import AdminClient, Client
 from auditd_client.verify import VerificationError, open_checkpoint, verify_entry
 from auditd_client.verify import VerifierKey as ClientKey
 from auditd_proto.v1 import audit_log_service_pb2 as pb
@@ -297,3 +298,38 @@ def test_what_is_not_rotated_while_the_server_runs(rotated):
         assert (done.returncode, said in done.stderr) == (status, True), done.stderr
     assert rotated.cli("rotate", "--reason", "why", role="writer").returncode == 3
     assert "main~3" not in listed(rotated)
+
+
+def threads(server):
+    tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
+    return sorted((task / "comm").read_text().strip() for task in tasks)
+
+
+def wait_until(holds):
+    for _ in range(600):
+        if holds():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it never came to be")
+
+
+def test_closed_logs_need_no_threads_and_are_searched_by_index_and_lose_no_signature(whole):
+    """Threads are named by nobody but the kernel, so they are counted: one for all closed logs."""
+    whole.start()
+    alone = len(threads(whole))
+    with AdminClient(whole.address, whole.token("admin")) as client:
+        for number in range(3):
+            call(whole, "Append", request(f"year {number}"))
+            client.rotate_log("main", f"year {number} is over")
+    wait_until(lambda: len(threads(whole)) <= alone + 1)
+    for restarted in (False, True):
+        if restarted:
+            whole.stop()
+            whole.start()
+            wait_until(lambda: len(threads(whole)) <= alone + 1)
+        found = call(whole, "Query", pb.QueryRequest(log="main~2", filter='id = "year 1"', explain=True))
+        assert len(found.entries) == 1
+        assert [item.by for item in found.explanation.narrowings]
+        assert whole.cli("status", "--output", "json").returncode == 0
+        (whole.folder / "logs/main~2/index.db").write_bytes(b"spoilt")
+        (whole.folder / "logs/main~2/index.db-wal").unlink(missing_ok=True)

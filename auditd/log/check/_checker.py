@@ -27,6 +27,7 @@ from auditd.merkle import HASH_SIZE
 from auditd.note import Checkpoint, VerifierKey, open_note
 
 _MAX_NAMED = 100_000
+_GIVEN = "a checkpoint that was given"
 _DAMAGED = "evidence.db is damaged"
 
 VerifyToken = Callable[[StoredCredential], str]
@@ -78,6 +79,7 @@ def check_log(
     *,
     against: Sequence[Checkpoint] = (),
     sizes: Iterable[int] = (),
+    lost_to: int = 0,
     progress: Progress = lambda _done, _total: None,
     on_entry: OnEntry | None = None,
     verify_token: VerifyToken = lambda _credential: "",
@@ -86,14 +88,17 @@ def check_log(
     """Re-hash everything in a log's folder and hold it against every claim at hand.
 
     `against` are checkpoints that others hold, their signatures verified already. `sizes` asks for roots at further
-    sizes. `on_entry` is given every well-formed entry, in order. `verify_token` verifies a credential's token again and
-    says what came of it; `INVALID` is a finding. Up to `jobs` processes share a large log without `on_entry`. Changes
-    nothing. Raises FolderError where there is no evidence, UnavailableError where a process of its own is ended from
-    outside.
+    sizes. Entries up to, but without, `lost_to` are known to be lost: that they are missing is no finding, unless a
+    checkpoint of `against` is of them. `on_entry` is given every well-formed entry, in order. `verify_token` verifies a
+    credential's token again and says what came of it; `INVALID` is a finding. Up to `jobs` processes share a large log
+    without `on_entry`. Changes nothing. Raises FolderError where there is no evidence, UnavailableError where a process
+    of its own is ended from outside.
     """
     try:
         with evidence_reader(folder) as reader:
-            return _Check(name, folder, key, reader, verify_token).run(against, sizes, progress, on_entry, jobs)
+            return _Check(name, folder, key, reader, verify_token, lost_to).run(
+                against, sizes, progress, on_entry, jobs
+            )
     except UnavailableError as error:
         return LogReport(name, key.name, unread=_refused(error))
     except DamagedError as error:
@@ -116,8 +121,15 @@ def named_peers(folder: Path, key: VerifierKey) -> list[tuple[str, int, bytes]]:
 
 class _Check:
     def __init__(
-        self, name: str, folder: Path, key: VerifierKey, reader: EvidenceReader, verify_token: VerifyToken
+        self,
+        name: str,
+        folder: Path,
+        key: VerifierKey,
+        reader: EvidenceReader,
+        verify_token: VerifyToken,
+        lost_to: int,
     ) -> None:
+        self._lost_to = lost_to
         self._verify_token = verify_token
         self._folder = folder
         self._key = key
@@ -141,7 +153,7 @@ class _Check:
         with ThreadPoolExecutor(1) as aside:
             damage = aside.submit(page_damage, self._reader.path)
             # The head is read before the entries: beside a running server it must not be newer than they are.
-            claims = [(checkpoint, "a checkpoint that was given") for checkpoint in against]
+            claims = [(checkpoint, _GIVEN) for checkpoint in against]
             with self._going_on():
                 claims += self._head()
             with self._going_on():
@@ -231,7 +243,7 @@ class _Check:
             claims.append((checkpoint, where))
             self._report.checkpoints += 1
         beyond = self._reader.newest_checkpoint_size()
-        if beyond > self._reader.size:
+        if beyond > max(self._reader.size, self._lost_to):
             self._findings.add(
                 "TRUNCATED", f"entries {self._reader.size} to {beyond - 1}", "a stored checkpoint covers them"
             )
@@ -274,6 +286,8 @@ class _Check:
         """
         agreed, parted, tiles_are_wrong = 0, False, False
         for claim, where in sorted(claims, key=lambda item: item[0].size):
+            if self._reader.size < claim.size <= self._lost_to and where != _GIVEN:
+                continue
             if claim.size > self._reader.size:
                 lost = f"entries {self._reader.size} to {claim.size - 1}"
                 self._findings.add("TRUNCATED", lost, f"{where} was signed for {claim.size} entries; these are missing")

@@ -88,6 +88,20 @@ class Monitor:
                 return Monitor(self._client, self._vkey, log.name), closing
         return None
 
+    def require_nothing_lost(self, state: MonitorState, closing: Closing) -> None:
+        """Raise Contradiction if the log was closed before the tree that the state is of."""
+        newest = state.checkpoint
+        if closing.size < newest.size:
+            cause = MismatchError("size", f"{newest.size} entries at least", f"{closing.size}")
+            raise Contradiction(
+                f"the log was closed after {closing.size} entries, and had {newest.size}: entries {closing.size} to"
+                f" {newest.size - 1} are lost. {closing.successor} goes on, whose first entry says why; its key is"
+                f" {closing.successor_key}",
+                cause,
+                newest.note,
+                closing.note,
+            )
+
     def require_end(self, state: MonitorState, closing: Closing) -> None:
         """Raise Contradiction unless the state is of the tree that the log was closed with."""
         newest = state.checkpoint

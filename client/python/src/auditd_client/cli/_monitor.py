@@ -72,6 +72,8 @@ class _Watch:
                     if found is None:
                         raise
                     monitor, closing = found
+                    if before is not None:
+                        monitor.require_nothing_lost(before, closing)
                     state = self._newer(monitor, before)
                     monitor.require_end(state, closing)
                 save_state(self.state_file, state)
