@@ -195,3 +195,18 @@ def test_the_checker_leaves_no_copy_of_a_signature_behind(one_log, sent, tmp_pat
         assert [stored.waits for stored in reader.credentials()] == [True]
         assert all(path.stat().st_mode & 0o077 == 0 for path in image.parent.glob(".check-*"))
     assert list(image.parent.glob(".check-*")) == []
+
+
+@pytest.mark.parametrize("reopened", [False, True], ids=["retired", "opened without its signing key"])
+def test_the_last_signatures_come_into_a_closed_log_that_has_no_threads(one_log, sent, where, reopened):
+    log = one_log.open()
+    one_log.record(log, sent(1, credential=token("alice")))
+    log.retire()
+    if reopened:
+        log.close()
+        log = one_log.open(signer=one_log.signer.verifier_key)
+    log.tend()
+    assert where() == (["SIGNATURE-OF-alice"], [])
+    one_log.now_ns = (EXPIRES_AT + RELEASE_AFTER_S) * 1_000_000_000
+    log.tend()
+    assert where() == ([], ["SIGNATURE-OF-alice"])

@@ -284,3 +284,16 @@ def test_an_index_that_fails_half_way_costs_and_repeats_no_result(filled, order,
     found = expected(filled, tree)
     assert page.entries == (found if order is Order.OLDEST_FIRST else found[::-1])
     assert page.examined < 2 * len(found) + 2000
+
+
+def test_the_index_of_a_closed_log_needs_no_thread_and_is_built_anew_when_found_unfit(filled, open_index):
+    index = open_index(filled)
+    index.seal()
+    index._thread.join(timeout=30)
+    assert not index._thread.is_alive()
+    assert narrows(filled, index)
+    index._distrust()
+    assert find(filled, index).entries == expected(filled)
+    index._thread.join(timeout=30)
+    assert (index._thread.is_alive(), index.usable) == (False, True)
+    assert narrows(filled, index)
