@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import count
 
 import apsw
 import pytest
 
 from auditd.errors import DamagedError, UnavailableError
-from auditd.log.check import check_log
+from auditd.log._plain_files import refused_read
+from auditd.log.check import EvidenceReader, check_log
 
 SIZE = 1_000
 
@@ -122,3 +124,34 @@ def test_a_page_that_makes_no_sense_costs_a_check_its_entries_alone(one_log, row
     assert "entry 600" in damaged
     assert len(damaged) < 50
     assert (report.entries, report.unread) == (SIZE, "")
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+def test_whichever_read_is_refused_to_a_check_it_finds_nothing_wrong(one_log, faulty_disk, monkeypatch, for_ever):
+    one_log.filled(SIZE).close()
+    for module in ("_second_look", "check._reading"):
+        monkeypatch.setattr(f"auditd.log.{module}.plain_vfs", lambda: "faulty")
+    number, ended = 0, False
+    while not ended:
+        faulty_disk.operations.clear()
+        faulty_disk.fail("read", refused, number, for_ever=for_ever)
+        report = check_log("main", one_log.folder, one_log.signer.verifier_key)
+        assert (report.findings, report.unread != "") == ([], not report.is_sound), number
+        ended = faulty_disk.operations.count("read") <= number
+        number += 1
+    assert number > SIZE // 100
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_tile_that_is_refused_half_way_makes_no_other_one_wrong(one_log, monkeypatch, number):
+    one_log.filled(SIZE).close()
+    calls, read = count(), EvidenceReader.tile
+
+    def tile(reader, level, index):
+        if next(calls) == number:
+            raise refused_read(one_log.evidence, "byte 0 of evidence.db")
+        return read(reader, level, index)
+
+    monkeypatch.setattr(EvidenceReader, "tile", tile)
+    report = check_log("main", one_log.folder, one_log.signer.verifier_key)
+    assert (report.findings, report.unread != "") == ([], True)

@@ -85,10 +85,11 @@ class Trees:
         if self._tile_tree is not self._leaf_tree:
             self._leaf_tree.extend(split_hashes(found))
             self._leaf_tree.settle(self._leaf_tree.size)
+        self._tile_tree.settle(self._tile_tree.size)
+        # Before anything is read that may be refused: what waited is in the trees.
+        self._waiting.clear()
         for each in completed:
             self._check_tile(each)
-        self._tile_tree.settle(self._tile_tree.size)
-        self._waiting.clear()
 
     def _note_differing(self, base: int, found: bytes, stored: bytes) -> None:
         for number, (left, right) in enumerate(zip(split_hashes(found), split_hashes(stored), strict=True), base):
