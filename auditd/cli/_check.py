@@ -86,14 +86,14 @@ def check(
         covered_sizes,
         keep_last_check,
         load_config,
-        log_names,
+        logs_there,
     )
 
     with folder_errors():
         config = load_config(folder)
         notes = {str(path): note_of(path) for path in against}
         with Bars() as bars:
-            sizes = {name: covered_sizes(config, name) for name in log_names(config.folder)} if indexes else {}
+            sizes = {name: covered_sizes(config, name) for name in logs_there(config.folder)[0]} if indexes else {}
             jobs = jobs or len(os.sched_getaffinity(0))
             report = check_folder(config, vkeys, notes, bars.update, sizes, jobs)
             if indexes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from auditd.server._last_check import LastCheck, keep_last_check
     from auditd.server._local_issuer import local_issuer
     from auditd.server._logging import configure_logging, event_logger
-    from auditd.server._logs import log_names
+    from auditd.server._logs import logs_there
     from auditd.server._manifest import Manifest
     from auditd.server._resume import Resumed, resume_logs
     from auditd.server._serve import Addresses, serve
@@ -44,7 +44,7 @@ __all__ = [
     "keep_last_check",
     "load_config",
     "local_issuer",
-    "log_names",
+    "logs_there",
     "make_backup",
     "make_folder",
     "restore_backup",
@@ -68,7 +68,7 @@ __getattr__ = _lazy(
         "check_folder": "_check",
         "check_indexes": "_check_indexes",
         "covered_sizes": "_check_indexes",
-        "log_names": "_logs",
+        "logs_there": "_logs",
         "Confirmed": "_clock_confirmation",
         "confirm_clock": "_clock_confirmation",
         "Config": "_config",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 from auditd.server._chain import CLOSE, chain_of
 from auditd.server._check_chain import ChainChecks
 from auditd.server._config import Config
-from auditd.server._logs import log_names
+from auditd.server._logs import logs_there
 from auditd.server._tokens import verify_stored
 
 _UNVERIFIED = {
@@ -70,13 +71,14 @@ def check_folder(
     """Check every log of a folder; `vkeys` stand in for its own keys, `against` are others' signed notes by name.
 
     `sizes` asks for roots at further sizes, by log. Up to `jobs` processes share a large log. Raises
-    InvalidRequestError for a key that is none and for a note of no log of this folder, FolderError where evidence is
-    missing, UnavailableError where the device refuses what says which log it is.
+    InvalidRequestError for a key that is none and for a note of no log of this folder, UnavailableError where the
+    device refuses what says which log it is.
     """
     report = FolderReport()
     given = {key.name: key for key in map(_parse_key, vkeys)}
-    known = {name: _key_of(config, name, given, report) for name in log_names(config.folder)}
-    claims = claims_by_origin(against, known)
+    there, gone = _logs_to_check(config, report)
+    known = {name: _key_of(config, name, given, report) for name in there}
+    claims = claims_by_origin(against, _keys_at_hand(config, gone, given) | known)
     peers = _peers(config, known, report)
     chains = ChainChecks(config, known)
     announced = _Announced()
@@ -100,7 +102,7 @@ def check_folder(
             report.unread.append(f"log {outcome.name} was not checked to its end: {outcome.unread}")
         _compare_with_peers(outcome, named, chains.lost_to(name), report)
     report.logs.sort(key=lambda outcome: chain_of(outcome.name) != "control")
-    if not any(outcome.unread for outcome in report.logs if chain_of(outcome.name) == "control"):
+    if "control" in known and not any(outcome.unread for outcome in report.logs if chain_of(outcome.name) == "control"):
         for outcome in report.logs:
             _compare_with_control(outcome, announced, report)
     report.not_excluded += chains.compare({outcome.name: outcome for outcome in report.logs}, announced.closures)
@@ -108,6 +110,28 @@ def check_folder(
     report.unread += chains.unread
     _say_what_remains(config, report, chains.spoken_for(set(claims)))
     return report
+
+
+def _logs_to_check(config: Config, report: FolderReport) -> tuple[list[str], list[str]]:
+    """Return the names of the logs whose evidence is there, and of the others, which are reported."""
+    names, gone = logs_there(config.folder)
+    for name in gone:
+        report.findings.append(Finding("LOG_MISSING", f"log {name}", f"there is no folder logs/{name}"))
+    for name in names:
+        if not (config.log_folder(name) / "evidence.db").exists():
+            report.findings.append(Finding("EVIDENCE_MISSING", f"log {name}", f"there is no logs/{name}/evidence.db"))
+            gone.append(name)
+    return [name for name in names if name not in gone], gone
+
+
+def _keys_at_hand(config: Config, names: Iterable[str], given: Mapping[str, VerifierKey]) -> dict[str, VerifierKey]:
+    """Return the keys of logs whose evidence is not there, as far as they are known otherwise."""
+    found: dict[str, VerifierKey] = {}
+    for name in names:
+        origin = config.log_origin(name)
+        with suppress(FolderError):
+            found[name] = given.get(origin) or load_signer(config.keys / f"{name}.pem", origin).verifier_key
+    return found
 
 
 def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report: FolderReport) -> VerifierKey:
@@ -124,7 +148,10 @@ def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report:
         identity = reader.identity()
     if identity is None:
         raise DamagedError("IDENTITY_MISSING", f"log {name} does not say which log it is; give its key with --key")
-    return VerifierKey.parse(identity[1])
+    key = VerifierKey.parse(identity[1])
+    if key.name != origin:
+        report.findings.append(Finding("WRONG_LOG", f"log {name}", f"is the evidence of {key.name}, not of {origin}"))
+    return key
 
 
 def _parse_key(vkey: str) -> VerifierKey:

@@ -14,7 +14,10 @@ from auditd.server._config import Config
 
 
 class ChainChecks:
-    """What the logs of a folder, whose keys are given by the names they were made with, say of those before them."""
+    """What the logs of a folder, whose keys are given by the names they were made with, say of those before them.
+
+    Some may be missing: nothing is said then of the two beside each.
+    """
 
     def __init__(self, config: Config, keys: Mapping[str, VerifierKey]) -> None:
         self._config = config
@@ -24,7 +27,8 @@ class ChainChecks:
         self.unread: list[str] = []
         for names in chains_of(keys).values():
             for before, after in pairwise(names):
-                self._read(before, after)
+                if place_of(after)[1] == place_of(before)[1] + 1:
+                    self._read(before, after)
 
     def sizes(self, name: str) -> list[int]:
         """Return the sizes at which the root of a log must be known."""

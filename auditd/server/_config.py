@@ -28,6 +28,7 @@ from auditd.settings import (
 )
 
 CONFIG_NAME = "auditd.toml"
+_MAX_BYTES = 1024 * 1024
 ISSUER_KEY_NAME = "issuer.pem"
 FORMAT = 1
 DEFAULT_LISTEN = "127.0.0.1:7443"
@@ -283,7 +284,10 @@ def read_config(folder: Path) -> ConfigReading:
     """
     file = folder / CONFIG_NAME
     try:
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ConfigError("CONFIG_INVALID", [f"{file}: is longer than {_MAX_BYTES} bytes"])
         content = data.decode("utf-8")
     except FileNotFoundError as error:
         raise FolderError(

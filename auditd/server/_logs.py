@@ -26,7 +26,18 @@ from auditd.log import (
     sign_peers,
 )
 from auditd.note import VerifierKey
-from auditd.server._chain import CLOSE, Chain, Link, broken, chain_of, chains_of, closed_by, closure, own_name
+from auditd.server._chain import (
+    CLOSE,
+    Chain,
+    Link,
+    broken,
+    chain_of,
+    chains_of,
+    closed_by,
+    closure,
+    own_name,
+    place_of,
+)
 from auditd.server._clock import Clock
 from auditd.server._config import Config, is_origin
 from auditd.server._disk_room import DiskRoom
@@ -331,23 +342,31 @@ def _link(before: Log, after: Log) -> Link:
 def log_names(server_folder: Path) -> list[str]:
     """Return the names that the logs in a server folder were made with, those of a chain the oldest first.
 
-    What has a name that no log can have, such as the `lost+found` of a disk of its own, is none.
-
     Raises FolderError if one that every folder has, or one in a chain, is missing.
+    """
+    names, missing = logs_there(server_folder)
+    if missing:
+        raise FolderError(
+            "LOG_MISSING",
+            f"{server_folder / 'logs' / missing[0]}: the log {missing[0]!r} is missing;"
+            " put its folder back or restore a backup",
+        )
+    return names
+
+
+def logs_there(server_folder: Path) -> tuple[list[str], list[str]]:
+    """Return the same names, and those of logs that are missing.
+
+    What has a name that no log can have, such as the `lost+found` of a disk of its own, is none.
     """
     folder = server_folder / "logs"
     folders = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    there = [name for name in folders if name[0] != "." and is_origin(chain_of(name))]
-    chains = chains_of(there)
-    names = []
+    chains = chains_of(name for name in folders if name[0] != "." and is_origin(chain_of(name)))
+    names: list[str] = []
+    missing: list[str] = []
     for chain in sorted({"main", *SYSTEM_LOGS, *chains}):
         found = chains.get(chain, [])
-        for number in range(1, max(len(found), 1) + 1):
-            name = own_name(chain, number)
-            if name not in found:
-                raise FolderError(
-                    "LOG_MISSING",
-                    f"{folder / name}: the log {name!r} is missing; put its folder back or restore a backup",
-                )
-            names.append(name)
-    return names
+        last = place_of(found[-1])[1] if found else 1
+        for name in (own_name(chain, number) for number in range(1, last + 1)):
+            (names if name in found else missing).append(name)
+    return names, missing

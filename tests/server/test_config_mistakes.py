@@ -189,6 +189,12 @@ def test_where_no_more_can_be_read_is_said_with_its_line(tmp_path, more, line):
     assert any(said.startswith(f"{tmp_path}/auditd.toml:{line}: ") for said in caught.value.lines), caught.value.lines
 
 
+def test_no_more_than_a_mebibyte_is_read(tmp_path):
+    (tmp_path / "auditd.toml").write_bytes(GOOD.encode() + b"#" * 1024 * 1024)
+    with pytest.raises(ConfigError, match=r"auditd\.toml: is longer than 1048576 bytes"):
+        load_config(tmp_path)
+
+
 def test_text_that_is_no_utf_8_is_placed(tmp_path):
     (tmp_path / "auditd.toml").write_bytes(GOOD.encode() + b'listen = "\xff"\n')
     with pytest.raises(ConfigError, match=r"auditd\.toml:3: is not UTF-8"):

@@ -234,6 +234,18 @@ def garble_index(folder: Path, _folders: Folders) -> None:
     (folder / "logs/main/index.db").write_bytes(b"no database" * 1_000)
 
 
+def delete(path: str) -> Callable[[Path, Folders], None]:
+    def attack(folder: Path, _folders: Folders) -> None:
+        there = folder / path
+        shutil.rmtree(there) if there.is_dir() else there.unlink()
+
+    return attack
+
+
+def copy_log(folder: Path, _folders: Folders) -> None:
+    shutil.copytree(folder / "logs/main", folder / "logs/main.old")
+
+
 def whole(name: str) -> Callable[[Path, Folders], None]:
     def attack(folder: Path, folders: Folders) -> None:
         shutil.rmtree(folder)
@@ -339,6 +351,13 @@ ROWS = {
         f"older: {' and '.join(names)}, put back without the others": row(take_back(*names), "LOG_PUT_BACK")
         for names in PUT_BACK
     },
+    "main is deleted": row(delete("logs/main"), "LOG_MISSING", where="log main"),
+    "control is deleted": row(delete("logs/control"), "LOG_MISSING", where="log control"),
+    "access is deleted": row(delete("logs/access"), "LOG_MISSING", where="log access"),
+    "the evidence of a log is deleted": row(
+        delete("logs/main/evidence.db"), "EVIDENCE_MISSING", where="log main", flags=("--indexes",)
+    ),
+    "a log is copied, under another name": row(copy_log, "WRONG_LOG", where=r"log main\.old"),
     "all logs are put back as they were": row(whole("older"), "TRUNCATED", outside="yes", where=r"entries 600 to 709"),
     "a fork is signed with the real key": row(whole("fork"), "HISTORY_CHANGED", outside="yes", where="entries"),
 }
