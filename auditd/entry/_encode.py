@@ -72,7 +72,7 @@ def encode_events(events: Sequence[EventLike], limits: Limits | None = None) -> 
 def require_count(count: int, limits: Limits) -> None:
     """Raise InvalidRequestError `INVALID_BATCH` for no event or too many."""
     if not 1 <= count <= limits.max_batch_events:
-        rule = f"{count} events, must be 1 to {limits.max_batch_events}"
+        rule = f"{count} events, must be 1 to {limits.max_batch_events} (max_batch_events)"
         facts = {"limit": "max_batch_events", "value": str(limits.max_batch_events)} if count else {}
         raise InvalidRequestError("INVALID_BATCH", f"events: {rule}", (Violation("events", rule),), facts)
 

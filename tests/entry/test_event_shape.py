@@ -287,7 +287,7 @@ def test_refuses_a_batch_that_is_empty_or_too_long(form: Form, count: int) -> No
     with pytest.raises(InvalidRequestError) as caught:
         encode_events([form(GOOD)] * count)
     assert caught.value.reason == "INVALID_BATCH"
-    assert caught.value.violations == (Violation("events", f"{count} events, must be 1 to 1000"),)
+    assert caught.value.violations == (Violation("events", f"{count} events, must be 1 to 1000 (max_batch_events)"),)
 
 
 def test_takes_a_batch_of_a_thousand(form: Form) -> None:

@@ -144,8 +144,9 @@ class Client(Connection):
         """Record one event, or several in order; return when all are durable.
 
         An event is an `Event` or a mapping, see `event_from_dict`; without id or time it is given
-        them, an `Event` in place. Up to 1,000 events and 4 MiB are recorded all or nothing; more are
-        sent one batch after the other, and those before a refused one stay recorded.
+        them, an `Event` in place. Up to 1,000 events and 4 MiB are recorded all or nothing, fewer where
+        the server's `max_batch_events`, `max_request_bytes` or `max_response_bytes` say so; more
+        are sent one batch after the other, and those before a refused one stay recorded.
 
         - `events`: what to record.
         - `log`: name of the log; the client's own if absent.

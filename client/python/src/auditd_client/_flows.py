@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, TypeAlias, TypeVar
 
-from auditd_client._batches import MAX_EVENTS, batches
+from auditd_client._batches import MAX_EVENTS, MAX_REQUEST_BYTES, batches, counted_bytes
 from auditd_client._entry_tokens import entry_of
 from auditd_client._flow import Deadline, Flow, RetryPolicy, call
 from auditd_client._history import History
@@ -36,6 +36,9 @@ QueryOrder: TypeAlias = Literal["asc", "desc", "time-asc", "time-desc"]
 
 _T = TypeVar("_T")
 
+_ROOM = {"INVALID_BATCH": "value", "REQUEST_TOO_LARGE": "value", "RESPONSE_TOO_LARGE": "max_events"}
+"""Which fact of a refusal says how much a batch may hold; `INVALID_BATCH` has it where there were too many events."""
+
 _ORDERS = {
     "desc": pb.ORDER_NEWEST_FIRST,
     "asc": pb.ORDER_OLDEST_FIRST,
@@ -48,8 +51,8 @@ _ORDERS = {
 class AppendOptions:
     """What all batches of one call or one stream share.
 
-    `max_events` is lowered when the server finds the response to a batch too large; it only ever
-    falls, so flows in several threads may share it.
+    `max_events` and `max_bytes` are lowered when the server finds a batch, or the response to it, too large; they
+    only ever fall, so flows in several threads may share them.
     """
 
     log: str
@@ -58,6 +61,7 @@ class AppendOptions:
     timeout_s: float
     known_size: int | None = None
     max_events: int = field(default=MAX_EVENTS, init=False)
+    max_bytes: int = field(default=MAX_REQUEST_BYTES, init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Flows:
         """Append named `events` in as few batches as fit; `first` is the caller's number of the first."""
         deadline = Deadline.after(options.timeout_s)
         # An empty append is sent as it is: what to say to it is the server's business.
-        todo = deque(batches(events, options.max_events) if events else [[]])
+        todo = deque(batches(events, options) if events else [[]])
         results: list[AppendResult] = []
         done = 0
         while todo:
@@ -83,10 +87,10 @@ class Flows:
             try:
                 results.append((yield from self._append_batch(batch, options, deadline)))
             except ClientError as error:
-                if not _shrink(options, error, len(batch)):
+                if not _shrink(options, error, batch):
                     shift_event_paths(error, first + done)
                     raise
-                todo = deque(batches(chain(batch, *todo), options.max_events))
+                todo = deque(batches(chain(batch, *todo), options))
             else:
                 done += len(batch)
         return AppendResult(
@@ -391,11 +395,15 @@ def _verify(
     return history.check(known, note)
 
 
-def _shrink(options: AppendOptions, error: ClientError, sent: int) -> bool:
-    """Lower the batch size to what the server says its response has room for; False if it did not."""
-    fitting = error.metadata.get("max_events", "")
-    if error.reason != "RESPONSE_TOO_LARGE" or sent < 2 or not (fitting.isascii() and fitting.isdigit()):
+def _shrink(options: AppendOptions, error: ClientError, sent: Sequence[Event]) -> bool:
+    """Lower the batch size to what the server says that there is room for; False if it did not say so."""
+    fact = _ROOM.get(error.reason, "")
+    fitting = error.metadata.get(fact, "")
+    if len(sent) < 2 or not (fitting.isascii() and fitting.isdigit()):
         return False
-    # Always fewer than were sent, so that trying comes to an end.
-    options.max_events = max(1, min(int(fitting), sent - 1, options.max_events))
+    # Always less than was sent, so that trying comes to an end.
+    if error.reason == "REQUEST_TOO_LARGE":
+        options.max_bytes = min(int(fitting), counted_bytes(sent) - 1, options.max_bytes)
+    else:
+        options.max_events = max(1, min(int(fitting), len(sent) - 1, options.max_events))
     return True

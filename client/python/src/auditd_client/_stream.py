@@ -28,7 +28,7 @@ class Stream:
         if event is None:
             batch = self._batcher.flush()
         else:
-            batch = self._batcher.add(named_event(event, self._fed), self._options.max_events)
+            batch = self._batcher.add(named_event(event, self._fed), self._options)
             self._fed += 1
         if batch is None:
             return None
