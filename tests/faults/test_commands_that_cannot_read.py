@@ -23,7 +23,7 @@ from tests.system.test_observing import flip_a_bit
 from tests.system.test_promises import Caller, event
 
 ENTRIES = 600
-MANY = 60
+MANY = 15
 REFUSED = re.compile(
     r"cannot be read now: its device refuses byte \d+ of \S+|could not be read for a moment|: Input/output error"
 )
