@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from auditd.errors import AuditdError, FolderError
@@ -27,13 +28,17 @@ class HeadFile:
         self._key = key
         self._path = path
         try:
-            self._descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+            # A pipe of that name shall not be waited for.
+            self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NONBLOCK)
         except FileNotFoundError as error:
             raise FolderError(
                 "HEAD_MISSING", f"{path}: the head is missing, so nothing says how many entries there were; put it back"
             ) from error
         except OSError as error:
-            raise FolderError("HEAD_UNREADABLE", f"{path}: {error.strerror}") from error
+            raise FolderError("HEAD_UNREADABLE", f"{path}: {error.strerror}; put the head back") from error
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            os.close(self._descriptor)
+            raise FolderError("HEAD_UNREADABLE", f"{path}: is no file; put the head back")
         self._writable = writable
         self._slot = 0
 

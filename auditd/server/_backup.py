@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -325,8 +326,7 @@ def _whole_folder(destination: Path, otherwise: str) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
         try:
             yield folder
-            # Fails where somebody took the name meanwhile, unless with an empty folder.
-            folder.rename(destination)
+            _name(folder, destination, otherwise)
             sync(destination.parent)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -334,6 +334,16 @@ def _whole_folder(destination: Path, otherwise: str) -> Iterator[Path]:
     except OSError as error:
         message = f"{error.filename or destination}: {error.strerror}; {otherwise}"
         raise FolderError("BACKUP_UNWRITABLE", message) from error
+
+
+def _name(folder: Path, destination: Path, otherwise: str) -> None:
+    try:
+        folder.rename(destination)
+    except OSError as error:
+        # Somebody took the name meanwhile; an empty folder would have been replaced.
+        if not os.path.lexists(destination):
+            raise
+        raise FolderError("BACKUP_EXISTS", f"{destination} exists by now; {otherwise}") from error
 
 
 def _now() -> str:

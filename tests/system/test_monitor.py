@@ -98,3 +98,28 @@ def test_a_service_outlives_the_server_and_goes_on_when_it_is_back(make_server, 
             assert "extended" in statuses
         finally:
             monitor.terminate()
+
+
+def test_a_state_is_for_one_monitor_at_a_time_and_a_pipe_is_none(shared_server, auditlog, tmp_path):
+    append(shared_server, 0)
+    state = tmp_path / "state"
+    os.mkfifo(tmp_path / "pipe")
+    flags = ("--key", shared_server.vkey, "--once", "--timeout", "5")
+    refused = shared_server.cli("monitor", "--state", str(tmp_path / "pipe"), *flags, role="auditor")
+    assert (refused.returncode, "pipe: is no regular file" in refused.stderr) == (2, True)
+
+    environment = {"AUDITLOG_ADDRESS": shared_server.address, "AUDITLOG_TOKEN": shared_server.token("auditor")}
+    command = [
+        str(auditlog.__globals__["AUDITLOG"]), "monitor", "--state", str(state), "--key", shared_server.vkey,
+        "--interval", "3600",
+    ]  # fmt: skip
+    with subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True) as first:
+        try:
+            assert "started" in first.stdout.readline()
+            kept = state.read_bytes()
+            second = shared_server.cli("monitor", "--state", str(state), *flags, role="auditor")
+            assert (second.returncode, "another monitor has this state" in second.stderr) == (2, True)
+            assert state.read_bytes() == kept
+        finally:
+            first.kill()
+    assert poll(shared_server, state)[0] == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+
 from tests.system.conftest import ORIGIN, after, auditlog
 
 
@@ -32,3 +35,48 @@ def test_a_limit_of_open_files_that_is_too_low_is_said_as_such(make_server):
     server = make_server(start=False)
     done = auditlog("serve", str(server.folder), "--listen", "127.0.0.1:0", command=after("ulimit -n 120"))
     assert (done.returncode, "open 120 files, a server needs 256" in done.stderr) == (2, True)
+
+
+def test_evidence_that_was_moved_to_another_disk_is_read_through_its_link(make_server, tmp_path):
+    """Also what only its write-ahead log holds, which SQLite keeps beside the file itself."""
+    server = make_server(start=False)
+    evidence, elsewhere = server.folder / "logs/main/evidence.db", tmp_path / "elsewhere.db"
+    evidence.rename(elsewhere)
+    evidence.symlink_to("../../../elsewhere.db")
+    server.start()
+    lines = "".join(f'{{"id":"e-{n}","time":"2026-11-20T10:00:00Z","action":"a"}}\n' for n in range(3))
+    assert server.cli("append", "-", input=lines, role="importer").returncode == 0
+    served = auditlog("check", str(server.folder))
+    server.kill()
+    assert elsewhere.with_name("elsewhere.db-wal").stat().st_size
+    for done in (served, auditlog("check", str(server.folder))):
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert re.search(r"^main +3 .+ sound", done.stdout, re.MULTILINE)
+    backup = str(tmp_path / "backup")
+    assert auditlog("backup", str(server.folder), backup).returncode == 0
+    assert auditlog("backup", "verify", backup).returncode == 0
+
+
+def test_who_loses_a_name_to_another_restore_is_told_that_it_exists(make_server, tmp_path):
+    server, backup, target = make_server(start=False), str(tmp_path / "backup"), str(tmp_path / "restored")
+    assert auditlog("backup", str(server.folder), backup).returncode == 0
+    with ThreadPoolExecutor(2) as threads:
+        won, lost = sorted(
+            threads.map(lambda _: auditlog("backup", "restore", backup, target), range(2)),
+            key=lambda done: done.returncode,
+        )
+    assert (won.returncode, lost.returncode, f"{target} exists" in lost.stderr) == (0, 2, True)
+
+
+def test_a_head_that_is_no_file_is_said_as_such(make_server):
+    server = make_server(start=False)
+    head = server.folder / "logs/main/head"
+    head.unlink()
+    head.mkdir()
+    said = auditlog("check", str(server.folder)).stdout
+    assert "is no file: nothing says how many entries were signed for" in said
+    assert "device refuses" not in said
+    assert (
+        "head: Is a directory; put the head back"
+        in auditlog("serve", str(server.folder), "--listen", "127.0.0.1:0").stderr
+    )

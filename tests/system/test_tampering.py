@@ -196,6 +196,11 @@ def remove_head(folder: Path, _folders: Folders) -> None:
     (folder / "logs/main/head").unlink()
 
 
+def head_as_a_folder(folder: Path, _folders: Folders) -> None:
+    remove_head(folder, _folders)
+    (folder / "logs/main/head").mkdir()
+
+
 def other_dictionary(folder: Path, _folders: Folders) -> None:
     """Put another one in the place of a dictionary, and its file beside it."""
     words = [f'{{"word":"{n * 7919 % 1000}","more":"{n * 104729 % 5000}"}}'.encode() for n in range(4_000)]
@@ -256,7 +261,7 @@ def whole(name: str) -> Callable[[Path, Folders], None]:
 
 @dataclass(frozen=True)
 class Row:
-    """An attack and what it should come to: kinds of findings, which must name these places, or none of its own."""
+    """An attack and what it should come to: kinds of findings, which must name these places and say this, or none."""
 
     attack: Callable[[Path, Folders], None]
     kinds: frozenset[str]
@@ -264,6 +269,7 @@ class Row:
     outside: str = "no"
     on: str = "newest"
     says: str = ""
+    what: str = ""
     flags: tuple[str, ...] = ()
 
 
@@ -329,8 +335,12 @@ ROWS = {
         "DICTIONARY_DAMAGED",
         where="dictionary",
     ),
-    "a dictionary is missing": row(sql("DELETE FROM dictionaries"), "FRAME_DAMAGED"),
-    "a dictionary's file is missing": row(remove_dictionary_file, "DICTIONARY_DAMAGED", where="dictionary"),
+    "a dictionary is missing": row(
+        sql("DELETE FROM dictionaries"), "FRAME_DAMAGED", what=r"^frame names dictionary \d+, which"
+    ),
+    "a dictionary's file is missing": row(
+        remove_dictionary_file, "DICTIONARY_DAMAGED", where="dictionary", what="zstd-dictionary is missing"
+    ),
     "a dictionary is swapped for another, with its file": row(other_dictionary, "DICTIONARY_UNKNOWN", "FRAME_DAMAGED"),
     "a credential is changed": row(
         sql("UPDATE credentials SET payload = payload || 'x'"), "CREDENTIAL_DAMAGED", where="credential"
@@ -343,6 +353,7 @@ ROWS = {
     ),
     "a trigger is dropped": row(sql("DROP TRIGGER entries_update"), "SCHEMA_ALTERED", where="trigger entries_update"),
     "a table is altered": row(sql("ALTER TABLE entries ADD COLUMN more TEXT"), "SCHEMA_ALTERED", where="table entries"),
+    "the head is a folder": row(head_as_a_folder, "HEAD_MISSING", where="head", what="is no file"),
     "the head is removed": row(remove_head, "HEAD_MISSING", where="head"),
     "an older head is put back": row(older_head, outside="harmless"),
     "the index lacks a posting": row(delete_posting, "INDEX_FALSE", where="log main, entry 100", flags=("--indexes",)),
@@ -421,6 +432,7 @@ def test_check_says_what_was_done(folders, attacked, row):
     if row.outside == "no":
         assert (alone.status, alone.kinds & row.kinds) == (1, row.kinds), alone.report
         assert any(re.search(row.where, place) for place in alone.places), alone.places
+        assert any(re.search(row.what, found["what"]) for found in alone.report["findings"]), alone.report
     else:
         assert (alone.status, alone.report["findings"]) == (0, [])
         assert OUTSIDE in alone.not_excluded

@@ -215,10 +215,12 @@ class _Check:
 
     def _head(self) -> list[_Claim]:
         """Return the claim that `head` holds; report where there is none."""
-        if not (self._folder / "head").exists():
-            self._findings.add("HEAD_MISSING", "head", "is missing: nothing says how many entries were signed for")
+        head = self._folder / "head"
+        if not head.is_file():
+            what = "is no file" if head.exists() else "is missing"
+            self._findings.add("HEAD_MISSING", "head", f"{what}: nothing says how many entries were signed for")
             return []
-        with closing(HeadFile(self._folder / "head", self._key, writable=False)) as head_file:
+        with closing(HeadFile(head, self._key, writable=False)) as head_file:
             newest = head_file.read()
         if newest is None:
             self._findings.add("HEAD_DAMAGED", "head", "neither of its slots holds a signed checkpoint")
@@ -268,7 +270,10 @@ class _Check:
         for number, data in self._reader.dictionaries():
             digest = hashlib.sha256(data).hexdigest()
             file = self._folder / "dictionaries" / f"{digest}.zstd-dictionary"
-            if not file.is_file() or bytes_of(file) != data:
+            if not file.is_file():
+                what = f"its file {file.name} is missing; the evidence holds what was in it"
+                self._findings.add("DICTIONARY_DAMAGED", f"dictionary {number}", what)
+            elif bytes_of(file) != data:
                 self._findings.add("DICTIONARY_DAMAGED", f"dictionary {number}", f"differs from its file {file.name}")
             self._report.dictionaries.add(digest)
             sound.append(data)

@@ -113,7 +113,7 @@ class LeafChecks:
         try:
             leaf = self._codec.decompress(frame, index)
         except AuditdError as error:
-            checked.findings.add("FRAME_DAMAGED", where, error.message)
+            checked.findings.add("FRAME_DAMAGED", where, error.message.removeprefix(f"{where}: "))
             return UNREADABLE
         try:
             self._check_members(checked, index, key, leaf)

@@ -242,14 +242,17 @@ def _is_served(folder: Path) -> bool:
 def _copy_database(original: Path, path: Path) -> Path:
     if not os.access(original, os.R_OK):
         return path
+    # As SQLite does: a database that was moved to another disk has its write-ahead log there.
+    original = original.resolve()
     try:
         os.link(original, path)
     except OSError:
         _copy_file(original, path)
     wal = original.with_name(f"{original.name}-wal")
     if wal.exists():
-        _copy_file(wal, path.with_name(wal.name))
-        path.with_name(wal.name).chmod(0o600)
+        copy = path.with_name(f"{path.name}-wal")
+        _copy_file(wal, copy)
+        copy.chmod(0o600)
     return path
 
 

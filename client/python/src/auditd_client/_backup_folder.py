@@ -193,8 +193,7 @@ def receiving(
         folder = BackupFolder(temporary, since, histories, progress)
         try:
             yield folder, destination
-            # Fails where somebody took the name meanwhile, unless with an empty folder.
-            temporary.rename(destination)
+            _name(temporary, destination)
             sync(destination.parent)
         except BaseException:
             folder.close()
@@ -203,3 +202,13 @@ def receiving(
     except OSError as error:
         message = f"{error.filename or destination}: {error.strerror}; nothing was kept"
         raise OutputError(message, reason="BACKUP_UNWRITABLE") from error
+
+
+def _name(folder: Path, destination: Path) -> None:
+    try:
+        folder.rename(destination)
+    except OSError as error:
+        # Somebody took the name meanwhile; an empty folder would have been replaced.
+        if not os.path.lexists(destination):
+            raise
+        raise OutputError(f"{destination}: exists by now; nothing was kept", reason="BACKUP_EXISTS") from error

@@ -212,7 +212,7 @@ def test_a_state_that_cannot_be_read_is_never_begun_anew(watched, poll, tmp_path
 
 def test_needs_a_key_and_a_folder_that_can_be_written(watched, poll, auditlog, monkeypatch):
     result = auditlog("monitor", "--state", "no/such/state", "--once")
-    assert (result.exit_code, result.stderr) == (2, "auditlog: no/such/state: No such file or directory\n")
+    assert (result.exit_code, result.stderr) == (2, "auditlog: no/such/state.lock: No such file or directory\n")
     monkeypatch.delenv("AUDITLOG_KEY")
     result, _ = poll()
     assert result.stderr == "auditlog: monitor: give --key: without the log's key nothing can be verified\n"

@@ -17,7 +17,7 @@ from auditd_client.cli._connect import MAX_ATTEMPTS, connect
 from auditd_client.cli._errors import CommandError, ExitStatus
 from auditd_client.cli._explain import explain
 from auditd_client.cli._key import read_key
-from auditd_client.cli._monitor_files import load_state, save_evidence, save_state
+from auditd_client.cli._monitor_files import load_state, save_evidence, save_state, sole_use
 from auditd_client.cli._other_log import other_log_advice
 from auditd_client.cli._output import compact_json, output_option, time_text, write_line, write_text
 from auditd_client.cli._settings import ConnectionSettings, connection_options
@@ -170,9 +170,10 @@ def command(
         raise CommandError("monitor: give --key: without the log's key nothing can be verified")
     read_key(settings.key)
     watch = _Watch(settings, state_file, evidence or Path(f"{state_file}.evidence"), entries, from_start)
-    if known is not None:
-        _begin_with(known, watch)
-    _follow(watch, _write_json if output == "jsonl" else _write_words, None if once else interval)
+    with sole_use(state_file):
+        if known is not None:
+            _begin_with(known, watch)
+        _follow(watch, _write_json if output == "jsonl" else _write_words, None if once else interval)
 
 
 def _begin_with(known: Path, watch: _Watch) -> None:

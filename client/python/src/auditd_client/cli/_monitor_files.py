@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from auditd_client._durable import sync
@@ -24,6 +29,34 @@ _VERSION = 1
 _MAX_STATE_BYTES = 1 << 20
 
 
+@contextmanager
+def sole_use(path: Path) -> Iterator[None]:
+    """Keep every other monitor from a state file, so that none puts an older state in place of a newer one.
+
+    What is locked is a file beside it, which stays: the state itself is a new file each time. Raises CommandError where
+    another monitor has it, or where it cannot be kept from others.
+    """
+    lock = Path(f"{path}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise CommandError(f"{lock}: {error.strerror}") from error
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CommandError(f"{path}: another monitor has this state; end that one, or name another file") from error
+    except OSError as error:
+        raise CommandError(f"{path}.lock: {error.strerror}") from error
+
+
 def load_state(path: Path, key: str) -> MonitorState | None:
     """Return the state that a file holds, None if there is no such file.
 
@@ -31,8 +64,7 @@ def load_state(path: Path, key: str) -> MonitorState | None:
     forgets what was seen.
     """
     try:
-        with path.open("rb") as file:
-            members = json.loads(file.read(_MAX_STATE_BYTES))
+        members = json.loads(_bytes_of(path))
         if members["v"] != _VERSION:
             raise ValueError(f"version {members['v']!r}, expected {_VERSION}")
         state = MonitorState(open_checkpoint(members["checkpoint"], key), *map(int, members["entries"]))
@@ -49,6 +81,14 @@ def load_state(path: Path, key: str) -> MonitorState | None:
             "keep it, and name another file; with --known, the newest checkpoint that you have, nothing is forgotten",
         ) from error
     return state
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Return what a file begins with; raise CommandError for what is none, such as a pipe, which is not waited for."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise CommandError(f"{path}: is no regular file; name another file for the state")
+        return file.read(_MAX_STATE_BYTES)
 
 
 def save_state(path: Path, state: MonitorState) -> None:
