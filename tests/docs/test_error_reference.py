@@ -36,6 +36,11 @@ def reasons_in_code() -> set[str]:
             for item in node.value.elts
         }
         exported |= {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+        exported |= {
+            id(node.args[1])
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr"
+        }
         found |= {
             node.value
             for node in ast.walk(tree)
