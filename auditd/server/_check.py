@@ -128,18 +128,20 @@ def _keys_at_hand(config: Config, names: Iterable[str], given: Mapping[str, Veri
     """Return the keys of logs whose evidence is not there, as far as they are known otherwise."""
     found: dict[str, VerifierKey] = {}
     for name in names:
-        origin = config.log_origin(name)
         with suppress(FolderError):
-            found[name] = given.get(origin) or load_signer(config.keys / f"{name}.pem", origin).verifier_key
+            found[name] = _key_at_hand(config, name, given)
     return found
 
 
-def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report: FolderReport) -> VerifierKey:
+def _key_at_hand(config: Config, name: str, given: Mapping[str, VerifierKey]) -> VerifierKey:
+    """Return the key of a log that was given, or else that of the folder; raise FolderError where there is none."""
     origin = config.log_origin(name)
-    if origin in given:
-        return given[origin]
+    return given.get(origin) or load_signer(config.keys / f"{name}.pem", origin).verifier_key
+
+
+def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report: FolderReport) -> VerifierKey:
     try:
-        return load_signer(config.keys / f"{name}.pem", origin).verifier_key
+        return _key_at_hand(config, name, given)
     except FolderError:
         report.not_excluded.append(
             f"log {name}: its key is not at hand, so the key was taken from the evidence itself; give it with --key"
@@ -148,7 +150,7 @@ def _key_of(config: Config, name: str, given: Mapping[str, VerifierKey], report:
         identity = reader.identity()
     if identity is None:
         raise DamagedError("IDENTITY_MISSING", f"log {name} does not say which log it is; give its key with --key")
-    key = VerifierKey.parse(identity[1])
+    key, origin = VerifierKey.parse(identity[1]), config.log_origin(name)
     if key.name != origin:
         report.findings.append(Finding("WRONG_LOG", f"log {name}", f"is the evidence of {key.name}, not of {origin}"))
     return key
