@@ -436,7 +436,7 @@ def test_health_is_watched_by_so_many_and_no_more(make_server):
 
 @pytest.mark.parametrize(
     "method",
-    ["grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "Nothing/Nothing"],
+    ["grpc.health.v1.Health/Check", "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "Nothing/Nothing"],
 )
 def test_who_asks_too_often_for_what_needs_no_token_waits_and_is_refused(make_server, method):
     server = make_server(limits="max_refused_per_s_per_peer = 1")
