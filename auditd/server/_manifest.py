@@ -224,11 +224,16 @@ def copy_file(original: Path, copy: Path, told: FileInBackup) -> None:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        # What a check works in; one that is under way, or was killed, takes nothing from what the backup holds.
-        if path.relative_to(folder).as_posix().startswith("logs/.check-"):
-            continue
-        if path.is_symlink():
-            raise FolderError("NOT_A_BACKUP", f"{path} is a symbolic link, which no backup has")
-        if path.is_file() and path != folder / MANIFEST_NAME:
-            yield path
+    for at, folders, names in os.walk(folder, onerror=_raise):
+        if Path(at) == folder / "logs":
+            # What checks work in comes and goes beside this one; it takes nothing from what the backup holds.
+            folders[:] = [name for name in folders if not name.startswith(".check-")]
+        for path in [Path(at, name) for name in (*folders, *names)]:
+            if path.is_symlink():
+                raise FolderError("NOT_A_BACKUP", f"{path} is a symbolic link, which no backup has")
+            if path.is_file() and path != folder / MANIFEST_NAME:
+                yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -65,7 +65,7 @@ def test_who_loses_a_name_to_another_restore_is_told_that_it_exists(make_server,
             threads.map(lambda _: auditlog("backup", "restore", backup, target), range(2)),
             key=lambda done: done.returncode,
         )
-    assert (won.returncode, lost.returncode, f"{target} exists" in lost.stderr) == (0, 2, True)
+    assert (won.returncode, lost.returncode, f"{target} exists" in lost.stderr) == (0, 2, True), (won, lost)
 
 
 def test_a_head_that_is_no_file_is_said_as_such(make_server):
