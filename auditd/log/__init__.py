@@ -1,6 +1,7 @@
 """One append-only log: evidence file, writer, recovery, verified reading."""
 
 from auditd.log._closing import Closing, open_closing, sign_closing
+from auditd.log._complaint import Complaint
 from auditd.log._database import CHECKSUM_BYTES, bound_caches, checksum_vfs, plain_vfs
 from auditd.log._durable import sync, sync_all
 from auditd.log._increment import apply_increment
@@ -24,6 +25,7 @@ __all__ = [
     "Answers",
     "Closing",
     "CommitPlan",
+    "Complaint",
     "Credential",
     "Log",
     "LogSettings",

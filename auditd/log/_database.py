@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import struct
 from collections.abc import Callable, Iterable
@@ -71,7 +72,15 @@ def _vfs_names() -> tuple[str, str]:
 
 
 def create_evidence(path: Path, origin: str, verifier_key: str) -> None:
-    """Make an empty evidence file at `path`, which must not exist."""
+    """Make an empty evidence file at `path`, which must not exist; raise OSError where it cannot be written."""
+    try:
+        _create(path, origin, verifier_key)
+    except apsw.Error as error:
+        number = errno.ENOSPC if isinstance(error, apsw.FullError) else errno.EIO
+        raise OSError(number, said_by(error), str(path)) from error
+
+
+def _create(path: Path, origin: str, verifier_key: str) -> None:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_EXCLUSIVE
     db = apsw.Connection(str(path), flags=flags, vfs=checksum_vfs())
     try:
@@ -85,6 +94,13 @@ def create_evidence(path: Path, origin: str, verifier_key: str) -> None:
             db.execute("INSERT INTO log (origin, verifier_key) VALUES (?, ?)", (origin, verifier_key))
     finally:
         db.close()
+
+
+def said_by(error: apsw.Error) -> str:
+    """Return what SQLite says of a file that cannot be written; of a copy's it says "not an error"."""
+    if isinstance(error, apsw.FullError):
+        return "database or disk is full"
+    return "disk I/O error" if isinstance(error, apsw.IOError) else str(error)
 
 
 def require_evidence(path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import apsw
 
+from auditd.log._complaint import Complaint
 from auditd.log._store import EvidenceStore
 
 WAL_PAGES = 1_000
@@ -24,6 +25,7 @@ class Housekeeper(threading.Thread):
         self._store = store
         self._chore = chore
         self._stopped = threading.Event()
+        self._complaint = Complaint(_logger, self.name)
         self._db = store.open_housekeeper()
 
     def run(self) -> None:
@@ -32,13 +34,15 @@ class Housekeeper(threading.Thread):
             self.work()
 
     def work(self) -> None:
-        """Do what is due; a failure is logged and tried again, for nothing here is needed for an answer."""
+        """Do what is due; a failure is logged once and tried again, for nothing here is needed for an answer."""
         try:
             if self._store.wal_pages > WAL_PAGES:
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._chore()
         except Exception as error:  # noqa: BLE001 -- whatever the chore met, the write-ahead log must not grow for ever
-            _logger.warning("%s: %s", self.name, error)
+            self._complaint.say(error)
+        else:
+            self._complaint.over()
 
     def stop(self) -> None:
         """End the thread, wait for it, and close the connection."""

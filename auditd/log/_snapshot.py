@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from auditd.errors import AuditdError, DamagedError, FolderError
-from auditd.log._database import BUSY_TIMEOUT_MS, CHECKSUM_BYTES, checksum_vfs, require_evidence
+from auditd.log._database import BUSY_TIMEOUT_MS, CHECKSUM_BYTES, checksum_vfs, require_evidence, said_by
 from auditd.log._edge import tree_at
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
@@ -211,7 +211,7 @@ def _typed_errors(path: Path) -> Iterator[None]:
 
 def _typed(error: apsw.Error, path: Path) -> AuditdError:
     if not tells_of_read(error):
-        message = f"log {path.parent.name} cannot be copied: {error}; no backup was made"
+        message = f"log {path.parent.name} cannot be copied: {said_by(error)}; no backup was made"
         return FolderError("BACKUP_UNWRITABLE", message)
     found = judged_by_pages(error, path)
     return type(found)(found.reason, f"{found.message}; no backup was made", facts=found.facts)

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from auditd.log._complaint import Complaint
+
 if TYPE_CHECKING:
     from auditd.log._log import Log
 
@@ -21,6 +23,7 @@ class Tender(threading.Thread):
         super().__init__(name="closed-logs", daemon=True)
         self._stopped = threading.Event()
         self._logs: tuple[Log, ...] = ()
+        self._complaints: dict[str, Complaint] = {}
 
     def add(self, log: Log) -> None:
         """Tend a log too, whose own threads have ended."""
@@ -32,10 +35,16 @@ class Tender(threading.Thread):
         """Work until stopped."""
         while not self._stopped.wait(INTERVAL_S):
             for log in self._logs:
-                try:
-                    log.tend()
-                except Exception as error:  # noqa: BLE001 -- it is tried again, and the others need it as well
-                    _logger.warning("%s: %s", log.name, error)
+                self._tend(log)
+
+    def _tend(self, log: Log) -> None:
+        complaint = self._complaints.setdefault(log.origin, Complaint(_logger, log.name))
+        try:
+            log.tend()
+        except Exception as error:  # noqa: BLE001 -- it is tried again, and the others need it as well
+            complaint.say(error)
+        else:
+            complaint.over()
 
     def stop(self) -> None:
         """End the thread and wait for it; before the logs are closed."""

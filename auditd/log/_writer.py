@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from auditd.entry import SALT_BYTES, LeafTemplate, parse_leaf, parse_time, recorded_at_text
+from auditd.log._complaint import Complaint
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import LogSigner
@@ -71,6 +72,7 @@ class Writer(threading.Thread):
         self._queue = SubmissionQueue(settings.limits)
         self._recovery_wanted = False
         self._credentials: dict[bytes, None] = {}
+        self._complaint = Complaint(_logger, self.name)
         self._new_dictionary: bytes | None = None
         self._stored_checkpoint_at = -math.inf
         self.measures = WriterMeasures()
@@ -162,7 +164,9 @@ class Writer(threading.Thread):
             chore()
         except Exception as error:  # noqa: BLE001 -- nobody waits for it, and it is asked for again
             self._state = None
-            _logger.warning("%s: %s", self.name, error)
+            self._complaint.say(error)
+        else:
+            self._complaint.over()
 
     def _hand_back(self, answers: Answers) -> None:
         try:

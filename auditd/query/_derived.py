@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import apsw
 
 from auditd.errors import AuditdError
+from auditd.log import Complaint
 from auditd.query._derived_file import Form, UnfitError, close, create, is_unfit, open_writer
 from auditd.query._readers import Readers, Snapshot
 from auditd.query._source import Source
@@ -56,6 +57,7 @@ class Derived(ABC, Generic[_S]):
         self._form = form
         self._retry_s = retry_s
         self._on_error = on_error
+        self._complaint = Complaint(_logger, f"{path.stem} of {source.origin}")
         self._readers: Readers[_S] = Readers(path, snapshot)
         # `_condition` guards every attribute below it.
         self._condition = threading.Condition()
@@ -152,12 +154,12 @@ class Derived(ABC, Generic[_S]):
                     return
                 rebuild = True
             except (apsw.Error, OSError) as error:
-                _logger.warning("%s of %s: %s", self._path.stem, self._source.origin, error)
+                self._complaint.say(error)
                 rebuild = is_unfit(error)
                 self._closed(self._retry_s)
             except AuditdError as error:
                 # Searches meet the same evidence and report it; the index must only not hide it.
-                _logger.error("%s of %s: %s", self._path.stem, self._source.origin, error)
+                self._complaint.say(error, logging.ERROR)
                 self._on_error(error)
                 rebuild = False
                 self._closed(self._retry_s)

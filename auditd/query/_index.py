@@ -95,6 +95,7 @@ class Index(Derived[IndexSnapshot]):
             end = covered + len(rows)
             write(connection, covered, rows, self._source.root_at(end))
             covered = end
+            self._complaint.over()
             with self._condition:
                 self._covered = covered
                 self._condition.notify_all()

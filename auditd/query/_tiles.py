@@ -96,6 +96,7 @@ class Tiles(Derived[TilesSnapshot]):
             ]
             write_times(connection, covered // TILE_ENTRIES, times, self._source.root_at(end))
             self._set_covered(end, text_covered)
+            self._complaint.over()
             return True
         end = text_covered + BLOCK_ENTRIES
         # Signatures are bound to the evidence by what `covered` records, so they never run ahead of it.
@@ -105,6 +106,7 @@ class Tiles(Derived[TilesSnapshot]):
         if not self._stopping_now():
             write_text(connection, text_covered // BLOCK_ENTRIES, bits, places)
             self._set_covered(covered, end)
+            self._complaint.over()
         return True
 
     def _leaves(self, start: int, end: int) -> Iterator[bytes]:

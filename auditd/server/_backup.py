@@ -314,6 +314,13 @@ def _copy_keys(keys: Path, copies: Path) -> None:
 def _require_new(destination: Path, rule: str) -> None:
     if destination.exists() or destination.is_symlink():
         raise FolderError("BACKUP_EXISTS", f"{destination} exists; {rule}")
+    for parent in destination.absolute().parents:
+        if (parent / CONFIG_NAME).exists():
+            raise FolderError(
+                "BACKUP_MISPLACED",
+                f"{destination} lies within {parent}, a server folder or a backup, and would be taken for a part of it;"
+                " choose a place elsewhere",
+            )
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +75,8 @@ def make_folder(folder: Path, origin: str, tls_hosts: Sequence[str] | None = Non
 
     All of it is on the disk when this returns: a verifier key that was handed out is never one of a lost key.
 
-    Raises InvalidRequestError for an unfit origin or host, FolderError if the folder holds anything already.
+    Raises InvalidRequestError for an unfit origin or host, FolderError if the folder holds anything already, or cannot
+    be written: then nothing of it is left.
     """
     hosts = None if tls_hosts is None else names_of(origin, tls_hosts)
     if not is_origin(origin):
@@ -81,27 +84,48 @@ def make_folder(folder: Path, origin: str, tls_hosts: Sequence[str] | None = Non
         raise InvalidRequestError(
             "INVALID_ORIGIN", f"origin: {origin!r} {rule}", [Violation("origin", f"{origin!r} {rule}")]
         )
+    was_there = folder.exists()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FolderError("FOLDER_NOT_EMPTY", f"{folder} is not empty; choose a new folder")
-        keys = folder / "keys"
-        keys.mkdir(mode=0o700)
-        verifier_keys = {name: _make_log(folder, keys, origin, name) for name in LOG_NAMES}
-        LocalIssuer.create(local_issuer_name(origin)).write_key(keys / ISSUER_KEY_NAME)
-        write_private_file(keys / PAGE_KEY_NAME, secrets.token_bytes(PAGE_KEY_BYTES))
-        if hosts is not None:
-            make_self_signed(folder / "tls", keys, origin, hosts)
-        text = _CONFIG.format(origin=origin, listen=_LISTEN if hosts else _PLAINTEXT, tls=_TLS if hosts else "")
-        # Written last, and not before the rest is on the disk: a folder with this file is whole.
-        sync_all(folder)
-        (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
-        for made in (folder / CONFIG_NAME, folder, folder.resolve().parent):
-            sync(made)
+        with _gone_unless_whole(folder, was_there=was_there):
+            verifier_keys = _fill(folder, origin, hosts)
     except OSError as error:
         raise FolderError("FOLDER_UNWRITABLE", f"{error.filename or folder}: {error.strerror}") from error
     load_config(folder)
     return Made(folder, origin, verifier_keys, folder / "tls" / CA_NAME if hosts else None)
+
+
+@contextmanager
+def _gone_unless_whole(folder: Path, *, was_there: bool) -> Iterator[None]:
+    """Empty a folder again if the block fails, so that the same command can be given again."""
+    try:
+        yield
+    except BaseException:
+        for made in folder.iterdir():
+            shutil.rmtree(made, ignore_errors=True) if made.is_dir() else made.unlink()
+        if not was_there:
+            folder.rmdir()
+        raise
+
+
+def _fill(folder: Path, origin: str, tls_names: Sequence[str] | None) -> dict[str, str]:
+    """Make all that is in a server folder, durably; return the logs' verifier keys by name."""
+    keys = folder / "keys"
+    keys.mkdir(mode=0o700)
+    verifier_keys = {name: _make_log(folder, keys, origin, name) for name in LOG_NAMES}
+    LocalIssuer.create(local_issuer_name(origin)).write_key(keys / ISSUER_KEY_NAME)
+    write_private_file(keys / PAGE_KEY_NAME, secrets.token_bytes(PAGE_KEY_BYTES))
+    if tls_names is not None:
+        make_self_signed(folder / "tls", keys, origin, tls_names)
+    text = _CONFIG.format(origin=origin, listen=_LISTEN if tls_names else _PLAINTEXT, tls=_TLS if tls_names else "")
+    # Written last, and not before the rest is on the disk: a folder with this file is whole.
+    sync_all(folder)
+    (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+    for made in (folder / CONFIG_NAME, folder, folder.resolve().parent):
+        sync(made)
+    return verifier_keys
 
 
 def _make_log(folder: Path, keys: Path, origin: str, name: str) -> str:

@@ -12,7 +12,13 @@ from auditd.log._housekeeper import Housekeeper
 
 
 @pytest.fixture
-def few_pages(monkeypatch):
+def only_when_told(monkeypatch):
+    """No housekeeper works by itself meanwhile."""
+    monkeypatch.setattr("auditd.log._housekeeper.INTERVAL_S", 3_600)
+
+
+@pytest.fixture
+def few_pages(monkeypatch, only_when_told):
     monkeypatch.setattr("auditd.log._housekeeper.WAL_PAGES", 20)
 
 
@@ -70,6 +76,19 @@ def test_a_housekeeper_that_fails_says_so_and_tries_again(one_log, faulty_disk, 
     assert "housekeeper-main" in caplog.text
     log._housekeeper.work()
     assert one_log.evidence.stat().st_size > before
+
+
+def test_a_problem_that_stays_is_said_once_and_its_end_too(one_log, only_when_told, caplog):
+    caplog.set_level("INFO")
+    keeper = one_log.open()._housekeeper
+    chore, keeper._chore = keeper._chore, lambda: 1 / 0
+    keeper.work()
+    keeper.work()
+    keeper._chore = chore
+    keeper.work()
+    keeper.work()
+    said = [record.message for record in caplog.records if record.message.startswith("housekeeper-main")]
+    assert said == ["housekeeper-main: division by zero", "housekeeper-main: works again"]
 
 
 def test_a_chore_that_fails_does_not_end_the_housekeeper(one_log, caplog):

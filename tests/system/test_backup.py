@@ -246,11 +246,12 @@ def test_a_full_disk_leaves_nothing_behind(auditlog, shared_server, tmp_path, ke
     [
         (["{server}", "{tmp}"], "a backup is a new folder"),
         (["{server}", "{tmp}/no/such/backup"], "No such file or directory"),
+        (["{server}", "{server}/logs/backup"], "would be taken for a part of it"),
         (["{tmp}", "{tmp}/backup"], "is no server folder"),
         (["verify", "{tmp}"], "is no backup"),
         (["{server}"], "Missing argument"),
     ],
-    ids=["existing-destination", "missing-parent", "no-server-folder", "no-backup", "no-destination"],
+    ids=["existing-destination", "missing-parent", "among-the-logs", "no-server-folder", "no-backup", "no-destination"],
 )
 def test_misuse_is_refused_in_a_line_and_leaves_nothing(auditlog, shared_server, tmp_path, arguments, said):
     done = auditlog("backup", *(part.format(server=shared_server.folder, tmp=tmp_path) for part in arguments))

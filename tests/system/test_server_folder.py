@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.system.conftest import ORIGIN, after, auditlog
 
 
@@ -18,6 +20,17 @@ def test_a_folder_that_was_there_keeps_its_mode(tmp_path):
     tmp_path.chmod(0o750)
     assert auditlog("init", str(tmp_path), "--origin", ORIGIN).returncode == 0
     assert oct(tmp_path.stat().st_mode & 0o777) == "0o750"
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_init_that_finds_no_room_says_so_and_can_be_given_again(tmp_path, was_there):
+    folder = tmp_path / "server"
+    if was_there:
+        folder.mkdir()
+    done = auditlog("init", str(folder), "--origin", ORIGIN, command=after("ulimit -f 120"))
+    assert (done.returncode, "evidence.db: disk I/O error" in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.rglob("*")) == [folder] * was_there
+    assert auditlog("init", str(folder), "--origin", ORIGIN).returncode == 0
 
 
 def test_what_cannot_be_a_log_disturbs_nothing(make_server, tmp_path):
