@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     help="Only say what is wrong with auditd.toml and the files it names, with file, line and key of every mistake.",
 )
 def serve(folder: Path, listen: str | None, http: str | None, insecure: bool, check_config: bool) -> None:
-    """Run a server on the folder DIR until it is told to stop (SIGTERM, Ctrl-C).
+    """Run a server on the folder DIR until it is told to stop (SIGTERM, Ctrl-C, SIGHUP).
 
     Before it signs anything it verifies that the evidence extends all that was signed. It refuses to start where that
     does not hold, and says what is missing.

@@ -59,7 +59,7 @@ async def serve(
     ready: Callable[[Addresses], None],
     http: str | None = None,
 ) -> None:
-    """Serve a folder until SIGTERM or SIGINT; `ready` is called with the addresses once they answer.
+    """Serve a folder until SIGTERM, SIGINT or SIGHUP; `ready` is called with the addresses once they answer.
 
     `http` goes before the address for metrics and health in the settings. Raises FolderError or DamagedError where the
     folder must not be served.
@@ -167,6 +167,8 @@ async def _run(
 def _stop_event() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Where one is to be ignored, as a terminal's end is under `nohup`, it stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
     return stop

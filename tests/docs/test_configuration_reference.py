@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from auditd.errors import ConfigError
 from auditd.identity import CertificateConfig, ClaimMapping, IssuerConfig
 from auditd.server import load_config
 from auditd.server._config import (
@@ -73,6 +74,27 @@ def test_each_table_is_described_with_its_defaults(heading, kind):
         del defaults["claims"], defaults["roles"]
     described = {name: default.partition(" (")[0] for name, default in documented(heading).items()}
     assert described == defaults
+
+
+def test_each_limit_takes_what_the_page_says_and_no_more(tmp_path):
+    section = PAGE.split("\n## `[limits]`\n")[1].split("\n## ")[0]
+    whole = r"([\d,]+)"
+    most = re.search(f"at least 1, and at most {whole}, of bytes {whole} .*, of seconds {whole} ", section)
+    otherwise = {"": most[1], "_bytes": most[2], "_s": most[3]}
+    refused = []
+    for item in fields(LimitSettings):
+        row = re.search(rf"^\| `{item.name}` \|.*$", section, re.MULTILINE)[0]
+        ends = re.search(rf"[.,] {whole} to {whole}\b", row)
+        kind = next(kind for kind in ("_bytes", "_s", "") if item.name.endswith(kind))
+        low, high = (int(end.replace(",", "")) for end in (ends.groups() if ends else ("1", otherwise[kind])))
+        for value in (low - 1, low, high, high + 1):
+            (tmp_path / "auditd.toml").write_text(f'format = 1\norigin = "a.example"\nlimits.{item.name} = {value}\n')
+            try:
+                load_config(tmp_path)
+            except ConfigError as error:
+                refused.append((item.name, value - low if value < low else value - high))
+                assert f"auditd.toml:3: limits.{item.name}: {value}, expected {low} to {high}" in str(error)
+    assert refused == [(item.name, step) for item in fields(LimitSettings) for step in (-1, 1)]
 
 
 def test_the_servers_own_settings_are_described():

@@ -222,6 +222,6 @@ def test_server_says_the_same_when_it_is_run(folder, make_server, auditlog):
     done = auditlog("serve", str(folder), "--listen", "127.0.0.1:0")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"auditlog: {folder}/auditd.toml:4: limits.drain_s: 0, must be at least 1",
-        f"auditlog: {folder}/auditd.toml:5: limits.max_query_s: 0, must be at least 1",
+        f"auditlog: {folder}/auditd.toml:4: limits.drain_s: 0, expected 1 to 3600",
+        f"auditlog: {folder}/auditd.toml:5: limits.max_query_s: 0, expected 1 to 3600",
     ]
