@@ -315,10 +315,10 @@ def _require_new(destination: Path, rule: str) -> None:
     if destination.exists() or destination.is_symlink():
         raise FolderError("BACKUP_EXISTS", f"{destination} exists; {rule}")
     for parent in destination.absolute().parents:
-        if (parent / CONFIG_NAME).exists():
+        if parent.name == "logs" and (parent.parent / CONFIG_NAME).exists():
             raise FolderError(
                 "BACKUP_MISPLACED",
-                f"{destination} lies within {parent}, a server folder or a backup, and would be taken for a part of it;"
+                f"{destination} lies among the logs of {parent.parent} and would be taken for one of them;"
                 " choose a place elsewhere",
             )
 

@@ -81,7 +81,6 @@ def test_each_limit_takes_what_the_page_says_and_no_more(tmp_path):
     whole = r"([\d,]+)"
     most = re.search(f"at least 1, and at most {whole}, of bytes {whole} .*, of seconds {whole} ", section)
     otherwise = {"": most[1], "_bytes": most[2], "_s": most[3]}
-    refused = []
     for item in fields(LimitSettings):
         row = re.search(rf"^\| `{item.name}` \|.*$", section, re.MULTILINE)[0]
         ends = re.search(rf"[.,] {whole} to {whole}\b", row)
@@ -89,12 +88,11 @@ def test_each_limit_takes_what_the_page_says_and_no_more(tmp_path):
         low, high = (int(end.replace(",", "")) for end in (ends.groups() if ends else ("1", otherwise[kind])))
         for value in (low - 1, low, high, high + 1):
             (tmp_path / "auditd.toml").write_text(f'format = 1\norigin = "a.example"\nlimits.{item.name} = {value}\n')
-            try:
+            if low <= value <= high:
                 load_config(tmp_path)
-            except ConfigError as error:
-                refused.append((item.name, value - low if value < low else value - high))
-                assert f"auditd.toml:3: limits.{item.name}: {value}, expected {low} to {high}" in str(error)
-    assert refused == [(item.name, step) for item in fields(LimitSettings) for step in (-1, 1)]
+                continue
+            with pytest.raises(ConfigError, match=rf"toml:3: limits.{item.name}: {value}, expected {low} to {high}"):
+                load_config(tmp_path)
 
 
 def test_the_servers_own_settings_are_described():

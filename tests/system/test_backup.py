@@ -246,7 +246,7 @@ def test_a_full_disk_leaves_nothing_behind(auditlog, shared_server, tmp_path, ke
     [
         (["{server}", "{tmp}"], "a backup is a new folder"),
         (["{server}", "{tmp}/no/such/backup"], "No such file or directory"),
-        (["{server}", "{server}/logs/backup"], "would be taken for a part of it"),
+        (["{server}", "{server}/logs/backup"], "would be taken for one of them"),
         (["{tmp}", "{tmp}/backup"], "is no server folder"),
         (["verify", "{tmp}"], "is no backup"),
         (["{server}"], "Missing argument"),
