@@ -354,7 +354,7 @@ def test_damage_is_answered_as_damage(make_server, tmp_path):
 
 
 def test_it_takes_no_room_that_the_record_of_reads_needs(make_server, tmp_path):
-    server = make_server(limits=f"min_free_bytes = {2**60}")
+    server = make_server(limits=f"min_free_bytes = {2**50}")
     with client_of(server) as client, pytest.raises(ExhaustedError) as caught:
         client.make_backup(tmp_path / "backup")
     assert caught.value.reason == "BACKUP_NO_ROOM"
