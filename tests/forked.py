@@ -60,8 +60,7 @@ class Forked(subprocess.Popen[Any]):
             given if given != -1 else own
             for own, given in enumerate((asked["p2cread"], asked["c2pwrite"], asked["errwrite"]))
         ]
-        request = {"argv": command, "cwd": os.fspath(asked["cwd"] or Path.cwd()), "env": environment}
-        self.pid = _fork(json.dumps(request).encode(), files)
+        self.pid = fork(command, os.fspath(asked["cwd"] or Path.cwd()), environment, files)
         self._child_created = True
         pipes = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
         self._close_pipe_fds(*(asked[name] for name in pipes))  # type: ignore[attr-defined]
@@ -86,7 +85,9 @@ def _early(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(_EARLY)}
 
 
-def _fork(request: bytes, files: list[int]) -> int:
+def fork(command: list[str], folder: str, environment: dict[str, str], files: list[int]) -> int:
+    """Start a command with these as its first three files; return its process, a child of this one."""
+    request = json.dumps({"argv": command, "cwd": folder, "env": environment}).encode()
     with _asking:
         channel = _origin()
         # The process is an orphan for a moment, and becomes a child of this one; later orphans are none of its concern.

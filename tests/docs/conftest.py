@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.stand_in import stand_in
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_LIMIT_S = 60.0
 DEFAULT_PORT = "7443"
@@ -79,12 +81,12 @@ def differences(expected: list[str], printed: list[str]) -> list[str]:
 class Shell:
     """One bash, which keeps variables and background jobs from command to command."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AUDITLOG_")}
         environment |= {
             "HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
+            "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), environment["PATH"]]),
             "PYTHONPATH": str(ROOT / "client/python/src"),
         }
         self._process = subprocess.Popen(
@@ -141,28 +143,40 @@ def free_port() -> str:
 
 
 @pytest.fixture
-def run_page(tmp_path: Path) -> Iterator[Callable[..., None]]:
+def run_page(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., None]]:
     """Return a function that runs what a page marks, in its order, and fails where it shows something else."""
-    shell = Shell(tmp_path)
+    programs = tmp_path_factory.mktemp("programs")
+    with stand_in(programs):
+        yield from page_runner(tmp_path, programs)
+
+
+@pytest.fixture
+def run_page_as_installed(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """As `run_page`, and `auditlog` is started from the very file that users start."""
+    yield from page_runner(tmp_path, Path(sys.executable).parent)
+
+
+def page_runner(folder: Path, programs: Path) -> Iterator[Callable[..., None]]:
+    shell = Shell(folder, programs)
     port = free_port()
 
     def run(page: str, *, before: str = "", tools: tuple[str, ...] = ()) -> None:
         require_tools(*tools)
         for step in steps_of(before.replace(DEFAULT_PORT, port)):
             shell.run(step)
-            listen_on(tmp_path, port)
+            listen_on(folder, port)
         marked = list(_MARKED.finditer((ROOT / page).read_text(encoding="utf-8")))
         assert marked, f"{page} shows nothing that could be run"
         wrong = []
         for block in marked:
             body = block["body"].replace(DEFAULT_PORT, port)
             if block["name"]:
-                (tmp_path / block["name"]).write_text(body, encoding="utf-8")
+                (folder / block["name"]).write_text(body, encoding="utf-8")
                 continue
             for step in steps_of(body):
                 printed = shell.run(step)
                 wrong += [f"$ {step.command}\n  {what}" for what in differences(step.expected, printed)]
-                listen_on(tmp_path, port)
+                listen_on(folder, port)
         if wrong:
             pytest.fail("\n".join([f"{page} is not what happens:", *wrong]), pytrace=False)
 

@@ -17,8 +17,8 @@ $ export AUDITLOG_TOKEN=$(auditlog token issue server --sub svc --role admin)
 """
 
 
-def test_the_quickstart_is_real(run_page):
-    run_page("docs/quickstart.md", tools=("sqlite3",))
+def test_the_quickstart_is_real(run_page_as_installed):
+    run_page_as_installed("docs/quickstart.md", tools=("sqlite3",))
 
 
 def test_the_guide_to_appending_is_real(run_page):

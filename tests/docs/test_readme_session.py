@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-def test_the_session_on_the_first_screen_is_real(run_page):
-    run_page("README.md")
+def test_the_session_on_the_first_screen_is_real(run_page_as_installed):
+    run_page_as_installed("README.md")
