@@ -42,7 +42,7 @@ $(NATIVE): $(LOCKED) native/pyproject.toml native/Cargo.toml native/Cargo.lock n
 	@touch $@
 
 test: $(INSTALLED) $(NATIVE) ## Run the tests, in under five minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS)
 
 test-all: $(INSTALLED) $(NATIVE) ## Run every test, the slow ones included; AUDITD_SOAK_SECONDS=3600 soaks a server for an hour
 	$(BIN)/python -m pytest --hypothesis-profile thorough $(ARGS)

@@ -213,7 +213,9 @@ def comparisons():
                     continue
 
 
-terms = st.sampled_from(list(comparisons())) | st.sampled_from([*TEXTS, "LICE", "ss"]).map(FreeText)
+texts = st.sampled_from([*TEXTS, "LICE", "ss"]).map(FreeText)
+# Parsed where they are used, and not by every process that reads this file.
+terms = st.deferred(lambda: st.sampled_from(list(comparisons()))) | texts
 trees = st.recursive(
     terms,
     lambda inner: (
