@@ -27,10 +27,11 @@ def test_not_serving_comes_first_and_what_is_under_way_is_cut_off_at_the_deadlin
     watched = health_pb2_grpc.HealthStub(server.channel()).Watch(health_pb2.HealthCheckRequest())
     assert next(watched).status == Status.SERVING
     tail = Caller(server, "admin").Tail(pb.TailRequest())
+    next(tail)  # it is under way
     server.process.send_signal(signal.SIGHUP)  # its terminal is closed
     assert next(watched).status == Status.NOT_SERVING, "before any call is cut off"
     with pytest.raises(grpc.RpcError) as ended:
-        next(tail)
+        list(tail)
     assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
     with pytest.raises(grpc.RpcError):  # the watch itself is a call that would never end
         next(watched)
