@@ -89,8 +89,11 @@ def make_folder(folder: Path, origin: str, tls_hosts: Sequence[str] | None = Non
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FolderError("FOLDER_NOT_EMPTY", f"{folder} is not empty; choose a new folder")
+        # Of two at a time one gets no further than this, and so removes nothing of the other's.
+        keys = folder / "keys"
+        keys.mkdir(mode=0o700)
         with _gone_unless_whole(folder, was_there=was_there):
-            verifier_keys = _fill(folder, origin, hosts)
+            verifier_keys = _fill(folder, keys, origin, hosts)
     except OSError as error:
         raise FolderError("FOLDER_UNWRITABLE", f"{error.filename or folder}: {error.strerror}") from error
     load_config(folder)
@@ -110,10 +113,8 @@ def _gone_unless_whole(folder: Path, *, was_there: bool) -> Iterator[None]:
         raise
 
 
-def _fill(folder: Path, origin: str, tls_names: Sequence[str] | None) -> dict[str, str]:
+def _fill(folder: Path, keys: Path, origin: str, tls_names: Sequence[str] | None) -> dict[str, str]:
     """Make all that is in a server folder, durably; return the logs' verifier keys by name."""
-    keys = folder / "keys"
-    keys.mkdir(mode=0o700)
     verifier_keys = {name: _make_log(folder, keys, origin, name) for name in LOG_NAMES}
     LocalIssuer.create(local_issuer_name(origin)).write_key(keys / ISSUER_KEY_NAME)
     write_private_file(keys / PAGE_KEY_NAME, secrets.token_bytes(PAGE_KEY_BYTES))

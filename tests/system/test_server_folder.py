@@ -33,6 +33,15 @@ def test_init_that_finds_no_room_says_so_and_can_be_given_again(tmp_path, was_th
     assert auditlog("init", str(folder), "--origin", ORIGIN).returncode == 0
 
 
+def test_of_several_that_init_one_folder_one_makes_it_and_it_stays_whole(tmp_path):
+    folder = str(tmp_path / "server")
+    with ThreadPoolExecutor(3) as threads:
+        made = list(threads.map(lambda _: auditlog("init", folder, "--origin", ORIGIN), range(3)))
+    assert sorted(done.returncode for done in made) == [0, 2, 2]
+    checked = auditlog("check", folder)
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_what_cannot_be_a_log_disturbs_nothing(make_server, tmp_path):
     server = make_server(start=False)
     strays = {"lost+found", ".snapshot", "a log"}
