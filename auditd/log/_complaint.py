@@ -13,7 +13,7 @@ class Complaint:
         self._about = about
         self._said = ""
 
-    def say(self, problem: Exception, level: int = logging.WARNING) -> None:
+    def say(self, problem: Exception | str, level: int = logging.WARNING) -> None:
         """Say what the problem is, unless that was the last thing said."""
         text = str(problem) or type(problem).__name__
         if text != self._said:

@@ -301,7 +301,7 @@ def _authorizer(allowed: Iterable[int]) -> Callable[..., int]:
         if action in permitted:
             return apsw.SQLITE_OK
         # apsw's wal_checkpoint() and our own size queries need no pragma; data_version is how readers wait.
-        if action == apsw.SQLITE_PRAGMA and first in {"data_version", "page_count", "wal_checkpoint"}:
+        if action == apsw.SQLITE_PRAGMA and first in {"data_version", "page_count", "page_size", "wal_checkpoint"}:
             return apsw.SQLITE_OK
         return apsw.SQLITE_DENY
 

@@ -118,7 +118,7 @@ class Log:
         self._pending = pending
         self._releaser = SignatureReleaser(pending, self._store, settings.clock)
         if signs is not None:
-            self._housekeeper = Housekeeper(self.name, self._store, self._chores)
+            self._housekeeper = Housekeeper(self.name, self._store, self._chores, settings.room)
             opened.callback(self._writer.stop)
             opened.callback(self._housekeeper.stop)
         self._signs = signs is not None
@@ -264,6 +264,11 @@ class Log:
     def read_failures(self) -> int:
         """How often the device refused a read."""
         return self._store.read_failures
+
+    @property
+    def owed_bytes(self) -> int:
+        """How much more of the disk it takes to copy the write-ahead log back, as far as that is large."""
+        return self._housekeeper.owed_bytes if self._signs else 0
 
     def recover_soon(self) -> None:
         """Have a writer whose last commit failed reopen and verify the evidence, without waiting for an append."""

@@ -51,7 +51,8 @@ class LogSettings:
     none its first receipt, or None. Both are asked once a commit, in this order. `deliver` hands the answers of one
     commit to those who wait. `peers` returns a signed note of the folder's other logs to store with checkpoints, or
     None. `announce` makes a new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is
-    trained. `predecessors` are the logs before this one in its chain.
+    trained. `room` tells whether work that can wait may take so many bytes more of the disk. `predecessors` are the
+    logs before this one in its chain.
     """
 
     clock: Callable[[], int]
@@ -63,4 +64,5 @@ class LogSettings:
     monotonic: Callable[[], float] = time.monotonic
     clock_suspect: Callable[[], bool] = lambda: False
     stopped: Callable[[], AuditdError | None] = lambda: None
+    room: Callable[[int], bool] = lambda _bytes: True
     predecessors: Predecessors = field(default_factory=Predecessors)

@@ -73,6 +73,7 @@ class Writer(threading.Thread):
         self._recovery_wanted = False
         self._credentials: dict[bytes, None] = {}
         self._complaint = Complaint(_logger, self.name)
+        self._failure = Complaint(_logger, self.name)
         self._new_dictionary: bytes | None = None
         self._stored_checkpoint_at = -math.inf
         self.measures = WriterMeasures()
@@ -181,8 +182,7 @@ class Writer(threading.Thread):
             return self._record(self._state or self._recover_again(), submissions)
         except Exception as error:  # noqa: BLE001 -- whatever it was, the callers wait and memory is in doubt
             self._state = None
-            if not self.measures.problem:
-                _logger.error("%s: nothing can be recorded: %s", self.name, error)
+            self._failure.say(f"nothing can be recorded: {error}", logging.ERROR)
             self.measures.failed(error)
             return [(submission, refusal(error, in_doubt=self._in_doubt)) for submission in submissions]
 
@@ -264,6 +264,7 @@ class Writer(threading.Thread):
         parts.head.write(head.note)
         self.tree_head, self.newest_recorded_at_us = head, recorded_at_us
         self.measures.committed(len(leaves), began, prepared, stored, time.perf_counter())
+        self._failure.over()
         self._credentials.update(dict.fromkeys(item.credential for item in batch.credentials))
         if self._settings.observer is not None:
             self._settings.observer.committed(plan)

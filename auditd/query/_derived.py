@@ -39,6 +39,7 @@ class Derived(ABC, Generic[_S]):
         form: what the file holds.
         snapshot: how it is read.
         retry_s: how long to wait, in seconds, when the file cannot be written or the evidence is damaged.
+        room: tells whether the disk has room for more of it; until then it waits.
         on_error: told, in the thread, of what the evidence, not the file, was found to be.
 
     """
@@ -50,12 +51,14 @@ class Derived(ABC, Generic[_S]):
         form: Form,
         snapshot: type[_S],
         retry_s: float,
+        room: Callable[[], bool],
         on_error: OnError,
     ) -> None:
         self._path = path
         self._source = source
         self._form = form
         self._retry_s = retry_s
+        self._room = room
         self._on_error = on_error
         self._complaint = Complaint(_logger, f"{path.stem} of {source.origin}")
         self._readers: Readers[_S] = Readers(path, snapshot)
@@ -198,6 +201,15 @@ class Derived(ABC, Generic[_S]):
             self._covered = 0
         self._readers.retire()
         close(connection)
+
+    def _await_room(self) -> bool:
+        """Wait for room on the disk, which searches can do without; tell whether there is still something to do."""
+        while not self._room():
+            self._complaint.say("waits for room on the disk (min_free_bytes)")
+            with self._condition:
+                if self._condition.wait_for(lambda: self._stopping, self._retry_s):
+                    return False
+        return True
 
     @property
     def _stopping(self) -> bool:

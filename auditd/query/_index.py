@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,8 +51,16 @@ class _Offer:
 class Index(Derived[IndexSnapshot]):
     """The index of fields: which values each entry has; see `Derived`."""
 
-    def __init__(self, path: Path, source: Source, *, retry_s: float = 5.0, on_error: OnError = unheard) -> None:
-        super().__init__(path, source, FORM, IndexSnapshot, retry_s, on_error)
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        *,
+        retry_s: float = 5.0,
+        room: Callable[[], bool] = lambda: True,
+        on_error: OnError = unheard,
+    ) -> None:
+        super().__init__(path, source, FORM, IndexSnapshot, retry_s, room, on_error)
         # Guarded by `_condition`.
         self._offers: deque[_Offer] = deque()
         self._waiting = 0
@@ -88,7 +96,7 @@ class Index(Derived[IndexSnapshot]):
     def _feed(self, connection: apsw.Connection) -> None:
         """Write entries as they come, until the index is closed or distrusted."""
         covered = self.covered
-        while self._await_work():
+        while self._await_work() and self._await_room():
             rows = self._gather(covered)
             if not rows:
                 continue

@@ -48,9 +48,10 @@ class Tiles(Derived[TilesSnapshot]):
         text: bool = True,
         calls: Callable[[], int] = lambda: 0,
         retry_s: float = 5.0,
+        room: Callable[[], bool] = lambda: True,
         on_error: OnError = unheard,
     ) -> None:
-        super().__init__(path, source, FORM, TilesSnapshot, retry_s, on_error)
+        super().__init__(path, source, FORM, TilesSnapshot, retry_s, room, on_error)
         self._text = text
         self._calls = calls
         # Guarded by `_condition`.
@@ -88,6 +89,12 @@ class Tiles(Derived[TilesSnapshot]):
         """Add some times, or else the text of a block; tell whether there was anything to add."""
         covered, text_covered = self.covered, self.text_covered
         tiles = min((size - covered) // TILE_ENTRIES, _TILES_PER_WRITE)
+        text_end = text_covered + BLOCK_ENTRIES
+        # Signatures are bound to the evidence by what `covered` records, so they never run ahead of it.
+        if tiles <= 0 and not (self._text and text_end <= covered):
+            return False
+        if not self._await_room():
+            return True
         if tiles > 0:
             end = covered + tiles * TILE_ENTRIES
             times = [
@@ -98,14 +105,10 @@ class Tiles(Derived[TilesSnapshot]):
             self._set_covered(end, text_covered)
             self._complaint.over()
             return True
-        end = text_covered + BLOCK_ENTRIES
-        # Signatures are bound to the evidence by what `covered` records, so they never run ahead of it.
-        if not self._text or end > covered:
-            return False
-        bits, places = sign_leaves(self._leaves(text_covered, end))
+        bits, places = sign_leaves(self._leaves(text_covered, text_end))
         if not self._stopping_now():
             write_text(connection, text_covered // BLOCK_ENTRIES, bits, places)
-            self._set_covered(covered, end)
+            self._set_covered(covered, text_end)
             self._complaint.over()
         return True
 

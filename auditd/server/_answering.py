@@ -86,6 +86,7 @@ class Answering:
         self.snapshots = Snapshots(
             config,
             logs.by_name,
+            logs.room,
             parts.indexes,
             parts.meters,
             parts.damage,

@@ -16,6 +16,7 @@ from auditd.query import Entry, Index, Search, Tiles
 from auditd.server._chain import chain_of
 from auditd.server._config import Config
 from auditd.server._damage import DamageRegister
+from auditd.server._disk_room import DiskRoom
 from auditd.server._meters import Meters
 
 
@@ -68,6 +69,7 @@ class Indexes:
     def __init__(self, config: Config, damage: DamageRegister, meters: Meters) -> None:
         self._config = config
         self._damage = damage
+        self._room = DiskRoom(config.folder / "logs", config.limits.min_free_bytes)
         self._meters = meters
         self._feeds: dict[str, _Feed] = {}
         self.fields: dict[str, Index] = {}
@@ -82,12 +84,19 @@ class Indexes:
         """Open the indexes of each log; one that is unfit is built anew in the background."""
         for log in logs:
             on_error = partial(self._note, log)
-            index = Index(log.folder / "index.db", log, on_error=on_error)
+            index = Index(log.folder / "index.db", log, room=self._room.allows, on_error=on_error)
             self.fields[log.origin] = index
             self._feeds[log.origin].index = index
             # Without native code the text of an event takes some 0.2 ms of Python, which appends would feel.
             text = available() and chain_of(log.folder.name) not in self._config.index.without_text
-            tiles = Tiles(log.folder / "tiles.db", log, text=text, calls=self._meters.calls, on_error=on_error)
+            tiles = Tiles(
+                log.folder / "tiles.db",
+                log,
+                text=text,
+                calls=self._meters.calls,
+                room=self._room.allows,
+                on_error=on_error,
+            )
             self.tiles[log.origin] = tiles
             self.searches[log.origin] = Search(log, index, tiles)
             if log.successor is not None:

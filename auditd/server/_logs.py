@@ -70,7 +70,7 @@ class Logs:
         self._deliver = deliver
         self._observer = observer
         self._clock = clock
-        self._room = DiskRoom(config.folder / "logs", config.limits.min_free_bytes)
+        self.room = DiskRoom(config.folder / "logs", config.limits.min_free_bytes, self._owed_bytes)
         self._own_events = OwnEvents(config.origin, clock.now_ns)
         self._by_name: dict[str, Log] = {}
         self.chains: dict[str, Chain] = {}
@@ -220,6 +220,7 @@ class Logs:
             clock=self._clock.now_ns,
             clock_suspect=self._clock.is_suspect,
             stopped=self._stopped if not is_system(name) else (lambda: None),
+            room=self.room.allows if not is_system(name) else (lambda _bytes: True),
             limits=QueueLimits(limits.max_queued_events, limits.max_queued_bytes),
             deliver=self._deliver,
             peers=(lambda: None) if signer is None else (lambda: self.peers_note(signer)),
@@ -230,7 +231,10 @@ class Logs:
 
     def _stopped(self) -> UnavailableError | None:
         """Return why nothing new of callers can be recorded now."""
-        return self._clock.refusal() or self._room.refusal()
+        return self._clock.refusal() or self.room.refusal()
+
+    def _owed_bytes(self) -> int:
+        return sum(log.owed_bytes for log in list(self._by_name.values()))
 
     def _newest_known_ns(self) -> int:
         """Return when the newest entry was recorded, but for times that someone who confirmed a clock overruled."""

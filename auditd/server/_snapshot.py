@@ -16,6 +16,7 @@ from auditd.query import BLOCK_ENTRIES, TILE_ENTRIES
 from auditd.server._clock import Clock, ClockState
 from auditd.server._config import Config
 from auditd.server._damage import Damage, DamageRegister
+from auditd.server._disk_room import DiskRoom
 from auditd.server._indexes import Indexes
 from auditd.server._last_check import LastCheck, last_check
 from auditd.server._meters import Meters, MethodMeter
@@ -103,6 +104,7 @@ class Snapshots:
         self,
         config: Config,
         logs: Mapping[str, Log],
+        room: DiskRoom,
         indexes: Indexes,
         meters: Meters,
         damage: DamageRegister,
@@ -112,6 +114,7 @@ class Snapshots:
     ) -> None:
         self._config = config
         self._logs = logs
+        self._room = room
         self._indexes = indexes
         self._meters = meters
         self._damage = damage
@@ -144,7 +147,7 @@ class Snapshots:
             last_check(self._config.folder),
             damage,
             self._damage.met,
-            tuple(_problems(logs, clock, disk.free, self._config.limits.min_free_bytes, damage)),
+            tuple(_problems(logs, clock, self._room.problem, damage)),
         )
 
     def _log(self, name: str) -> LogStatus:
@@ -207,15 +210,13 @@ def _method(name: str, meter: MethodMeter) -> MethodStatus:
     )
 
 
-def _problems(
-    logs: tuple[LogStatus, ...], clock: ClockState, free: int, min_free_bytes: int, damage: tuple[Damage, ...]
-) -> list[str]:
+def _problems(logs: tuple[LogStatus, ...], clock: ClockState, no_room: str, damage: tuple[Damage, ...]) -> list[str]:
     found = [f"log {log.name} cannot be written: {log.problem}" for log in logs if log.problem]
     found += [f"log {log.name} cannot be read everywhere: {log.unreadable}" for log in logs if log.unreadable]
     if clock.suspect:
         found.append(f"the clock is not trusted: {clock.suspect}")
-    if free < min_free_bytes:
-        found.append(f"the disk has {free} bytes free, min_free_bytes is {min_free_bytes}")
+    if no_room:
+        found.append(f"the {no_room}")
     for one in damage[:10]:
         where = "" if one.index is None else f" at entry {one.index}"
         found.append(f"damage in log {one.log or '?'}{where}: {one.message} [{one.reason}]")

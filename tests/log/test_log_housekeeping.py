@@ -38,6 +38,19 @@ def test_the_write_ahead_log_does_not_grow_without_bound(one_log, few_pages):
     assert log.size == 8_000
 
 
+def test_it_waits_where_the_disk_has_no_room_and_says_how_much_it_takes(one_log, few_pages):
+    room = 0
+    log = one_log.open(room=lambda more: more <= room)
+    one_log.append(log, 1_000)
+    before = one_log.evidence.stat().st_size
+    log._housekeeper.work()
+    assert one_log.evidence.stat().st_size == before
+    room = owed = log.owed_bytes
+    log._housekeeper.work()
+    assert one_log.evidence.stat().st_size == before + owed > before
+    assert log.owed_bytes == 0
+
+
 def test_without_the_housekeeper_it_grows(one_log):
     log = one_log.open()
     for number in range(10):

@@ -1,6 +1,7 @@
 """An index can be lost, damaged, late or of another log at any time, and no search is the worse for it."""
 
 import random
+import threading
 from contextlib import contextmanager
 
 import apsw
@@ -9,7 +10,7 @@ import pytest
 import auditd.query._index as index_module
 from auditd.errors import DamagedError
 from auditd.filter import parse
-from auditd.query import Index, Order, Search
+from auditd.query import Index, Order, Search, Tiles
 from auditd.query._readers import IndexUnusableError
 
 FILTER = parse("actor.id = alice AND outcome = DENIED")
@@ -80,6 +81,27 @@ def test_an_unfit_index_is_built_anew(filled, open_index, tmp_path, spoil):
     assert sum(end - start for start, end in filled.reads) == 2000
     assert narrows(filled, index)
     assert index.lag == 0
+
+
+def test_an_index_waits_for_room_on_the_disk_and_searches_do_without(filled, tmp_path):
+    room = threading.Event()
+    asked = threading.Event()
+
+    def has_room() -> bool:
+        asked.set()
+        return room.is_set()
+
+    kinds = Index, Tiles
+    made = [kind(tmp_path / kind.__name__, filled, room=has_room, retry_s=0.01) for kind in kinds]
+    try:
+        assert asked.wait(30)
+        assert find(filled, made[0]).entries == expected(filled)
+        assert [one.covered for one in made] == [0, 0]
+        room.set()
+        assert all(one.wait_covered(1_792, 30) for one in made)
+    finally:
+        for one in made:
+            one.close()
 
 
 def test_an_index_of_a_longer_log_is_built_anew(filled, open_index):
