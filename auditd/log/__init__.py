@@ -1,6 +1,6 @@
 """One append-only log: evidence file, writer, recovery, verified reading."""
 
-from auditd.log._closing import Closing, open_closing, sign_closing
+from auditd.log._closing import Closing, how_to_succeed, open_closing, sign_closing
 from auditd.log._complaint import Complaint
 from auditd.log._database import CHECKSUM_BYTES, bound_caches, checksum_vfs, plain_vfs
 from auditd.log._durable import sync, sync_all
@@ -16,7 +16,7 @@ from auditd.log._second_look import is_damage, judged_by_pages, look_again
 from auditd.log._settings import Answers, LogSettings, Observer, QueueLimits, deliver_each
 from auditd.log._snapshot import INCREMENT_NAME, Snapshot, are_of_one_moment, snapshot
 from auditd.log._store import Credential, StoredCredential
-from auditd.log._submission import Outcome, Recorded, Submission, TreeHead
+from auditd.log._submission import Outcome, Recorded, Submission, Told, TreeHead
 from auditd.log._tender import Tender
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "StoredCredential",
     "Submission",
     "Tender",
+    "Told",
     "TreeHead",
     "apply_increment",
     "are_of_one_moment",
@@ -49,6 +50,7 @@ __all__ = [
     "chunks_of",
     "create_key_file",
     "deliver_each",
+    "how_to_succeed",
     "is_damage",
     "judged_by_pages",
     "load_signer",

@@ -24,6 +24,11 @@ class Closing:
     successor_key: str
 
 
+def how_to_succeed(name: str) -> str:
+    """Say how a log goes on whose newest entries will not be found again."""
+    return f"Where they are lost for good: auditlog log succeed DIR {name} --reason TEXT"
+
+
 def sign_closing(signer: LogSigner, head: TreeHead, successor_key: str) -> str:
     """Return a note signed with a log's key: title, `<origin> <size> <base64 root>`, its successor's verifier key."""
     root = base64.b64encode(head.root).decode()

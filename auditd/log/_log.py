@@ -47,8 +47,8 @@ class Log:
     """A log that is being served. Any thread may call it; it owns a writer and a housekeeper thread.
 
     Opening verifies before it signs: see `auditd.log._recovery.recover` for what it raises. A log that refuses to
-    open leaves the evidence as it found it, byte for byte. Page checksums that another program left out are written
-    anew, if everything else is sound.
+    open leaves the evidence as it found it, byte for byte; `head` is not written before `start`. Page checksums
+    that another program left out are written anew, if everything else is sound.
 
     With a verifier key in the place of its signer nothing is signed and no entry recorded, and it owns no thread: so a
     closed log is opened, and one whose evidence ends before what was signed (`is_short`). It shows the newest signed
@@ -80,10 +80,7 @@ class Log:
                 restore_lost_checksums(name, folder, self._key, error)
                 self._files = self._opened(folder, signer, settings)
         except OSError as error:
-            raise FolderError(
-                "FOLDER_UNUSABLE",
-                f"{error.filename or folder}: {error.strerror}; the server must be able to write there",
-            ) from error
+            raise _unusable(folder, error) from error
 
     def _opened(self, folder: Path, signer: LogSigner | VerifierKey, settings: LogSettings) -> ExitStack:
         with ExitStack() as opened:
@@ -134,8 +131,17 @@ class Log:
             sync(made)
 
     def start(self) -> None:
-        """Begin to record; a restored log does not, it can be read alone, and a closed one records no entries."""
-        if self.restored_from is not None or not self._signs:
+        """Begin to record; a restored log does not, it can be read alone, and a closed one records no entries.
+
+        Raises FolderError where `head` cannot be written.
+        """
+        if not self._signs:
+            return
+        try:
+            self._writer.vouch()
+        except OSError as error:
+            raise _unusable(self.folder, error) from error
+        if self.restored_from is not None:
             return
         self._writer.start()
         self._housekeeper.start()
@@ -168,6 +174,8 @@ class Log:
         The caller MUST have found the evidence to have its root.
         """
         self._writer.tree_head, self._lost_to = head, lost_to
+        if not self._signs and not self.is_short:
+            self._writer.vouch()
 
     @property
     def evidence_size(self) -> int:
@@ -177,7 +185,7 @@ class Log:
     @property
     def is_short(self) -> bool:
         """Whether the evidence ends before what was signed for."""
-        return self.newest_signed.size > self.evidence_size
+        return max(self.newest_signed.size, self._lost_to) > self.evidence_size
 
     @property
     def newest_signed(self) -> TreeHead:
@@ -425,3 +433,8 @@ class Log:
         self._release_soon_if_due()
         if self._trainer is not None and self.successor is None:
             self._trainer.train_if_due(self.size, self._writer.codec, self.leaf)
+
+
+def _unusable(folder: Path, error: OSError) -> FolderError:
+    where = error.filename or folder
+    return FolderError("FOLDER_UNUSABLE", f"{where}: {error.strerror}; the server must be able to write there")

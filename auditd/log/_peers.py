@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from auditd.errors import AuditdError, DamagedError, FolderError
+from auditd.log._closing import how_to_succeed
 from auditd.log._keys import LogSigner, verify_ed25519
 from auditd.log._submission import TreeHead
 from auditd.note import VerifierKey, open_note, sign_note
@@ -19,6 +20,7 @@ class Peer(Protocol):
     """Another log of the folder."""
 
     origin: str
+    successor: str | None
 
     @property
     def size(self) -> int:
@@ -65,10 +67,12 @@ def require_peers(note: str, key: VerifierKey, peers: Mapping[str, Peer]) -> Non
             continue
         if peer is None or peer.size < size:
             has = "is missing" if peer is None else f"has {peer.size} entries"
+            goes_on = peer is not None and peer.successor is None
             raise FolderError(
                 "LOG_PUT_BACK",
                 f"log {origin} {has}, but log {key.name} has recorded that it had {size}: it was put back alone."
-                " Put the newest copy of its folder back",
+                " Put the newest copy of its folder back"
+                + (f". {how_to_succeed(origin.rpartition('/')[2])}" if goes_on else ""),
                 {"origin": origin, "signed_size": str(size)},
             )
         actual = peer.root_at(size)

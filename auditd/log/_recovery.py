@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditd.entry import parse_leaf, parse_time
 from auditd.errors import DamagedError, FolderError
+from auditd.log._closing import how_to_succeed
 from auditd.log._edge import tree_at
 from auditd.log._frames import FrameCodec
 from auditd.log._head import HeadFile
 from auditd.log._keys import verify_ed25519
 from auditd.log._leaves import require_leaf
 from auditd.log._store import EvidenceStore, StoredCheckpoint
-from auditd.log._submission import TreeHead
+from auditd.log._submission import Told, TreeHead
 from auditd.merkle import EMPTY_ROOT, Nodes, Tree, root_at
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 
@@ -27,8 +29,8 @@ class Recovered:
     recorded_at_us: int
 
 
-def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered:
-    """Rebuild the tree's edge from the evidence and hold it against every signed claim at hand.
+def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile, told: Sequence[Told] = ()) -> Recovered:
+    """Rebuild the tree's edge from the evidence and hold it against every signed claim at hand, and what others `told`.
 
     Reads the ragged edge alone: at most 255 leaves and 255 tiles a level, whatever the size. Raises FolderError
     where the evidence is another log's, has lost its `head` or ends before it, DamagedError where it contradicts
@@ -42,10 +44,14 @@ def recover(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> Recovered
     stored = store.newest_checkpoint()
     if stored is not None:
         _require_extends(state.nodes, _open_stored(stored, key), "its newest stored checkpoint")
+    for known in told:
+        _require_extends(state.nodes, Checkpoint(key.name, known.size, known.root), f"log {known.by}")
     return state
 
 
-def recover_unsigned(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> tuple[Recovered, TreeHead, TreeHead]:
+def recover_unsigned(
+    store: EvidenceStore, key: VerifierKey, head: HeadFile, told: Sequence[Told] = ()
+) -> tuple[Recovered, TreeHead, TreeHead]:
     """Do what `recover` does for a log that signs nothing more; its evidence may end before what was signed.
 
     Return also the largest tree signed for that the evidence has, and the largest signed for at all. What lies between
@@ -57,9 +63,10 @@ def recover_unsigned(store: EvidenceStore, key: VerifierKey, head: HeadFile) -> 
         raise _head_missing(key, state.nodes.size)
     rows = (store.newest_checkpoint(), store.newest_checkpoint(state.nodes.size))
     signed += [TreeHead(row.size, _open_stored(row, key).root, row.note) for row in rows if row is not None]
+    signed += [TreeHead(known.size, known.root, "") for known in told]
     held = [known for known in signed if known.size <= state.nodes.size]
     for known in held:
-        _require_extends(state.nodes, Checkpoint(key.name, known.size, known.root), "a checkpoint of its own")
+        _require_extends(state.nodes, Checkpoint(key.name, known.size, known.root), "a checkpoint at hand")
     shown = max(held, key=lambda known: known.size, default=TreeHead(0, EMPTY_ROOT, ""))
     return state, shown, max(signed, key=lambda known: known.size)
 
@@ -113,8 +120,8 @@ def _require_extends(nodes: Nodes, checkpoint: Checkpoint, what: str) -> None:
             "EVIDENCE_BEHIND",
             f"log {checkpoint.origin}: {what} says {checkpoint.size} entries were signed for, the evidence ends"
             f" after {nodes.size}: entries {nodes.size} to {checkpoint.size - 1} are missing. An older copy, or a"
-            " damaged write-ahead log; put the newest evidence.db and evidence.db-wal back. Where they are lost for"
-            f" good: auditlog log succeed DIR {checkpoint.origin.rpartition('/')[2]} --reason TEXT",
+            " damaged write-ahead log; put the newest evidence.db and evidence.db-wal back."
+            f" {how_to_succeed(checkpoint.origin.rpartition('/')[2])}",
             {"origin": checkpoint.origin, "signed_size": str(checkpoint.size), "size": str(nodes.size)},
         )
     actual = root_at(checkpoint.size, nodes)

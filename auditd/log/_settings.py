@@ -11,7 +11,7 @@ from typing import Protocol
 from auditd.errors import AuditdError
 from auditd.log._plan import CommitPlan
 from auditd.log._predecessors import Predecessors
-from auditd.log._submission import Outcome, Submission
+from auditd.log._submission import Outcome, Submission, Told
 
 _logger = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ class LogSettings:
     commit to those who wait. `peers` returns a signed note of the folder's other logs to store with checkpoints, or
     None. `announce` makes a new dictionary's SHA-256 (hex) durable elsewhere before it is used; without it none is
     trained. `room` tells whether work that can wait may take so many bytes more of the disk. `predecessors` are the
-    logs before this one in its chain.
+    logs before this one in its chain. `told` is what others have recorded of how far this one had come: it is not
+    opened with its signer where its evidence ends before that.
     """
 
     clock: Callable[[], int]
@@ -66,3 +67,4 @@ class LogSettings:
     stopped: Callable[[], AuditdError | None] = lambda: None
     room: Callable[[int], bool] = lambda _bytes: True
     predecessors: Predecessors = field(default_factory=Predecessors)
+    told: Sequence[Told] = ()

@@ -20,6 +20,15 @@ class TreeHead:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the log `by` has recorded of another one: that it had `size` entries, with this root."""
+
+    by: str
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """Where the events of a submission stand; one item an event in each sequence.
 

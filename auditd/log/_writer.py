@@ -82,7 +82,7 @@ class Writer(threading.Thread):
         self.newest_signed: TreeHead
         self.newest_recorded_at_us = 0
         self._in_doubt = False
-        self._recover()
+        self._recover(vouch=False)
 
     def submit(self, submission: Submission) -> None:
         """Queue a submission.
@@ -95,6 +95,12 @@ class Writer(threading.Thread):
         # Of the longer leaf: nobody knows yet what the clock will be.
         self._templates[True].check_sizes(submission.caller_json, submission.events.lengths())
         self._queue.put(submission)
+
+    def vouch(self) -> None:
+        """Put the tree as it was found into `head`, if signed; once nothing speaks against it, before it is shown."""
+        self._parts.store.trust()
+        if self._parts.signer is not None:
+            self._parts.head.write(self.tree_head.note)
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -189,19 +195,20 @@ class Writer(threading.Thread):
     def _recover_again(self) -> Recovered:
         self._parts.store.reopen()
         self._parts.pending.reopen()
-        return self._recover()
+        return self._recover(vouch=True)
 
-    def _recover(self) -> Recovered:
+    def _recover(self, *, vouch: bool) -> Recovered:
         parts = self._parts
         if parts.signer is None:
-            state, head, self.newest_signed = recover_unsigned(parts.store, parts.key, parts.head)
-            if self.newest_signed.size <= state.tree.size:
+            state, head, self.newest_signed = recover_unsigned(parts.store, parts.key, parts.head, self._settings.told)
+            if vouch and self.newest_signed.size <= state.tree.size:
                 parts.store.trust()
         else:
-            state = recover(parts.store, parts.key, parts.head)
-            parts.store.trust()
+            state = recover(parts.store, parts.key, parts.head, self._settings.told)
             head = self.newest_signed = self._sign(state, parts.signer)
-            parts.head.write(head.note)
+            if vouch:
+                parts.store.trust()
+                parts.head.write(head.note)
         self._credentials.clear()
         self.nodes, self.codec, self.tree_head, self._state = state.nodes, state.codec, head, state
         self.newest_recorded_at_us = state.recorded_at_us

@@ -9,7 +9,7 @@ from typing import Any
 
 from auditd.entry import parse_leaf
 from auditd.errors import AuditdError, DamagedError
-from auditd.log import Closing, Log, open_closing, verify_ed25519
+from auditd.log import Closing, Log, Told, TreeHead, open_closing, verify_ed25519
 from auditd.note import Checkpoint, VerifierKey, open_note
 
 SUCCEED, CLOSE = "log.succeed", "log.close"
@@ -98,7 +98,8 @@ def told_apart(log: Log) -> dict[str, str]:
 class Link:
     """What the first entry of a successor says of the log before: its last good tree, and the entries that are lost.
 
-    `lost` are the indexes [first, last) that were signed for and are not there; None where nothing is missing.
+    `lost` are the indexes [first, last) that were signed for and are not there; None where nothing is missing. `found`
+    is (size, root) of the tree with the entries behind the last good one that are there, and that nothing proves.
     `closing` is what the log before says itself, by its own key, and `note` the note in which it does; `reason` is why
     it was closed, `checkpoint` the note of its last good tree.
     """
@@ -107,6 +108,7 @@ class Link:
     size: int
     root: bytes
     lost: tuple[int, int] | None
+    found: tuple[int, bytes] | None
     closing: Closing
     note: str
     reason: str
@@ -122,12 +124,13 @@ class Link:
             attributes = event["attributes"]
             note = open_note(attributes["predecessor"]["checkpoint"], [predecessor], verify_ed25519)
             checkpoint, closing = Checkpoint.parse(note.text), open_closing(attributes["closing"], predecessor)
-            lost = attributes.get("lost")
+            lost, found = attributes.get("lost"), attributes.get("found")
             link = cls(
                 attributes["predecessor"]["origin"],
                 checkpoint.size,
                 checkpoint.root,
                 (int(lost["first"]), int(lost["last"])) if lost else None,
+                (int(found["size"]), bytes.fromhex(found["root"])) if found else None,
                 closing,
                 attributes["closing"],
                 event.get("reason", ""),
@@ -147,6 +150,8 @@ class Link:
             raise ValueError(f"{predecessor.name} named another successor: {self.closing.successor_key}")
         if self.lost and not self.size == self.lost[0] < self.lost[1]:
             raise ValueError(f"the entries {self.lost[0]} to {self.lost[1]} cannot be those lost after {self.size}")
+        if self.found and not (self.lost and self.size < self.found[0] < self.lost[1]):
+            raise ValueError(f"{self.found[0]} entries cannot be those found, where {self.size} were good")
 
     def difference(self, size: int, root: bytes | None) -> str:
         """Say what is wrong with the log before: it has `size` entries, and `root` over the first `self.size`.
@@ -162,20 +167,24 @@ class Link:
 
 
 def succession(
-    predecessor: str, checkpoint: str, size: int, closing: str, lost_last: int, against: Sequence[Checkpoint]
+    predecessor: str, head: TreeHead, closing: str, lost_last: int, against: Sequence[Checkpoint], told: Sequence[Told]
 ) -> dict[str, Any]:
     """Return the attributes of a successor's first entry; see docs/formats.md.
 
-    Entries [size, lost_last) are those that the checkpoints `against` were signed for, and that are missing.
+    Entries [head.size, lost_last) are missing: those that were signed for, by a note at hand or one of `against`, or
+    that other logs `told` of.
     """
+    size = head.size
     attributes: dict[str, Any] = {
-        "predecessor": {"origin": predecessor, "size": size, "checkpoint": checkpoint},
+        "predecessor": {"origin": predecessor, "size": size, "checkpoint": head.note},
         "closing": closing,
     }
     if lost_last > size:
         attributes["lost"] = {"first": size, "last": lost_last}
     if against:
         attributes["against"] = [{"size": claim.size, "root": claim.root.hex()} for claim in against]
+    if more := [known for known in told if known.size > size]:
+        attributes["told"] = [{"by": known.by, "size": known.size, "root": known.root.hex()} for known in more]
     return attributes
 
 

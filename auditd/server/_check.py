@@ -12,7 +12,7 @@ from typing import Any
 from auditd.entry import parse_leaf
 from auditd.errors import AuditdError, DamagedError, FolderError, InvalidRequestError, UnavailableError
 from auditd.identity import TokenVerdict
-from auditd.log import load_signer, verify_ed25519
+from auditd.log import how_to_succeed, load_signer, verify_ed25519
 from auditd.log.check import Finding, LogReport, check_log, evidence_reader, named_peers, unverified_leaves
 from auditd.note import Checkpoint, NoteError, VerifierKey, open_note
 from auditd.server._chain import CLOSE, chain_of
@@ -100,7 +100,7 @@ def check_folder(
         report.logs.append(outcome)
         if outcome.unread:
             report.unread.append(f"log {outcome.name} was not checked to its end: {outcome.unread}")
-        _compare_with_peers(outcome, named, chains.lost_to(name), report)
+        _compare_with_peers(outcome, named, chains.lost_to(name), report, closed=chains.is_closed(name))
     report.logs.sort(key=lambda outcome: chain_of(outcome.name) != "control")
     if "control" in known and not any(outcome.unread for outcome in report.logs if chain_of(outcome.name) == "control"):
         for outcome in report.logs:
@@ -201,7 +201,7 @@ def _peers(config: Config, keys: Mapping[str, VerifierKey], report: FolderReport
 
 
 def _compare_with_peers(
-    outcome: LogReport, named: Iterable[tuple[int, bytes, str]], lost_to: int, report: FolderReport
+    outcome: LogReport, named: Iterable[tuple[int, bytes, str]], lost_to: int, report: FolderReport, *, closed: bool
 ) -> None:
     for size, root, by in named:
         where = f"log {outcome.name}"
@@ -210,7 +210,8 @@ def _compare_with_peers(
         if not outcome.knows(size):
             continue
         if size > outcome.entries:
-            what = f"has {outcome.entries} entries, but {by} has recorded that it had {size}: it was put back alone"
+            what = f"has {outcome.entries} entries, but {by} has recorded that it had {size}: it was put back alone."
+            what += f" Put its newest copy back. {how_to_succeed(outcome.name)}" if not closed else ""
             report.findings.append(Finding("LOG_PUT_BACK", where, what))
         elif outcome.roots.get(size) != root:
             what = f"its first {size} entries are not those that {by} has recorded"

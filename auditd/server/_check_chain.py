@@ -9,7 +9,7 @@ from typing import Any
 from auditd.errors import AuditdError, UnavailableError
 from auditd.log.check import Finding, LogReport, unverified_leaves
 from auditd.note import VerifierKey
-from auditd.server._chain import Link, chain_of, chains_of, closure, place_of
+from auditd.server._chain import Link, chain_of, chains_of, closure, own_name, place_of
 from auditd.server._config import Config
 
 
@@ -32,12 +32,19 @@ class ChainChecks:
 
     def sizes(self, name: str) -> list[int]:
         """Return the sizes at which the root of a log must be known."""
-        return [link.size for link in self._links.values() if link.predecessor == self._keys[name].name]
+        return [size for link in self._links_from(name) for size in (link.size, *(link.found or ())[:1])]
 
     def lost_to(self, name: str) -> int:
         """Return up to which entry those of a log are lost, as its successor says; 0 where none is."""
-        found = (link.lost for link in self._links.values() if link.predecessor == self._keys[name].name)
-        return next((lost[1] for lost in found if lost), 0)
+        return next((link.lost[1] for link in self._links_from(name) if link.lost), 0)
+
+    def is_closed(self, name: str) -> bool:
+        """Whether the successor of a log is there."""
+        chain, number = place_of(name)
+        return own_name(chain, number + 1) in self._keys
+
+    def _links_from(self, name: str) -> list[Link]:
+        return [link for link in self._links.values() if link.predecessor == self._keys[name].name]
 
     def compare(self, outcomes: Mapping[str, LogReport], closures: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Hold the links against the logs as checked, by name, and `closures`, which `control` has, by origin.
@@ -48,7 +55,7 @@ class ChainChecks:
         unrecorded = []
         for after, link in self._links.items():
             before = by_origin[link.predecessor]
-            if before.knows(link.size) and (problem := link.difference(before.entries, before.roots.get(link.size))):
+            if problem := _problem(link, before):
                 self._found(after, f"goes on from {link.predecessor}, but {problem}")
             if link.lost:
                 first, last = link.lost
@@ -88,3 +95,17 @@ class ChainChecks:
 
     def _found(self, name: str, what: str) -> None:
         self.findings.append(Finding("CHAIN_BROKEN", f"log {name}, entry 0", what))
+
+
+def _problem(link: Link, before: LogReport) -> str:
+    """Say what is wrong with the log before as checked: its last good tree, or what was found behind that."""
+    if before.knows(link.size) and (problem := link.difference(before.entries, before.roots.get(link.size))):
+        return problem
+    if link.found is None or not before.knows(link.found[0]):
+        return ""
+    size, root = link.found
+    if before.entries < size:
+        return f"{size} entries were found when it was closed, and it has {before.entries}"
+    if before.roots.get(size) != root:
+        return f"its first {size} entries are not those that were found when it was closed"
+    return ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from auditd.log import (
     Predecessors,
     QueueLimits,
     Tender,
+    Told,
     TreeHead,
     load_signer,
     sign_peers,
 )
+from auditd.log.check import named_peers
 from auditd.note import VerifierKey
 from auditd.server._chain import (
     CLOSE,
@@ -51,8 +54,8 @@ class Logs:
     """Every log of a folder, opened and verified; `control` was replayed whole.
 
     `observer(origin)` is told of a log's commits. `deliver` takes the answers of a commit in a writer thread. The clock
-    is judged by them, and tells their time. With `may_be_short` a log whose evidence ends before what was signed is
-    opened as well, without its signing key.
+    is judged by them, and tells their time. With `may_be_short` a log whose evidence ends before what was signed, or
+    before what another log has recorded of it, is opened as well, without its signing key.
     """
 
     def __init__(
@@ -74,8 +77,12 @@ class Logs:
         self._own_events = OwnEvents(config.origin, clock.now_ns)
         self._by_name: dict[str, Log] = {}
         self.chains: dict[str, Chain] = {}
+        self._told: dict[str, list[Told]] = {}
         try:
-            for chain_name, names in chains_of(log_names(config.folder)).items():
+            names_there = log_names(config.folder)
+            if may_be_short:
+                self._told = self._told_by_each(names_there)
+            for chain_name, names in chains_of(names_there).items():
                 chain = self.chains[chain_name] = Chain(chain_name, [])
                 for name in names:
                     self._add(chain, self._open(chain, name, is_closed=name != names[-1]))
@@ -125,6 +132,10 @@ class Logs:
             attributes = {"sha256": digest, "settings": cut(self._config.text)}
             control.record(self._own_events.by_server("config.change", attributes))
         self.record_closures()
+
+    def told_of(self, origin: str) -> Sequence[Told]:
+        """Return what other logs have recorded of one that may be short."""
+        return self._told.get(origin, ())
 
     def unrecorded(self, chain: Chain) -> list[tuple[Link, Log]]:
         """Return each link of a chain that `control` does not know yet, with the log that it begins."""
@@ -206,13 +217,27 @@ class Logs:
     def _open(self, chain: Chain, name: str, *, is_closed: bool = False) -> Log:
         folder = self._config.log_folder(name)
         signer = load_signer(self._config.keys / f"{name}.pem", self._config.log_origin(name))
+        # Of a closed log its successor says what is lost.
+        told = [] if is_closed else self._told.get(signer.name, [])
         if not is_closed:
             try:
-                return Log(chain.name, folder, signer, self._settings(chain, name, signer))
+                settings = replace(self._settings(chain, name, signer), told=told)
+                return Log(chain.name, folder, signer, settings)
             except FolderError as error:
                 if error.reason != "EVIDENCE_BEHIND" or not self._may_be_short:
                     raise
-        return Log(chain.name, folder, signer.verifier_key, self._settings(chain, name, None))
+        settings = replace(self._settings(chain, name, None), told=told)
+        return Log(chain.name, folder, signer.verifier_key, settings)
+
+    def _told_by_each(self, names: Iterable[str]) -> dict[str, list[Told]]:
+        """Return what the logs have recorded of each other, by origin, before any is opened and might sign."""
+        told: dict[str, list[Told]] = {}
+        for name in names:
+            by = self._config.log_origin(name)
+            key = load_signer(self._config.keys / f"{name}.pem", by).verifier_key
+            for origin, size, root in named_peers(self._config.log_folder(name), key):
+                told.setdefault(origin, []).append(Told(by, size, root))
+        return told
 
     def _settings(self, chain: Chain, name: str, signer: LogSigner | None) -> LogSettings:
         limits = self._config.limits

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from auditd.errors import DamagedError, FolderError
 from auditd.log import Log, deliver_each, restored_from, unmark_restored
 from auditd.note import Checkpoint, VerifierKey
+from auditd.server._chain import chain_of
 from auditd.server._check import claims_by_origin
 from auditd.server._clock import Clock
 from auditd.server._config import Config
@@ -40,8 +41,7 @@ def resume_logs(config: Config, against: Mapping[str, str]) -> list[Resumed]:
             raise _none_waits(config)
         keys = {name: VerifierKey.parse(log.verifier_key) for name, log in logs.by_name.items()}
         claims = claims_by_origin(against, keys)
-        for log in logs.by_name.values():
-            _require_whole(log, claims.get(log.origin, ()))
+        _require_whole([(log, claims.get(log.origin, ())) for log in logs.by_name.values()])
         proven = [logs.by_name[name] for name in marks if logs.by_name[name].origin in claims]
         _require_recordable(logs.by_name["control"], proven, marks)
         resumed = [Resumed(log.name, log.size, max(claim.size for claim in claims[log.origin])) for log in proven]
@@ -59,23 +59,48 @@ def _none_waits(config: Config) -> FolderError:
     return FolderError("NOT_RESTORED", f"{config.folder}: no log of it waits to be resumed")
 
 
-def _require_whole(log: Log, claims: Sequence[Checkpoint]) -> None:
-    """Hold a log against what others say was signed for; raise DamagedError."""
-    for claim in sorted(claims, key=lambda claim: claim.size):
-        facts = {"log": log.name, "size": str(log.size), "signed_size": str(claim.size)}
-        if claim.size > log.size:
-            raise DamagedError(
-                "RESTORED_SHORT",
-                f"log {log.name} cannot go on: it ends after {log.size} entries, {claim.size} were signed for; entries"
-                f" {log.size} to {claim.size - 1} are missing. Restore a newer backup",
-                facts,
-            )
-        if log.root_at(claim.size) != claim.root:
+def _require_whole(logs: Sequence[tuple[Log, Sequence[Checkpoint]]]) -> None:
+    """Hold logs against what others say was signed for; raise DamagedError, which names all that lack something."""
+    short: list[tuple[Log, int]] = []
+    for log, claims in logs:
+        _require_same_history(log, claims)
+        signed_size = max((claim.size for claim in claims), default=0)
+        if signed_size > log.size:
+            short.append((log, signed_size))
+    if not short:
+        return
+    # `control` first, for the other closures are recorded in it.
+    short.sort(key=lambda item: (chain_of(item[0].name) != "control", item[0].name))
+    missing = [
+        f"log {log.name} ends after {log.size} entries, {signed_size} were signed for; entries {log.size} to"
+        f" {signed_size - 1} are missing"
+        for log, signed_size in short
+    ]
+    commands = [
+        f"auditlog log succeed DIR {log.name} --reason TEXT --against NEWEST_KNOWN_CHECKPOINT" for log, _ in short
+    ]
+    log, signed_size = short[0]
+    raise DamagedError(
+        "RESTORED_SHORT",
+        f"cannot go on: {'; '.join(missing)}. Restore a newer backup. Where there is none, in this order:"
+        f" {'; '.join(commands)}",
+        {
+            "log": log.name,
+            "size": str(log.size),
+            "signed_size": str(signed_size),
+            "logs": " ".join(log.name for log, _ in short),
+        },
+    )
+
+
+def _require_same_history(log: Log, claims: Sequence[Checkpoint]) -> None:
+    for claim in claims:
+        if claim.size <= log.size and log.root_at(claim.size) != claim.root:
             raise DamagedError(
                 "RESTORED_OTHER_HISTORY",
                 f"log {log.name} cannot go on: its first {claim.size} entries are not those that were signed for."
                 " Keep both, they are evidence",
-                facts,
+                {"log": log.name, "size": str(log.size), "signed_size": str(claim.size)},
             )
 
 

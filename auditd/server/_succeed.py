@@ -105,7 +105,7 @@ def succeed(
         signer = _new_key(config, name)
         closing = sign_closing(old_signer, head, str(signer.verifier_key))
         lost_last = max(before.newest_signed.size, *(claim.size for claim in claims), 0)
-        attributes = succession(before.origin, head.note, head.size, closing, lost_last, claims)
+        attributes = succession(before.origin, head, closing, lost_last, claims, logs.told_of(before.origin))
         if before.evidence_size > head.size:
             # Whether these are the entries that were recorded nobody can prove; from now on they cannot be changed.
             size = before.evidence_size
@@ -146,7 +146,8 @@ def require_reason(reason: str) -> None:
 
 def _has_just_begun(chain: Chain, claims: Collection[str]) -> bool:
     """Whether the newest log holds nothing but how it goes on from the one before, of which all claims are."""
-    if len(chain.logs) == 1 or chain.newest.size > 1 or chain.newest.restored_from is not None:
+    newest = chain.newest
+    if len(chain.logs) == 1 or newest.size > 1 or newest.is_short or newest.restored_from is not None:
         return False
     return set(claims) <= {chain.logs[-2].origin}
 

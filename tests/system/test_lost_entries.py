@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def lost(serve_folder, tmp_path_factory):
     server.kill()
     for log in ("main", "control"):
         (kept / log).mkdir()
-        for name in EVIDENCE:
+        for name in (*EVIDENCE, "head"):
             shutil.copy(logs / log / name, kept / log / name)
     server.start()
     call(server, "Append", request("four"))
@@ -52,8 +53,8 @@ def lost(serve_folder, tmp_path_factory):
     return kept
 
 
-def put_back(older: Path, log: Path) -> None:
-    for name in EVIDENCE:
+def put_back(older: Path, log: Path, names: tuple[str, ...] = EVIDENCE) -> None:
+    for name in names:
         (log / name).unlink(missing_ok=True)
         shutil.copy(older / name, log / name)
     (log / "evidence.db-shm").unlink(missing_ok=True)
@@ -192,6 +193,78 @@ def test_control_goes_on_first_where_it_is_short_too(auditlog, short, lost):
     short.stop()
     done = short.check()
     assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def alone(lost, short) -> Server:
+    """The same, but its head was put back with the evidence: only the other logs know that it had five entries."""
+    put_back(lost / "main", short.folder / "logs/main", (*EVIDENCE, "head"))
+    return short
+
+
+def test_a_log_put_back_with_its_head_is_closed_in_place_by_what_the_others_have_recorded(auditlog, alone, lost):
+    before = hashes(alone)
+    for said in (alone.refuses_to_start()[1], alone.check().stdout):
+        assert "it had 5: it was put back alone" in said
+        assert "lost for good: auditlog log succeed DIR main --reason TEXT" in said
+    assert hashes(alone) == before
+    done = succeed(auditlog, alone, reason="put back by mistake")
+    assert done.returncode == 0, done.stderr
+    assert f"{MAIN} is closed, after 3 entries" in done.stdout
+    assert "lost: entries 3 to 4" in done.stdout
+    assert hashes(alone) == before
+    alone.start()
+    event = leaves(alone, "--log", "main~2", "action = log.succeed")[0]["event"]
+    said, key = event["attributes"], VerifierKey.parse((lost / "vkey").read_text())
+    assert (event["reason"], said["lost"]) == ("put back by mistake", {"first": 3, "last": 5})
+    assert open_checkpoint(said["predecessor"]["checkpoint"], key).size == 3
+    five = {"size": 5, "root": open_checkpoint((lost / "five").read_text(), key).root.hex()}
+    assert said["told"] == [{"by": f"audit.example.com/{log}", **five} for log in ("access", "control")]
+    call(alone, "Append", request("four", "six"))
+    alone.stop()
+    assert hashes(alone) == before
+    done = alone.check()
+    assert done.returncode == 0, done.stdout
+    assert "the entries 3 to 4 were as they are told: they are lost" in done.stdout
+    assert "[TRUNCATED]" in alone.check("--against", str(lost / "five")).stdout
+
+
+def test_what_nothing_proves_of_a_log_put_back_is_not_signed_by_a_start_that_is_refused(auditlog, alone, lost):
+    shutil.copy(lost / "one/logs/main/head", alone.folder / "logs/main/head")
+    before = hashes(alone)
+    alone.refuses_to_start()
+    assert hashes(alone) == before
+    done = succeed(auditlog, alone)
+    assert (done.returncode, "lost: entries 1 to 4" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_log_that_is_another_than_the_others_have_recorded_is_not_closed(auditlog, alone, lost, make_server):
+    fork = copied(lost / "one", make_server)
+    fork.start()
+    call(fork, "Append", request(*(f"other {number}" for number in range(6))))
+    fork.stop()
+    for name in (*EVIDENCE, "head"):
+        (alone.folder / "logs/main" / name).unlink(missing_ok=True)
+    for name in ("evidence.db", "head"):
+        shutil.copy(fork.folder / "logs/main" / name, alone.folder / "logs/main" / name)
+    done = succeed(auditlog, alone)
+    assert (done.returncode, "are not those that log audit.example.com/" in done.stderr) == (1, True), done.stderr
+    assert not (alone.folder / "logs/main~2").exists()
+
+
+def test_entries_that_nothing_proves_are_held_against_what_was_found_at_the_closing(auditlog, short, lost):
+    """They count as lost, and the successor has their root: who changes or removes them afterwards is found."""
+    assert succeed(auditlog, short).returncode == 0
+    evidence = short.folder / "logs/main/evidence.db"
+    with sqlite3.connect(evidence) as db:
+        db.execute("DROP TRIGGER entries_delete")
+        db.execute("DELETE FROM entries WHERE idx = 2")
+    assert "3 entries were found when it was closed, and it has 2 [CHAIN_BROKEN]" in short.check().stdout
+    with sqlite3.connect(evidence) as db:
+        db.execute("INSERT INTO entries SELECT 2, randomblob(16), leaf FROM entries WHERE idx = 1")
+    db.close()
+    found = "its first 3 entries are not those that were found when it was closed [CHAIN_BROKEN]"
+    assert found in short.check().stdout
 
 
 def test_the_same_command_again_makes_no_second_successor(auditlog, short):

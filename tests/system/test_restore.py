@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -115,12 +116,24 @@ def test_an_older_copy_cannot_go_on_and_what_is_missing_is_named(auditlog, lost,
     others = [lost / name for name in ("main", "control", "access") if name != log]
     done = resume(auditlog, restored, *others, lost / f"newer-{log}")
     assert done.returncode == 1
-    assert f"log {log} cannot go on" in done.stderr
+    assert f"cannot go on: log {log} ends after" in done.stderr
+    assert f"auditlog log succeed DIR {log} --reason TEXT --against" in done.stderr
     if log == "main":
         assert "entries 5 to 7 are missing" in done.stderr
     assert marks(restored) == {"main", "control", "access"}
     status, _ = restored.refuses_to_start()
     assert status == 2
+
+
+def test_all_that_lack_something_are_named_each_with_its_command(auditlog, lost, restored):
+    done = resume(auditlog, restored, *(lost / name for name in ("newer-main", "control", "newer-access")))
+    assert done.returncode == 1
+    for log in ("access", "main"):
+        assert re.search(f"log {log} ends after .* are missing", done.stderr)
+    assert "log control" not in done.stderr
+    commands = re.findall(r"auditlog log succeed DIR (\w+) --reason TEXT --against", done.stderr)
+    assert commands == ["access", "main"]
+    assert marks(restored) == {"main", "control", "access"}
 
 
 def test_a_log_that_contradicts_a_signed_checkpoint_cannot_go_on(auditlog, lost, restored, make_server, tmp_path):

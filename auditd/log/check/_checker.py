@@ -113,10 +113,8 @@ def named_peers(folder: Path, key: VerifierKey) -> list[tuple[str, int, bytes]]:
     `check_log` does.
     """
     with evidence_reader(folder) as reader:
-        stored = reader.checkpoints()
-    if not stored or stored[-1][3] is None:
-        return []
-    return open_peers(stored[-1][3], key)
+        note = reader.newest_peers()
+    return [] if note is None else open_peers(note, key)
 
 
 class _Check:
@@ -231,7 +229,7 @@ class _Check:
         """Return the claims that the evidence holds; report those that are not signed."""
         claims: list[_Claim] = []
         previous = 0
-        for number, size, note, _ in self._reader.checkpoints():
+        for number, size, note in self._reader.checkpoints():
             where = f"stored checkpoint {number}"
             try:
                 checkpoint = Checkpoint.parse(open_note(note, [self._key], verify_ed25519).text)

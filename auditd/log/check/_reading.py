@@ -88,11 +88,16 @@ class EvidenceReader:
         """Return how many tiles are stored."""
         return int(self._one("SELECT count(*) FROM tiles") or 0)
 
-    def checkpoints(self) -> list[tuple[int, int, str, str | None]]:
-        """Return (id, size, note, peers) of each stored checkpoint of no more than `size` entries, oldest first."""
-        sql = "SELECT id, size, note, peers FROM checkpoints WHERE size <= ? ORDER BY id"
+    def checkpoints(self) -> list[tuple[int, int, str]]:
+        """Return (id, size, note) of each stored checkpoint of no more than `size` entries, oldest first."""
+        sql = "SELECT id, size, note FROM checkpoints WHERE size <= ? ORDER BY id"
         rows = self._rows(sql, self.size)
-        return [(number, size, _as_text(note), peers and _as_text(peers)) for number, size, note, peers in rows]
+        return [(number, size, _as_text(note)) for number, size, note in rows]
+
+    def newest_peers(self) -> str | None:
+        """Return what the newest of those says of the folder's other logs."""
+        peers = self._one("SELECT peers FROM checkpoints WHERE size <= ? ORDER BY id DESC LIMIT 1", self.size)
+        return None if peers is None else _as_text(peers)
 
     def newest_checkpoint_size(self) -> int:
         """Return the largest size that a stored checkpoint names."""
