@@ -14,6 +14,7 @@ from auditd.identity._claim_mapping import ClaimMapping, role_mapping
 from auditd.identity._jwks import MAX_JWKS_BYTES, KeySet, parse_jwks
 from auditd.identity._strict import check_name, shown
 from auditd.identity._urls import check_url
+from auditd.regular_file import open_regular
 from auditd.settings import check_settings, optional, read_flag, read_path, read_text, setting, table, whole
 
 ALGORITHMS = ("EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256")
@@ -230,7 +231,7 @@ class Issuer:
 
 def read_jwks_file(file: Path) -> bytes:
     """Return the bytes of a key set, or as many as show that it is too large; raise OSError."""
-    with file.open("rb") as opened:
+    with open_regular(file) as opened:
         return opened.read(MAX_JWKS_BYTES + 1)
 
 

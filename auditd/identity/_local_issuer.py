@@ -19,6 +19,7 @@ from auditd.identity._jws import sign_compact
 from auditd.identity._keys import VerificationKey, parse_key
 from auditd.identity._roles import ROLES
 from auditd.identity._strict import check_name, encode_base64url, shown
+from auditd.regular_file import open_regular
 
 DEFAULT_MAX_LIFETIME_S = 3600
 
@@ -135,7 +136,7 @@ def _public_part(private_key: Ed25519PrivateKey) -> VerificationKey:
 
 def _read_private_key(key_file: Path) -> Ed25519PrivateKey:
     try:
-        with key_file.open("rb") as file:
+        with open_regular(key_file) as file:
             mode = os.fstat(file.fileno()).st_mode
             pem = file.read(_MAX_KEY_FILE_BYTES)
     except OSError as error:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from auditd.errors import FolderError
 from auditd.note import ED25519, VerifierKey, key_id
+from auditd.regular_file import open_regular
 
 
 class LogSigner:
@@ -60,7 +61,9 @@ def load_signer(path: Path, origin: str) -> LogSigner:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise FolderError("KEY_EXPOSED", f"{path} can be read by others; run: chmod 600 {path}")
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        with open_regular(path) as file:
+            pem = file.read()
+        key = serialization.load_pem_private_key(pem, password=None)
     except FileNotFoundError as error:
         raise FolderError("KEY_MISSING", f"{path}: the signing key is missing; put it back") from error
     except OSError as error:

@@ -21,8 +21,9 @@ from auditd.log._keys import LogSigner
 from auditd.log._leaves import Sifted
 from auditd.log._lock import FolderLock
 from auditd.log._measures import WriterMeasures
-from auditd.log._peers import Peer, require_peers
+from auditd.log._peers import Peer, open_peers, require_peers
 from auditd.log._pending import PendingSignatures
+from auditd.log._plain_files import require_files
 from auditd.log._proofs import Proofs
 from auditd.log._readers import CONNECTIONS
 from auditd.log._release import SignatureReleaser
@@ -88,6 +89,7 @@ class Log:
             return opened.pop_all()
 
     def _open(self, folder: Path, signer: LogSigner | VerifierKey, settings: LogSettings, opened: ExitStack) -> None:
+        require_files(folder)
         opened.callback(FolderLock(folder / "lock").release)
         self._restored_from = restored_from(folder)
         signs = signer if isinstance(signer, LogSigner) else None
@@ -407,9 +409,12 @@ class Log:
 
         Raises FolderError or DamagedError where one of them was put back alone.
         """
+        require_peers(self.origin, self.said_of_peers(), peers)
+
+    def said_of_peers(self) -> list[tuple[str, int, bytes]]:
+        """Return (origin, size, root) of each log that the newest stored checkpoint names; raise DamagedError."""
         stored = self._store.newest_checkpoint()
-        if stored is not None and stored.peers is not None:
-            require_peers(stored.peers, self._key, peers)
+        return [] if stored is None or stored.peers is None else open_peers(stored.peers, self._key)
 
     def _release_soon_if_due(self) -> None:
         if self._releaser.is_due():

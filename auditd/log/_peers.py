@@ -56,12 +56,12 @@ def _damaged(key: VerifierKey) -> DamagedError:
     return DamagedError("PEERS_DAMAGED", f"log {key.name}: what it says of other logs is damaged")
 
 
-def require_peers(note: str, key: VerifierKey, peers: Mapping[str, Peer]) -> None:
-    """Hold every log of the folder, by origin, against a note of `sign_peers`.
+def require_peers(by: str, said: Iterable[tuple[str, int, bytes]], peers: Mapping[str, Peer]) -> None:
+    """Hold every log of the folder, by origin, against what the log `by` says of them in a note of `sign_peers`.
 
     Raises FolderError for a log that is missing or ends before the size named, DamagedError if its root differs.
     """
-    for origin, size, root in open_peers(note, key):
+    for origin, size, root in said:
         peer = peers.get(origin)
         if peer is not None and peer.size < size <= peer.accounted_size:
             continue
@@ -70,7 +70,7 @@ def require_peers(note: str, key: VerifierKey, peers: Mapping[str, Peer]) -> Non
             goes_on = peer is not None and peer.successor is None
             raise FolderError(
                 "LOG_PUT_BACK",
-                f"log {origin} {has}, but log {key.name} has recorded that it had {size}: it was put back alone."
+                f"log {origin} {has}, but log {by} has recorded that it had {size}: it was put back alone."
                 " Put the newest copy of its folder back"
                 + (f". {how_to_succeed(origin.rpartition('/')[2])}" if goes_on else ""),
                 {"origin": origin, "signed_size": str(size)},
@@ -79,6 +79,6 @@ def require_peers(note: str, key: VerifierKey, peers: Mapping[str, Peer]) -> Non
         if actual != root:
             raise DamagedError(
                 "LOG_REWRITTEN",
-                f"log {origin}: its first {size} entries are not those that log {key.name} has recorded",
+                f"log {origin}: its first {size} entries are not those that log {by} has recorded",
                 {"origin": origin, "size": str(size), "expected": root.hex(), "actual": actual.hex()},
             )

@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from auditd.errors import UnavailableError
+from auditd.errors import FolderError, UnavailableError
+from auditd.regular_file import is_other
 
 _CHUNK = 1 << 20
+
+_REMEDIES = {
+    "evidence.db": "put the evidence back, or restore a backup",
+    "pending.db": "move it away; signatures of tokens not yet expired are lost, entries stay sound",
+    "lock": "move it away",
+}
+"""What to do where one of a log's files is no file, by its name; `head` is opened in a way that tells by itself."""
+
+
+def require_files(folder: Path) -> None:
+    """Raise FolderError where something else has the name of one of a log's files: SQLite would wait for a pipe."""
+    for name, remedy in _REMEDIES.items():
+        if is_other(folder / name):
+            raise FolderError("FOLDER_UNUSABLE", f"{folder / name} is no regular file; {remedy}")
 
 
 def chunks_of(path: Path, chunk_bytes: int = _CHUNK) -> Iterator[bytes]:

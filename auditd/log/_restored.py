@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from auditd.log._durable import sync
+from auditd.regular_file import open_regular
 
 MARK_NAME = "restored"
 
@@ -18,7 +19,8 @@ def restored_from(folder: Path) -> str | None:
     """Return when the backup was made that the log in `folder` was restored from; None if it was not, or went on."""
     try:
         # Whatever it holds, a mark that is there counts.
-        return (folder / MARK_NAME).read_text(encoding="utf-8", errors="replace").strip() or "an unknown time"
+        with open_regular(folder / MARK_NAME) as file:
+            return file.read().decode(errors="replace").strip() or "an unknown time"
     except FileNotFoundError:
         return None
 

@@ -17,6 +17,7 @@ from auditd.log import Complaint
 from auditd.query._derived_file import Form, UnfitError, close, create, is_unfit, open_writer
 from auditd.query._readers import Readers, Snapshot
 from auditd.query._source import Source
+from auditd.regular_file import is_other
 
 _S = TypeVar("_S", bound=Snapshot)
 OnError = Callable[[AuditdError], None]
@@ -180,6 +181,8 @@ class Derived(ABC, Generic[_S]):
     def _open(self, *, rebuild: bool) -> apsw.Connection:
         """Open the file, in a state fit for use."""
         size = 0
+        if is_other(self._path):
+            raise OSError(f"{self._path} is no regular file; move it away, and it is made anew")
         try:
             if rebuild:
                 raise UnfitError("could not be read")

@@ -10,6 +10,7 @@ from typing import Any
 
 from auditd.errors import ConfigError, FolderError, Violation
 from auditd.identity import MAX_LIFETIME_S, CertificateConfig, IssuerConfig, Party, parties
+from auditd.regular_file import open_regular
 from auditd.server._toml_lines import TomlLines
 from auditd.server._toml_syntax import TomlText, read_toml
 from auditd.settings import (
@@ -287,7 +288,7 @@ def read_config(folder: Path) -> ConfigReading:
     """
     file = folder / CONFIG_NAME
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             data = opened.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise ConfigError("CONFIG_INVALID", [f"{file}: is longer than {_MAX_BYTES} bytes"])

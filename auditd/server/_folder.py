@@ -12,6 +12,7 @@ from pathlib import Path
 from auditd.errors import FolderError, InvalidRequestError, Violation
 from auditd.identity import LocalIssuer
 from auditd.log import Log, create_key_file, load_signer, sync, sync_all, write_private_file
+from auditd.regular_file import open_regular
 from auditd.server._config import CONFIG_NAME, ISSUER_KEY_NAME, is_origin, load_config, local_issuer_name
 from auditd.server._self_signed import CA_NAME, CERTIFICATE_NAME, KEY_NAME, make_self_signed, names_of
 
@@ -141,7 +142,8 @@ def load_page_key(keys: Path) -> bytes:
     """Return the key that page tokens are sealed with; raise FolderError where it is missing or too short."""
     path = keys / PAGE_KEY_NAME
     try:
-        key = path.read_bytes()
+        with open_regular(path) as file:
+            key = file.read()
     except OSError as error:
         raise FolderError(
             "PAGE_KEY_UNREADABLE", f"{path}: {error.strerror}; put it back, or make one: {_MAKE_PAGE_KEY % path}"

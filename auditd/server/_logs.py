@@ -27,7 +27,6 @@ from auditd.log import (
     load_signer,
     sign_peers,
 )
-from auditd.log.check import named_peers
 from auditd.note import VerifierKey
 from auditd.server._chain import (
     CLOSE,
@@ -230,13 +229,17 @@ class Logs:
         return Log(chain.name, folder, signer.verifier_key, settings)
 
     def _told_by_each(self, names: Iterable[str]) -> dict[str, list[Told]]:
-        """Return what the logs have recorded of each other, by origin, before any is opened and might sign."""
+        """Return what the logs have recorded of each other, by origin, before any is opened to sign."""
         told: dict[str, list[Told]] = {}
         for name in names:
             by = self._config.log_origin(name)
             key = load_signer(self._config.keys / f"{name}.pem", by).verifier_key
-            for origin, size, root in named_peers(self._config.log_folder(name), key):
-                told.setdefault(origin, []).append(Told(by, size, root))
+            log = Log(name, self._config.log_folder(name), key, LogSettings(clock=self._clock.now_ns))
+            try:
+                for origin, size, root in log.said_of_peers():
+                    told.setdefault(origin, []).append(Told(by, size, root))
+            finally:
+                log.close()
         return told
 
     def _settings(self, chain: Chain, name: str, signer: LogSigner | None) -> LogSettings:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from auditd.errors import FolderError
+from auditd.regular_file import open_regular
 from auditd.server._config import TlsSettings
 
 _MAX_FILE_BYTES = 1 << 20
@@ -88,7 +89,7 @@ class TlsFiles:
 
 def _read(file: Path, setting: str) -> bytes:
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return opened.read(_MAX_FILE_BYTES)
     except OSError as error:
         raise _invalid(f"{setting}: {file}: {error.strerror}") from error

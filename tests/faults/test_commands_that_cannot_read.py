@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -58,6 +59,20 @@ class Folders:
         return self.base / "increment"
 
     @property
+    def restored(self) -> Path:
+        """The backup, restored and with its keys."""
+        return self.base / "restored"
+
+    @property
+    def short(self) -> Path:
+        """The server folder, of whose log `main` the second half is lost."""
+        return self.base / "short"
+
+    def before(self, name: str) -> Path | None:
+        """Return the folder on a copy of which a command works that has a log go on."""
+        return {"resume": self.restored, "succeed": self.short}.get(name)
+
+    @property
     def made(self) -> Path:
         """What a command makes."""
         return self.base / "made"
@@ -71,11 +86,18 @@ class Folders:
             "restore": ["backup", "restore", backup, made],
             "increment": ["backup", server, made, "--since", backup],
             "join": ["backup", "join", backup, increment, made],
+            "resume": ["log", "resume", made, *self.known()],
+            "succeed": ["log", "succeed", made, "main", "--reason", "why"],
         }
+
+    def known(self) -> list[str]:
+        return [part for name in ("main", "control", "access") for part in ("--against", str(self.base / name))]
 
     def run(self, name: str, when: str = "", syscall: str = "pread64") -> tuple[subprocess.CompletedProcess[str], str]:
         """Run a command under strace, and have reads refused; return how it ended, and the trace."""
-        trace = self.base / "trace"
+        trace, before = self.base / "trace", self.before(name)
+        if before is not None:
+            shutil.copytree(before, self.made)
         command = [require_strace(), "-f", "--seccomp-bpf", "-y", "-o", str(trace)]
         command += ["-e", f"trace={syscall}"] + (["-e", f"inject={syscall}:error=EIO:when={when}"] if when else [])
         environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -119,6 +141,12 @@ def folders(tmp_path_factory):
         Caller(server, "admin").Append(pb.AppendRequest(events=[event() for _ in range(ENTRIES // 2)]))
         assert server.stop() == 0
         assert auditlog("backup", str(made.server), str(copy), *since).returncode == 0
+    assert auditlog("backup", "restore", str(made.backup), str(made.restored)).returncode == 0
+    shutil.copytree(made.server / "keys", made.restored / "keys")
+    for name, log in json.loads((made.backup / "manifest.json").read_text())["logs"].items():
+        (made.base / name).write_text(log["checkpoint"])
+    shutil.copytree(made.server, made.short)
+    shutil.copy(made.backup / "logs/main/evidence.db", made.short / "logs/main/evidence.db")
     return made
 
 
@@ -163,6 +191,77 @@ def test_many_reads_refused(folders, name):
         is_told(folders, name, f"{point.number}", point, before)
         if point.syscall == "pread64":
             is_told(folders, name, f"{point.number}+", point, before)
+
+
+def goes_on(folders: Folders, name: str, when: str, point: Point) -> bool:
+    """Whatever read is refused, the log goes on, or nothing has changed but what the same command completes.
+
+    Return whether it was a read of the folder.
+    """
+    done, trace = folders.run(name, when, point.syscall)
+    said = f"{name} {when} {point}\n{done.stdout}\n{done.stderr}"
+    refused = [line for line in trace.splitlines() if "(INJECTED)" in line]
+    hit = any(str(folders.base) in line or "resumed>" in line for line in refused)
+    if hit and done.returncode != 0:
+        assert done.returncode == 2, said
+        assert REFUSED.search(done.stderr), said
+        for word in ("finding", "damaged", "defect", "Traceback"):
+            assert word not in done.stdout + done.stderr, said
+        assert not list(folders.made.glob("logs/.check-*")), said
+        if name == "resume":
+            assert len([*folders.made.glob("logs/*/restored")]) == 3, said
+        again = auditlog(*folders.commands()[name])
+        assert again.returncode == 0, said + again.stderr
+    if hit:
+        checked = auditlog("check", str(folders.made))
+        assert checked.returncode == 0, said + checked.stdout
+        assert len([*folders.made.glob("logs/main*")]) == (2 if name == "succeed" else 1), said
+    folders.clear()
+    return hit
+
+
+GOING_ON = ("resume", "succeed")
+
+
+@pytest.mark.parametrize("name", GOING_ON)
+def test_some_reads_refused_to_a_command_by_which_a_log_goes_on(folders, name):
+    points = [point for point in folders.points(name) if point.syscall == "pread64"]
+    some = seeded(name).sample(points, 6)
+    # A sample, in which one is enough: each takes a command or three.
+    assert any(goes_on(folders, name, f"{point.number}+", point) for point in some)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", GOING_ON)
+def test_many_reads_refused_to_a_command_by_which_a_log_goes_on(folders, name):
+    points = folders.points(name)
+    for point in seeded(f"many of {name}").sample(points, min(MANY, len(points))):
+        goes_on(folders, name, f"{point.number}", point)
+        if point.syscall == "pread64":
+            goes_on(folders, name, f"{point.number}+", point)
+
+
+_WRITE = re.compile(r"^(\d+) +pwrite64\(\d+<([^>]*)>.*= (\d+)$", re.MULTILINE)
+
+
+def test_a_copy_that_the_disk_did_not_keep_is_no_backup(folders):
+    """A page that was written, as the disk says, and is not there: the copy is verified as it lies there."""
+    before = folders.hashes()
+    command = [require_strace(), "-f", "-y", "-o", str(folders.base / "trace"), "-e", "trace=pwrite64"]
+    arguments = [AUDITLOG, "backup", str(folders.server), str(folders.made)]
+
+    def run(*inject: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *inject, *arguments], capture_output=True, text=True, check=False, timeout=120)
+
+    assert run().returncode == 0
+    folders.clear()
+    writes = [(file, int(size)) for _, file, size in _WRITE.findall((folders.base / "trace").read_text())]
+    pages = [number for number, (file, _) in enumerate(writes, 1) if file.endswith("main/evidence.db")]
+    at = seeded("a lost page").choice(pages[2:])
+    done = run("-e", f"inject=pwrite64:retval={writes[at - 1][1]}:when={at}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "no backup was made" in done.stderr
+    assert folders.hashes() == before
 
 
 @pytest.fixture

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from auditd.entry import parse_leaf
+from auditd.errors import FolderError
 from auditd.log import Answers
 from auditd.server import check_folder, load_config, make_folder, succeed_log
 from auditd.server._clock import Clock
@@ -39,14 +41,21 @@ def opened(folder: Path) -> Logs:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
-    """A folder with three entries in `main`."""
-    folder = tmp_path_factory.mktemp("succession") / "template"
+    """A folder with three entries in `main`; beside it `short`, where the disk has lost all of them but the first."""
+    base = tmp_path_factory.mktemp("succession")
+    folder, evidence = base / "template", base / "template/logs/main/evidence.db"
     make_folder(folder, ORIGIN)
-    logs, events = opened(folder), OwnEvents(ORIGIN, time.time_ns)
-    logs.start()
-    for number in range(3):
-        logs.by_name["main"].record(events.by_server("test.done", {"number": number}))
-    logs.close()
+    events = OwnEvents(ORIGIN, time.time_ns)
+    for numbers in ((0,), (1, 2)):
+        logs = opened(folder)
+        logs.start()
+        for number in numbers:
+            logs.by_name["main"].record(events.by_server("test.done", {"number": number}))
+        logs.close()
+        if not (base / "evidence.db").exists():
+            shutil.copy(evidence, base / "evidence.db")
+    shutil.copytree(folder, base / "short")
+    shutil.copy(base / "evidence.db", base / "short/logs/main/evidence.db")
     return folder
 
 
@@ -86,6 +95,28 @@ def sound(folder: Path) -> list[str]:
 def hold(folder: Path, *, started_first: bool) -> None:
     """Whatever was left is sound, goes on, and is completed; never is there a second successor."""
     sound(folder)
+    complete(folder, started_first=started_first, entries=3)
+
+
+def hold_in_place(folder: Path, *, started_first: bool) -> None:
+    """The same of a log that has lost its end: it is not served before it is closed, and stays as it was found."""
+    before = left(folder)
+    closed = (folder / "logs/main~2").exists()
+    if closed:
+        sound(folder)
+    else:
+        with pytest.raises(FolderError, match="auditlog log succeed DIR main"):
+            opened(folder)
+    complete(folder, started_first=started_first and closed, entries=1)
+    assert left(folder) == before
+    assert "the entries 1 to 2 were as they are told: they are lost" in "".join(sound(folder))
+
+
+def left(folder: Path) -> list[bytes]:
+    return [(folder / "logs/main" / name).read_bytes() for name in ("evidence.db", "head")]
+
+
+def complete(folder: Path, *, started_first: bool, entries: int) -> None:
     if started_first:
         logs = opened(folder)
         logs.start()
@@ -99,33 +130,43 @@ def hold(folder: Path, *, started_first: bool) -> None:
             parse_leaf(leaf)["event"] for leaf in logs.by_name["control"].leaves(0, logs.by_name["control"].size)
         ]
         assert [event["action"] for event in control].count("log.close") == 1
-        assert (logs.by_name["main~1"].size, logs.by_name["main"].size) == (3, 1)
+        assert (logs.by_name["main~1"].size, logs.by_name["main"].size) == (entries, 1)
     finally:
         logs.close()
 
 
-def run(template: Path, folder: Path, strace: str, chosen: list[tuple[str, int]]) -> None:
+def run(template: Path, folder: Path, strace: str, chosen: list[tuple[str, int]], held: Callable[..., None]) -> None:
     for number, (syscall, at) in enumerate(chosen):
         case = folder / f"case{number}"
         inject = f"inject={syscall}:signal=SIGKILL:when={at}"
         kill_at(template, case, strace, ["-o", "/dev/null", "-e", inject])
         try:
-            hold(case, started_first=number % 2 == 1)
+            held(case, started_first=number % 2 == 1)
         except Exception as error:
             raise AssertionError(f"{syscall} {at}") from error
         shutil.rmtree(case)
 
 
+def some(every: list[tuple[str, int]], label: str) -> list[tuple[str, int]]:
+    """The names alone change what a start sees, so all of these are among them."""
+    others = [step for step in every if step[0] != "rename"]
+    return [step for step in every if step[0] == "rename"] + seeded(label).sample(others, SAMPLE)
+
+
 def test_some_steps(template, tmp_path):
     strace = require_strace()
-    every = steps(template, tmp_path, strace)
-    # The names alone change what a start sees, so both are among them.
-    chosen = [step for step in every if step[0] == "rename"]
-    others = [step for step in every if step[0] != "rename"]
-    run(template, tmp_path, strace, chosen + seeded("succession").sample(others, SAMPLE))
+    run(template, tmp_path, strace, some(steps(template, tmp_path, strace), "succession"), hold)
+
+
+def test_some_steps_in_place(template, tmp_path):
+    strace, short = require_strace(), template.with_name("short")
+    run(short, tmp_path, strace, some(steps(short, tmp_path, strace), "succession in place"), hold_in_place)
 
 
 @pytest.mark.soak
 def test_every_step(template, tmp_path):
-    strace = require_strace()
-    run(template, tmp_path, strace, steps(template, tmp_path, strace))
+    strace, short = require_strace(), template.with_name("short")
+    for folder, held in ((template, hold), (short, hold_in_place)):
+        base = tmp_path / folder.name
+        base.mkdir()
+        run(folder, base, strace, steps(folder, base, strace), held)

@@ -42,6 +42,7 @@ from auditd_proto.v1.admin_service_pb2_grpc import (
 )
 from tests.system.conftest import Server, after, auditlog, detail_of
 from tests.system.test_backup import append, checkpoint, files_below
+from tests.system.test_tampering import opened
 
 WITHIN_S = 20.0
 
@@ -342,12 +343,21 @@ def test_a_server_that_stops_ends_it_and_one_that_is_killed_clears_up_at_its_nex
 def test_damage_is_answered_as_damage(make_server, tmp_path):
     server = make_server()
     append(server, 5)
-    with closing(sqlite3.connect(server.folder / "logs/main/evidence.db")) as db, db:
+    evidence = server.folder / "logs/main/evidence.db"
+    with opened(evidence) as db:  # every page is as its checksum says, so the copy is made, and then does not verify
+        db.execute("UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE idx = 3) WHERE idx = 2")
+    require_damage_found(server, tmp_path, "what was copied does not verify: entry 2: ")
+    with closing(sqlite3.connect(evidence)) as db, db:
         for (name,) in list(db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")):
             db.execute(f"DROP TRIGGER {name}")
         db.execute("DELETE FROM entries WHERE idx = 2")
+    require_damage_found(server, tmp_path, "")
+
+
+def require_damage_found(server, tmp_path, said):
     with client_of(server) as client, pytest.raises(DamagedLogError) as caught:
         client.make_backup(tmp_path / "backup")
+    assert said in caught.value.message
     assert "no backup was made" in caught.value.message
     assert not (tmp_path / "backup").exists()
     assert nothing_is_left(server)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import ORIGIN, after, auditlog
+from tests.system.conftest import ORIGIN, Server, after, auditlog
 
 
 def test_init_makes_it_for_its_owner_alone(tmp_path):
@@ -77,6 +80,54 @@ def test_evidence_that_was_moved_to_another_disk_is_read_through_its_link(make_s
     backup = str(tmp_path / "backup")
     assert auditlog("backup", str(server.folder), backup).returncode == 0
     assert auditlog("backup", "verify", backup).returncode == 0
+
+
+NO_FILES = {
+    "auditd.toml": "",
+    "keys/main.pem": "the signing key cannot be read",
+    "keys/issuer.pem": "cannot be read",
+    "keys/pages.key": "put it back, or make one",
+    "logs/main/evidence.db": "put the evidence back, or restore a backup",
+    "logs/main/head": "put the head back",
+    "logs/main/lock": "move it away",
+    "logs/main/pending.db": "move it away",
+    "logs/main/restored": "",
+}
+
+
+@pytest.fixture(scope="module")
+def stopped():
+    with tempfile.TemporaryDirectory() as made:
+        yield Server.make(Path(made) / "server")
+
+
+@pytest.mark.parametrize("name", NO_FILES)
+def test_a_pipe_or_folder_with_the_name_of_a_file_is_said_as_such_and_never_waited_for(stopped, name):
+    path, aside = stopped.folder / name, stopped.folder / "aside"
+    was_there = path.exists()
+    if was_there:
+        path.rename(aside)
+    for make, remove in ((os.mkfifo, path.unlink), (os.mkdir, path.rmdir)):
+        make(path, 0o700)
+        status, said = stopped.refuses_to_start()
+        remove()
+        assert (status, str(path) in said, NO_FILES[name] in said) == (2, True, True), said
+        assert re.search("is no (regular )?file|Is a directory", said)
+    if was_there:
+        aside.rename(path)
+
+
+def test_where_an_index_is_no_file_the_evidence_is_searched_until_it_is_moved_away(make_server):
+    server = make_server(start=False)
+    for name, make in (("index.db", os.mkfifo), ("tiles.db", os.mkdir)):
+        make(server.folder / "logs/main" / name)
+    server.start()
+    line = '{"id":"one","time":"2026-11-20T10:00:00Z","action":"a"}\n'
+    assert server.cli("append", "-", input=line, role="importer").returncode == 0
+    found = server.cli("query", "action = a", "--output", "jsonl")
+    assert (found.returncode, len(found.stdout.splitlines())) == (0, 1), found.stderr
+    assert server.stop() == 0
+    assert auditlog("check", str(server.folder)).returncode == 0
 
 
 def test_who_loses_a_name_to_another_restore_is_told_that_it_exists(make_server, tmp_path):

@@ -1,0 +1,27 @@
+"""Regular files, told from what else may have their names: a pipe of that name would be waited for without end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; raise OSError where it cannot be opened, or is a folder, a pipe or a device."""
+    # Not blocking: who opens a pipe would else wait here for its other end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def is_other(path: Path) -> bool:
+    """Whether a folder, a pipe or a device has this name, directly or by a symbolic link; raise OSError."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
