@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditd.errors import FolderError, UnavailableError
-from auditd.regular_file import is_other
+from auditd.regular_file import is_other, open_regular
 
 _CHUNK = 1 << 20
 
@@ -31,7 +31,7 @@ def chunks_of(path: Path, chunk_bytes: int = _CHUNK) -> Iterator[bytes]:
     Raises UnavailableError where its device refuses them, OSError where it cannot be opened.
     """
     offset = 0
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         while True:
             try:
                 chunk = file.read(chunk_bytes)

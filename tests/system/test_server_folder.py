@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -115,6 +116,25 @@ def test_a_pipe_or_folder_with_the_name_of_a_file_is_said_as_such_and_never_wait
         assert re.search("is no (regular )?file|Is a directory", said)
     if was_there:
         aside.rename(path)
+
+
+def test_a_check_and_a_backup_wait_for_no_pipe_either(stopped, tmp_path):
+    commands = (["check", str(stopped.folder)], ["backup", str(stopped.folder), str(tmp_path / "backup")])
+    evidence, aside = stopped.folder / "logs/main/evidence.db", stopped.folder / "aside"
+    pending = evidence.with_name("pending.db")
+    pending.unlink(missing_ok=True)
+    os.mkfifo(pending)
+    assert [auditlog(*command).returncode for command in commands] == [0, 0]
+    pending.unlink()
+    shutil.rmtree(tmp_path / "backup")
+    evidence.rename(aside)
+    os.mkfifo(evidence)
+    for command in commands:
+        done = auditlog(*command)
+        assert (done.returncode, "evidence.db" in done.stderr) == (2, True), done.stderr
+        assert "is no regular file" in done.stderr
+    evidence.unlink()
+    aside.rename(evidence)
 
 
 def test_where_an_index_is_no_file_the_evidence_is_searched_until_it_is_moved_away(make_server):

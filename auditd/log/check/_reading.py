@@ -21,6 +21,7 @@ from auditd.log._plain_files import chunks_of
 from auditd.log._queries import CREDENTIALS_SQL
 from auditd.log._second_look import judged_by_pages, look_again, read_twice
 from auditd.log._store import StoredCredential
+from auditd.regular_file import is_other
 
 _CHUNK = 1_000
 _WIDEST_GAP = 1_000_000
@@ -206,7 +207,8 @@ def evidence_reader(folder: Path) -> Iterator[EvidenceReader]:
     the databases and copies of their write-ahead logs, since even a read-only connection writes beside what it opens.
     """
     if not (folder / "evidence.db").is_file():
-        raise FolderError("EVIDENCE_MISSING", f"{folder / 'evidence.db'} is missing; restore a backup")
+        what = "is no regular file" if is_other(folder / "evidence.db") else "is missing"
+        raise FolderError("EVIDENCE_MISSING", f"{folder / 'evidence.db'} {what}; restore a backup")
     with ExitStack() as opened:
         evidence, pending = opened.enter_context(undisturbed(folder, _READ))
         db = opened.enter_context(open_undisturbed(evidence))
@@ -245,7 +247,8 @@ def _is_served(folder: Path) -> bool:
 
 
 def _copy_database(original: Path, path: Path) -> Path:
-    if not os.access(original, os.R_OK):
+    # What is no file is as good as missing: SQLite would wait for a pipe.
+    if not os.access(original, os.R_OK) or is_other(original):
         return path
     # As SQLite does: a database that was moved to another disk has its write-ahead log there.
     original = original.resolve()
