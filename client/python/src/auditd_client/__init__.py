@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from auditd_client._async_tail import AsyncTail
     from auditd_client._backup_folder import Backup
     from auditd_client._backup_manifest import LogInBackup
-    from auditd_client._client import Client, Token
+    from auditd_client._calling import Token
+    from auditd_client._client import Client
     from auditd_client._counts import By
     from auditd_client._events import EventLike, event_from_dict, event_from_json, event_to_dict, name_event
     from auditd_client._export import Export
@@ -74,7 +75,8 @@ _ON_DEMAND = {
     "auditd_client._async_tail": ("AsyncTail",),
     "auditd_client._backup_folder": ("Backup",),
     "auditd_client._backup_manifest": ("LogInBackup",),
-    "auditd_client._client": ("Client", "Token"),
+    "auditd_client._calling": ("Token",),
+    "auditd_client._client": ("Client",),
     "auditd_client._counts": ("By",),
     "auditd_client._events": (
         "EventLike",
