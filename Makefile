@@ -11,8 +11,8 @@ INSTALLED := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
 BUF := .ci/node_modules/.bin/buf
 BASELINE := proto/baseline.binpb
-# One more than there are cores: many tests wait for servers.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+# Two more than there are cores: many tests wait for servers.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 2)))
 # Tests, guides and the demo start hundreds of processes, each of which would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 DATA ?=

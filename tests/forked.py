@@ -180,6 +180,8 @@ def _import_all() -> None:
         importlib.import_module(name)
     for module, _ in COMMANDS.values():
         importlib.import_module(module)
+    # The grammar is read with the first filter.
+    importlib.import_module("auditd.filter").parse("action = a")
 
 
 if __name__ == "__main__":
