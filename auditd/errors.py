@@ -20,19 +20,29 @@ AuditdError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+_POSITIONS = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A field that breaks a rule.
 
-    `field` is a path such as `events[3].actor.id`; `description` gives rule and value.
+    `field` is a path such as `events[3].actor.id`; `description` gives rule and value. One that is a limit comes last,
+    as in `300 bytes, limit 256`.
     """
 
     field: str
     description: str
+
+    @property
+    def limit(self) -> dict[str, str]:
+        """What the limit is called and its value, as facts of an error; empty if the rule is none."""
+        _, is_limit, value = self.description.rpartition(", limit ")
+        return {"limit": _POSITIONS.sub("", self.field), "value": value} if is_limit else {}
 
 
 class AuditdError(Exception):

@@ -100,15 +100,19 @@ def check(
                 check_indexes(config, report, bars.update)
             else:
                 report.not_excluded.append("a false index.db or tiles.db, which hides entries from searches: --indexes")
-    if keep_outcome and (report.is_damaged or report.is_sound):
-        findings = len(report.findings) + sum(log.finding_count for log in report.logs)
-        entries = sum(log.entries for log in report.logs)
-        keep_last_check(folder, LastCheck(time.time(), report.is_sound, findings, entries))
     if output == "json":
         click.echo(json.dumps(report_as_json(report), indent=2))
     else:
         print_report(report)
-    require_sound(report, "the evidence is damaged")
+    try:
+        if keep_outcome and (report.is_damaged or report.is_sound):
+            findings = len(report.findings) + sum(log.finding_count for log in report.logs)
+            entries = sum(log.entries for log in report.logs)
+            with folder_errors():
+                keep_last_check(folder, LastCheck(time.time(), report.is_sound, findings, entries))
+    finally:
+        # What was found matters more than whether it could be kept.
+        require_sound(report, "the evidence is damaged")
 
 
 def note_of(path: Path) -> str:

@@ -72,7 +72,7 @@ def _encode_carefully(text: str, raw: bytes) -> bytes:
         # orjson has decided that this is JSON; this reading only sees what a dict cannot hold.
         json.loads(text, object_pairs_hook=_refuse_pairs, parse_int=_unread, parse_float=_unread)
     except RecursionError as error:
-        raise AttributesError(f"nested deeper than {MAX_ATTRIBUTES_DEPTH}") from error
+        raise AttributesError(f"nested deeper than allowed, limit {MAX_ATTRIBUTES_DEPTH}") from error
     return raw.translate(_BREAKS_TO_SPACES)
 
 
@@ -87,7 +87,7 @@ def _refuse_depth(value: object) -> None:
         ]
         if not level:
             return
-    raise AttributesError(f"nested deeper than {MAX_ATTRIBUTES_DEPTH}")
+    raise AttributesError(f"nested deeper than allowed, limit {MAX_ATTRIBUTES_DEPTH}")
 
 
 def _refuse_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,10 +11,12 @@ _MARGIN = 36
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", ":"})
 
 
-def refusal(text: str, position: int, problem: str, nearest: Sequence[str] = ()) -> InvalidRequestError:
+def refusal(
+    text: str, position: int, problem: str, nearest: Sequence[str] = (), limit: tuple[str, int] | None = None
+) -> InvalidRequestError:
     """Return the error for `problem` at `text[position]`: its column, from 1, and a line with a caret.
 
-    Both are facts of the error as well: `column`, and `nearest`, the fields that may be meant.
+    Facts of the error are `column`, `nearest`, the fields that may be meant, and of a limit its name and value.
     """
     column = position + 1
     start = max(0, position - _MARGIN)
@@ -25,6 +27,8 @@ def refusal(text: str, position: int, problem: str, nearest: Sequence[str] = ())
     facts = {"column": str(column)}
     if nearest:
         facts["nearest"] = ",".join(nearest)
+    if limit:
+        facts |= {"limit": limit[0], "value": str(limit[1])}
     return InvalidRequestError("INVALID_FILTER", message, (Violation("filter", description),), facts)
 
 

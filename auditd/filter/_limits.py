@@ -51,10 +51,11 @@ class TokenCounter:
         self._depth += (token.type == "LPAR") - (token.type == "RPAR")
         if self._depth > self._limits.max_depth:
             problem = f"more than {self._limits.max_depth} parentheses within each other"
-            raise refusal(self._text, position, problem)
+            raise refusal(self._text, position, problem, limit=("filter.max_depth", self._limits.max_depth))
         self._terms += token.type in {"WORD", "STRING"} and (last is None or last.type != "OPERATOR")
         if self._terms > self._limits.max_terms:
-            raise refusal(self._text, position, f"more than {self._limits.max_terms} terms")
+            problem = f"more than {self._limits.max_terms} terms"
+            raise refusal(self._text, position, problem, limit=("filter.max_terms", self._limits.max_terms))
 
 
 def _touching(last: Token, token: Token) -> str:

@@ -36,7 +36,12 @@ def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Filter:
     except UnicodeEncodeError as error:
         raise refusal(text, error.start, "half a surrogate pair is no text") from None
     if size > limits.max_bytes:
-        raise refusal(text, 0, f"a filter of {size} bytes; at most {limits.max_bytes} are allowed")
+        raise refusal(
+            text,
+            0,
+            f"a filter of {size} bytes; at most {limits.max_bytes} are allowed",
+            limit=("filter.max_bytes", limits.max_bytes),
+        )
     tree = _tree(text, limits)
     return _Builder(text).expression(cast("Tree[Token]", tree.children[0])) if tree.children else EVERYTHING
 

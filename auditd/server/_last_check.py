@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from auditd.errors import FolderError
 
 NAME = "last-check.json"
 _MAX_BYTES = 4_096
@@ -25,14 +26,18 @@ class LastCheck:
 
 
 def keep_last_check(folder: Path, check: LastCheck) -> None:
-    """Keep an outcome in place of the one before; a folder that cannot be written keeps none."""
+    """Keep an outcome in place of the one before; raise FolderError where the folder cannot be written."""
     made = folder / f".{NAME}.{os.getpid()}"
-    with suppress(OSError):
+    try:
         try:
             made.write_text(json.dumps(asdict(check)) + "\n", encoding="utf-8")
             made.replace(folder / NAME)
-        except OSError:
+        finally:
             made.unlink(missing_ok=True)
+    except OSError as error:
+        raise FolderError(
+            "FOLDER_UNWRITABLE", f"{error.filename or made}: {error.strerror}; the outcome was not kept"
+        ) from error
 
 
 def last_check(folder: Path) -> LastCheck | None:

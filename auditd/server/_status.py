@@ -61,13 +61,12 @@ def status_of(error: AuditdError) -> tuple[grpc.StatusCode, str, tuple[tuple[str
     """Return code, message and trailing metadata for an error."""
     code = code_of(error)
     message = _cut(error.message)
-    details: list[Any] = [
-        ErrorInfo(
-            reason=error.reason,
-            domain=DOMAIN,
-            metadata={key: _cut(value) for key, value in error.facts.items()},
-        )
-    ]
+    facts = error.facts
+    if isinstance(error, InvalidRequestError) and "limit" not in facts:
+        limits = (violation.limit for violation in error.violations)
+        facts = {**next(filter(None, limits), {}), **facts}
+    metadata = {key: _cut(value) for key, value in facts.items()}
+    details: list[Any] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
     if isinstance(error, InvalidRequestError) and error.violations:
         details.append(_bad_request(error))
     if isinstance(error, RetryError):

@@ -78,9 +78,9 @@ def test_turns_breaks_between_tokens_into_spaces() -> None:
         pytest.param('{"x":[{"b":{"a":1,"b":0,"a":3}}]}', "'a' is used twice", id="duplicate deep inside"),
         pytest.param('{"":1,"":2}', "'' is used twice", id="duplicate empty name"),
         pytest.param('{"a":{"b":1,"b":2},"a":3}', "used twice", id="duplicate inside a member that another shadows"),
-        pytest.param(nested(17), "nested deeper than 16", id="depth 17"),
+        pytest.param(nested(17), "nested deeper than allowed, limit 16", id="depth 17"),
         pytest.param("[" * 1000 + "]" * 1000, "must be a JSON object", id="depth 1,000 in an array"),
-        pytest.param('{"a":' * 900 + "1" + "}" * 900, "nested deeper than 16", id="depth 900"),
+        pytest.param('{"a":' * 900 + "1" + "}" * 900, "nested deeper than allowed, limit 16", id="depth 900"),
         pytest.param('{"a":' + "[" * 5_000 + "]" * 5_000 + "}", "depth limit", id="depth 5,000"),
         pytest.param(
             '{"a":' + "[" * 1_000 + "]" * 1_000 + ',"a":1}',

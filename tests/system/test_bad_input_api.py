@@ -215,6 +215,24 @@ def test_refuses_a_bad_request(call, shared_server, case):
     assert "Traceback" not in refusal.message
 
 
+@pytest.mark.parametrize(
+    ("method", "request_", "limit", "value"),
+    [
+        ("Append", pb.AppendRequest(events=[BAD_EVENTS["action of 10 kB"][0]]), "events.action", "256"),
+        ("Append", pb.AppendRequest(events=[BAD_EVENTS["attributes of 70 kB"][0]]), "events.attributes_json", "60000"),
+        ("Append", pb.AppendRequest(events=[BAD_EVENTS["attributes of depth 17"][0]]), "events.attributes_json", "16"),
+        ("Query", pb.QueryRequest(filter="a" * 10_001), "filter.max_bytes", "10000"),
+        ("Query", pb.QueryRequest(filter="(" * 33 + "a" + ")" * 33), "filter.max_depth", "32"),
+        ("Query", pb.QueryRequest(filter=" ".join("a" * 201)), "filter.max_terms", "200"),
+        ("Get", pb.GetRequest(index=2**63), "index", "2^63-1"),
+    ],
+    ids=["action", "attributes", "depth", "filter", "parentheses", "terms", "index"],
+)
+def test_a_limit_that_no_setting_moves_is_named_with_its_value(call, method, request_, limit, value):
+    refusal = call(method, request_)
+    assert (refusal.code, refusal.facts["limit"], refusal.facts["value"]) == (INVALID, limit, value)
+
+
 def test_refuses_a_leaf_over_65535_bytes(call):
     big = event(attributes_json='{"a":"' + "x" * 59_900 + '"}')
     for number in range(64):

@@ -164,6 +164,11 @@ def test_the_last_check_is_known(watched):
     for nonsense in ("", "[]", '{"ended_at":1e300,"sound":true,"findings":0,"entries":0}', '{"ended_at":NaN}'):
         (watched.folder / "last-check.json").write_text(nonsense)
         assert ("auditd_last_check_sound",) not in metrics(watched)
+    (watched.folder / "last-check.json").unlink()
+    (watched.folder / "last-check.json").mkdir()
+    done = watched.check("--keep-outcome")
+    (watched.folder / "last-check.json").rmdir()
+    assert (done.returncode, "the outcome was not kept" in done.stderr, "sound" in done.stdout) == (2, True, True)
 
 
 def test_status_shows_the_same_to_a_person(watched):
