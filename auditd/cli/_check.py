@@ -123,7 +123,9 @@ def note_of(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
         return Bundle.parse(text).checkpoint_note if text.startswith("c2sp.org/tlog-proof") else text
-    except (OSError, UnicodeDecodeError, VerificationError) as error:
+    except OSError as error:
+        raise InvalidRequestError("BAD_CHECKPOINT", f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, VerificationError) as error:
         raise InvalidRequestError("BAD_CHECKPOINT", f"{path}: {error}") from error
 
 

@@ -90,7 +90,9 @@ class Manifest:
             return cls.parse(bytes_of(path))
         except FileNotFoundError as error:
             raise FolderError("NOT_A_BACKUP", f"{backup} is no backup: it has no {MANIFEST_NAME}") from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise FolderError("NOT_A_BACKUP", f"{path}: {error.strerror}") from error
+        except ValueError as error:
             raise FolderError("NOT_A_BACKUP", f"{path} is no manifest of a backup: {error}") from error
 
     @classmethod

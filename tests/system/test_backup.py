@@ -249,14 +249,25 @@ def test_a_full_disk_leaves_nothing_behind(auditlog, shared_server, tmp_path, ke
         (["{server}", "{server}/logs/backup"], "would be taken for one of them"),
         (["{tmp}", "{tmp}/backup"], "is no server folder"),
         (["verify", "{tmp}"], "is no backup"),
+        (["verify", "{server}/auditd.toml"], "manifest.json: Not a directory"),
+        (["verify", "{server}", "--against", "{tmp}/none"], "auditlog: {tmp}/none: No such file or directory"),
         (["{server}"], "Missing argument"),
     ],
-    ids=["existing-destination", "missing-parent", "among-the-logs", "no-server-folder", "no-backup", "no-destination"],
+    ids=[
+        "existing-destination",
+        "missing-parent",
+        "among-the-logs",
+        "no-server-folder",
+        "no-backup",
+        "a-file",
+        "no-checkpoint",
+        "no-destination",
+    ],
 )
 def test_misuse_is_refused_in_a_line_and_leaves_nothing(auditlog, shared_server, tmp_path, arguments, said):
     done = auditlog("backup", *(part.format(server=shared_server.folder, tmp=tmp_path) for part in arguments))
     assert done.returncode == 2
-    assert said in done.stderr
+    assert said.format(tmp=tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
