@@ -75,9 +75,10 @@ def _log_row(log: LogStatus) -> tuple[object, ...]:
 
 
 def _text_index(log: LogStatus) -> str:
-    """Say how far the index of text is behind; it is current when it lacks fewer entries than it takes up at once."""
-    in_use = log.text_index not in {"OFF", "UNUSABLE"}
-    return str(max(0, log.tree_size - log.text_index_covered)) if in_use else log.text_index.lower()
+    """Say how far the index of text is behind: not at all while it lacks fewer entries than it takes up at once."""
+    if log.text_index == "BEHIND":
+        return str(max(0, log.tree_size - log.text_index_covered))
+    return "0" if log.text_index == "CURRENT" else log.text_index.lower()
 
 
 def _method_row(method: MethodStatus) -> tuple[object, ...]:
