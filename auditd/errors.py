@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _POSITIONS = re.compile(r"\[\d+\]")
+_LIMIT = re.compile(r", limit (\d[\d^-]*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Violation:
     @property
     def limit(self) -> dict[str, str]:
         """What the limit is called and its value, as facts of an error; empty if the rule is none."""
-        _, is_limit, value = self.description.rpartition(", limit ")
-        return {"limit": _POSITIONS.sub("", self.field), "value": value} if is_limit else {}
+        found = _LIMIT.search(self.description)
+        return {"limit": _POSITIONS.sub("", self.field), "value": found[1]} if found else {}
 
 
 class AuditdError(Exception):

@@ -119,7 +119,10 @@ def _found(error: apsw.Error, path: Path, refused: str) -> AuditdError:
         return found
     if not is_damage(error):
         return unavailable(error, path)
-    message = f"{short_name(path)} is damaged ({error}); run 'auditlog check', restore a backup"
+    # SQLite's own word for it is a disk I/O error.
+    is_checksum = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+    what = "a page does not match its checksum" if is_checksum else str(error)
+    message = f"{short_name(path)} is damaged ({what}); run 'auditlog check', restore a backup"
     return DamagedError("EVIDENCE_UNREADABLE", message, _facts(error))
 
 
