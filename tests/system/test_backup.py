@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -182,6 +184,22 @@ def test_what_a_killed_check_left_is_no_part_of_a_backup(auditlog, backup):
     left.mkdir()
     (left / "evidence.db").hardlink_to(backup / "logs/main/evidence.db")
     assert auditlog("backup", "verify", str(backup)).returncode == 0
+    assert left.exists(), "it may be one that is being made"
+
+
+def test_what_a_killed_check_left_is_taken_away_by_the_next_and_what_one_works_in_is_not(auditlog, backup):
+    left, used = backup / "logs/.check-killed", backup / "logs/.check-used"
+    for folder in (left, used):
+        folder.mkdir()
+        (folder / "evidence.db").hardlink_to(backup / "logs/main/evidence.db")
+        os.utime(folder, (0, 0))
+    descriptor = os.open(used, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        assert auditlog("check", str(backup)).returncode == 0
+    finally:
+        os.close(descriptor)
+    assert list(backup.glob("logs/.check-*")) == [used]
 
 
 def test_an_edited_entry_is_found_even_with_a_manifest_that_fits(auditlog, backup):

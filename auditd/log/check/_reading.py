@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -21,6 +19,7 @@ from auditd.log._plain_files import chunks_of
 from auditd.log._queries import CREDENTIALS_SQL
 from auditd.log._second_look import judged_by_pages, look_again, read_twice
 from auditd.log._store import StoredCredential
+from auditd.log.check._private_folder import private_folder
 from auditd.regular_file import is_other
 
 _CHUNK = 1_000
@@ -221,14 +220,11 @@ def undisturbed(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
     if _is_served(folder):
         yield [folder / name for name in names]
         return
-    private = Path(_make_private(folder))
-    # Errors name a file by its folder.
-    copies = private / folder.name
-    try:
+    with private_folder(folder) as private:
+        # Errors name a file by its folder.
+        copies = private / folder.name
         copies.mkdir()
         yield [_copy_database(folder / name, copies / name) for name in names]
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
 
 
 def _is_served(folder: Path) -> bool:
@@ -268,14 +264,6 @@ def _copy_file(original: Path, copy: Path) -> None:
     with copy.open("wb") as file:
         for chunk in chunks_of(original):
             file.write(chunk)
-
-
-def _make_private(folder: Path) -> str:
-    """Make a folder on the same file system if that can be written to, for a hard link costs nothing."""
-    try:
-        return tempfile.mkdtemp(prefix=".check-", dir=folder.parent)
-    except OSError:
-        return tempfile.mkdtemp(prefix="auditd-check-")
 
 
 @contextmanager
