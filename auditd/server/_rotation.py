@@ -81,8 +81,12 @@ class Rotation:
             raise _rotating(chain, f"cannot be closed now: {before.problem}; try later", 5.0)
         succeed(self._config, self._logs, chain, reason, (), self._clock)
         after, link = self._logs.open_successor(chain)
+        try:
+            after.start()
+        except BaseException:
+            after.close()
+            raise
         self._indexes.open([after])
-        after.start()
         return after, link
 
 

@@ -77,9 +77,14 @@ class DrivenLog:
         assert os.read(self._go, 1), "nobody drives any more"
 
     def open(self) -> None:
-        self._log = Log("main", self._case / "main", self._signer(), self._settings())
-        self._log.start()
-        self.say(notes=[self._log.tree_head.note])
+        log = Log("main", self._case / "main", self._signer(), self._settings())
+        try:
+            log.start()
+        except BaseException:
+            log.close()
+            raise
+        self._log = log
+        self.say(notes=[log.tree_head.note])
 
     def _signer(self) -> LogSigner:
         origin = self._case / "origin"
