@@ -98,9 +98,12 @@ class Writer(threading.Thread):
 
     def vouch(self) -> None:
         """Put the tree as it was found into `head`, if signed; once nothing speaks against it, before it is shown."""
+        self._vouch(self.tree_head)
+
+    def _vouch(self, head: TreeHead) -> None:
         self._parts.store.trust()
         if self._parts.signer is not None:
-            self._parts.head.write(self.tree_head.note)
+            self._parts.head.write(head.note)
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -201,14 +204,12 @@ class Writer(threading.Thread):
         parts = self._parts
         if parts.signer is None:
             state, head, self.newest_signed = recover_unsigned(parts.store, parts.key, parts.head, self._settings.told)
-            if vouch and self.newest_signed.size <= state.tree.size:
-                parts.store.trust()
         else:
             state = recover(parts.store, parts.key, parts.head, self._settings.told)
             head = self.newest_signed = self._sign(state, parts.signer)
-            if vouch:
-                parts.store.trust()
-                parts.head.write(head.note)
+        # What is left of a log that lost its end stays byte for byte as it was found.
+        if vouch and self.newest_signed.size <= state.tree.size:
+            self._vouch(head)
         self._credentials.clear()
         self.nodes, self.codec, self.tree_head, self._state = state.nodes, state.codec, head, state
         self.newest_recorded_at_us = state.recorded_at_us
