@@ -35,6 +35,11 @@ def leaves(server, *arguments):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def first_event(server):
+    """The event with which the successor of `main` begins."""
+    return leaves(server, "--log", "main~2", "action = log.succeed")[0]["event"]
+
+
 @pytest.fixture(scope="module")
 def rotated(auditlog, serve_folder, tmp_path_factory):
     """A server whose `main` was closed with three entries, and a checkpoint of it; its successor has one."""

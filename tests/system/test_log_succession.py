@@ -23,6 +23,7 @@ from tests.system.succession import (  # noqa: F401 -- fixtures
     MAIN,
     call,
     copied,
+    first_event,
     leaves,
     listed,
     request,
@@ -236,7 +237,7 @@ def test_a_restored_log_that_is_short_goes_on_and_says_what_is_lost(auditlog, lo
         assert done.returncode == 0, done.stderr
     assert "lost: entries 5 to 7" in done.stdout
     restored.start()
-    said = leaves(restored, "--log", "main~2", "action = log.succeed")[0]["event"]
+    said = first_event(restored)
     assert (said["reason"], said["attributes"]["lost"]) == ("the disk broke", {"first": 5, "last": 8})
     assert said["attributes"]["against"][0]["size"] == 8
     assert append(restored, 1).returncode == 0

@@ -12,7 +12,7 @@ import pytest
 from auditd_client.verify import VerifierKey, open_checkpoint
 from auditd_proto.v1 import audit_log_service_pb2 as pb
 from tests.system.conftest import Server
-from tests.system.succession import MAIN, call, copied, leaves, listed, request, succeed
+from tests.system.succession import MAIN, call, copied, first_event, leaves, listed, request, succeed
 
 EVIDENCE = ("evidence.db", "evidence.db-wal")
 
@@ -89,7 +89,7 @@ def test_the_successor_says_what_is_lost_and_the_evidence_stays_byte_for_byte(au
     assert "lost: entries 1 to 4" in done.stdout
     assert hashes(short) == before
     short.start()
-    event = leaves(short, "--log", "main~2", "action = log.succeed")[0]["event"]
+    event = first_event(short)
     said, key = event["attributes"], VerifierKey.parse((lost / "vkey").read_text())
     assert (event["reason"], said["lost"]) == ("the disk lost it", {"first": 1, "last": 5})
     assert open_checkpoint(said["predecessor"]["checkpoint"], key).size == said["predecessor"]["size"] == 1
@@ -115,7 +115,7 @@ def test_a_checkpoint_that_someone_kept_proves_more_of_it(auditlog, short, lost)
     assert "lost: entries 3 to 4" in done.stdout
     short.start()
     assert len(leaves(short, "--log", "main~1")) == 3
-    assert "found" not in leaves(short, "--log", "main~2", "action = log.succeed")[0]["event"]["attributes"]
+    assert "found" not in first_event(short)["attributes"]
 
 
 def test_check_says_what_is_lost_and_is_content_unless_someone_holds_a_checkpoint_of_it(auditlog, short, lost):
@@ -214,7 +214,7 @@ def test_a_log_put_back_with_its_head_is_closed_in_place_by_what_the_others_have
     assert "lost: entries 3 to 4" in done.stdout
     assert hashes(alone) == before
     alone.start()
-    event = leaves(alone, "--log", "main~2", "action = log.succeed")[0]["event"]
+    event = first_event(alone)
     said, key = event["attributes"], VerifierKey.parse((lost / "vkey").read_text())
     assert (event["reason"], said["lost"]) == ("put back by mistake", {"first": 3, "last": 5})
     assert open_checkpoint(said["predecessor"]["checkpoint"], key).size == 3
