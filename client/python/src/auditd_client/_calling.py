@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -20,6 +21,9 @@ from auditd_client.errors import ClientError
 from auditd_proto.v1.audit_log_service_pb2_grpc import AuditLogServiceStub
 
 Token: TypeAlias = str | Callable[[], str] | None
+
+_INTERRUPTED_S = 2.0
+"""Seconds in which connections are closed when everything is to end, or are left to the end of the process."""
 
 _T = TypeVar("_T")
 
@@ -78,8 +82,14 @@ class Calling(Connection):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or issubclass(kind, Exception):
+            self.close()
+            return
+        # As by Ctrl-C in the midst of beginning a call: gRPC may wait for ever for what that call never told.
+        ending = threading.Thread(target=self.close, name="closing", daemon=True)
+        ending.start()
+        ending.join(_INTERRUPTED_S)
 
     def _run(self, flow: Flow[_T]) -> _T:
         with closing(flow):

@@ -241,3 +241,17 @@ def test_asks_for_an_address():
 def test_reads_the_environment_of_the_process(monkeypatch):
     monkeypatch.setenv("AUDITLOG_KEY", "vkey")
     assert Settings.from_environment().key == "vkey"
+
+
+def test_ctrl_c_is_not_held_up_by_a_connection_that_does_not_close(monkeypatch):
+    """As gRPC's does not where the signal came in the midst of beginning a call."""
+    released = threading.Event()
+    monkeypatch.setattr("grpc._channel.Channel.close", lambda _: released.wait(60))
+    client = Client("127.0.0.1:1")
+    try:
+        with pytest.raises(KeyboardInterrupt), client:
+            raise KeyboardInterrupt
+        assert not released.is_set()
+        assert [thread for thread in threading.enumerate() if thread.name == "closing"], "it is left behind"
+    finally:
+        released.set()
